@@ -1,0 +1,1 @@
+"""AIPROD, the library: orders finished videos from paid backends. It has never heard of Airflow."""

@@ -1,0 +1,340 @@
+"""What the YAML files in `include/config/` say, read once into one frozen object.
+
+An unknown key, a wrong type or a missing file is a `ConfigError` that names file and line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from aiprod import settings
+from aiprod.errors import ConfigError
+from aiprod.models import AspectRatio, Micros, Noun, Resolution, VideoBackend, micros
+
+__all__ = ["BackendConfig", "BackendEntry", "Budgets", "Catalog", "Metric", "Model", "Preset", "Price", "Quality", "Tariff", "catalog", "load"]
+
+_T = TypeVar("_T", bound=Noun)
+_Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class Preset(Noun):
+    """Named defaults and rules for a job."""
+
+    title: str
+    quality_floor: _Unit
+    max_seconds: Annotated[float, Field(gt=0)]
+    resolution: Resolution
+    attempts_per_shot: Annotated[int, Field(ge=1, le=3)]
+    budget_usd: Annotated[Decimal, Field(ge=0)]
+    auto_approve_usd: Annotated[Decimal, Field(ge=0)]
+    approval_hours: Annotated[float, Field(gt=0)]
+    second_review: bool
+    unscored: Literal["deliver", "ask"]
+    may_degrade: bool
+
+
+class Model(Noun):
+    """What one model of a backend can make. `seconds` is a list of legal lengths or a [least, most] range."""
+
+    name: str
+    seconds: tuple[float, ...] | None = None
+    seconds_range: tuple[float, float] | None = None
+    aspect_ratios: tuple[AspectRatio, ...]
+    resolutions: tuple[Resolution, ...]
+    audio: bool
+    image: bool
+    fps: int = 24
+    max_prompt: int = 2_000
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.seconds is None) == (self.seconds_range is None):
+            raise ValueError("give either seconds (a list) or seconds_range (least, most)")
+        return self
+
+    @property
+    def longest(self) -> float:
+        return max(self.seconds) if self.seconds else (self.seconds_range or (0, 0))[1]
+
+    def snap(self, asked: float) -> float | None:
+        """Return the shortest legal length that holds `asked` seconds, or None."""
+        if self.seconds:
+            return min((s for s in self.seconds if s >= asked - 1e-9), default=None)
+        least, most = self.seconds_range or (0, 0)
+        return None if asked > most + 1e-9 else max(asked, least)
+
+
+class BackendEntry(Noun):
+    """One backend: where its adapter is, what it can make and what we expect of it."""
+
+    title: str
+    #: `module:Class`; imported when first used. None: the catalogue knows it, nobody wrote the adapter yet.
+    adapter: str | None
+    #: Environment names or Airflow connection without which it is not configured; empty for none.
+    needs: tuple[str, ...] = ()
+    embedded: bool = False
+    #: Expected quality 0..1 until enough takes were scored; None: no prior, exempt from the floor.
+    quality_prior: _Unit | None
+    expected_seconds: Annotated[float, Field(gt=0)]
+    slots: Annotated[int, Field(ge=1)]
+    submit_timeout_seconds: Annotated[float, Field(gt=0)]
+    #: After this long a render is certainly over at the vendor.
+    max_run_seconds: Annotated[float, Field(gt=0)]
+    poll_seconds: Annotated[float, Field(gt=0)] = 15.0
+    models: Annotated[tuple[Model, ...], Field(min_length=1)]
+
+    @property
+    def longest_clip(self) -> float:
+        return max(model.longest for model in self.models)
+
+
+class BackendFile(Noun):
+    fallback_order: tuple[str, ...]
+    strikes: Annotated[int, Field(ge=1)]
+    cooldown_seconds: Annotated[float, Field(gt=0)]
+    probe_seconds: Annotated[float, Field(gt=0)]
+    backends: dict[str, BackendEntry]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        unknown = [name for name in self.fallback_order if name not in self.backends]
+        if unknown:
+            raise ValueError(f"fallback_order names unknown backends: {', '.join(unknown)}")
+        return self
+
+
+class Price(Noun):
+    """What one model costs from a day on. Rows are appended, never edited."""
+
+    backend: str
+    model: str
+    usd_per_second: Annotated[Decimal, Field(ge=0)]
+    audio: bool | None = None
+    resolutions: tuple[Resolution, ...] | None = None
+    valid_from: date
+    source: str
+    confidence: Literal["A", "B", "C"]
+
+
+class Tariff(Noun):
+    """A dated price book. `bills` says which seconds are paid: those bought (snapped) or those asked."""
+
+    name: str
+    title: str
+    bills: Literal["bought_seconds", "asked_seconds"]
+    credit_usd: Annotated[Decimal, Field(gt=0)]
+    prices: Annotated[tuple[Price, ...], Field(min_length=1)]
+
+
+class Budgets(Noun):
+    """Caps nobody's job can raise. Amounts in dollars; None: no such cap."""
+
+    zone: str
+    day_usd: Annotated[Decimal, Field(ge=0)]
+    day_warn_usd: Annotated[Decimal, Field(ge=0)]
+    backend_day_usd: dict[str, Decimal] = {}
+    project_usd: dict[str, Decimal] = {}
+    hold_hours: Annotated[float, Field(gt=0)]
+
+    @field_validator("zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except Exception as error:
+            raise ValueError(f"{name!r} is not an IANA time zone") from error
+        return name
+
+
+class Quality(Noun):
+    """Thresholds of the technical check. Each finding multiplies the technical score by its weight."""
+
+    version: str
+    major_weight: _Unit
+    minor_weight: _Unit
+    duration_tolerance: _Unit
+    duration_tolerance_seconds: float
+    fps_tolerance: _Unit
+    aspect_tolerance: _Unit
+    black_seconds: float
+    freeze_seconds: float
+    static_ratio: _Unit
+    silence_dbfs: float
+    silence_ratio: _Unit
+    technical_floor: _Unit
+
+
+class Metric(Noun):
+    """One exported metric: the label set is closed, the bounds never change (a new shape is a new name)."""
+
+    kind: Literal["distribution", "counter", "amount", "gauge"]
+    unit: str
+    labels: tuple[str, ...]
+    bounds: tuple[float, ...] | None = None
+    description: str
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if (self.kind == "distribution") != (self.bounds is not None):
+            raise ValueError("a distribution has bounds, and nothing else has")
+        return self
+
+
+class MetricFile(Noun):
+    metrics: dict[str, Metric]
+
+
+class PresetFile(Noun):
+    presets: dict[str, Preset]
+
+
+class Catalog(Noun):
+    """Everything configured, frozen."""
+
+    presets: dict[str, Preset]
+    backends: dict[str, BackendEntry]
+    fallback_order: tuple[str, ...]
+    strikes: int
+    cooldown_seconds: float
+    probe_seconds: float
+    tariffs: dict[str, Tariff]
+    budgets: Budgets
+    quality: Quality
+    metrics: dict[str, Metric]
+    tariff: str = "list"
+
+    @property
+    def prices(self) -> Tariff:
+        """The tariff in force."""
+        return self.tariffs[self.tariff]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.budgets.zone)
+
+    @property
+    def vendors(self) -> tuple[str, ...]:
+        """Backends that cost money, in fallback order, then any other by name."""
+        rest = sorted(name for name, entry in self.backends.items() if not entry.embedded and name not in self.fallback_order)
+        return (*(n for n in self.fallback_order if not self.backends[n].embedded), *rest)
+
+    @property
+    def backend_order(self) -> tuple[str, ...]:
+        """Every backend: vendors first, embedded ones last."""
+        return (*self.vendors, *sorted(name for name, entry in self.backends.items() if entry.embedded))
+
+
+class BackendConfig(Noun):
+    """The catalogue's face for the backends: what 5 s cost, what quality to expect, who is next."""
+
+    COSTS: Mapping[str, Micros]
+    QUALITY: Mapping[str, float | None]
+    FALLBACK_ORDER: tuple[str, ...]
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> BackendConfig:
+        """Read the face off a catalogue. COSTS: each backend's cheapest priced model, 5 s, in micro-dollars."""
+        costs = {
+            name: min((micros(p.usd_per_second * 5) for p in catalog.prices.prices if p.backend == name), default=0)
+            for name in catalog.backends
+        }
+        quality = {name: entry.quality_prior for name, entry in catalog.backends.items()}
+        return cls(COSTS=costs, QUALITY=quality, FALLBACK_ORDER=catalog.fallback_order)
+
+
+def load(folder: Path) -> Catalog:
+    """Read a catalogue from its folder. Raises `ConfigError` with file and line."""
+    presets = _read(folder / "presets.yaml", PresetFile)
+    backends = _read(folder / "backends.yaml", BackendFile)
+    tariffs = [_read(path, Tariff) for path in sorted((folder / "prices").glob("*.yaml"))]
+    known = {*backends.backends, VideoBackend.AUTO}
+    for tariff in tariffs:
+        strangers = {p.backend for p in tariff.prices} - known
+        if strangers:
+            raise ConfigError(f"{folder / 'prices'}/{tariff.name}.yaml: prices for unknown backends: {', '.join(sorted(strangers))}")
+    chosen = settings.tariff()
+    if chosen not in {t.name for t in tariffs}:
+        raise ConfigError(f"AIPROD_TARIFF={chosen!r}: no such tariff; known: {', '.join(t.name for t in tariffs)}")
+    return Catalog(
+        presets=presets.presets,
+        backends=backends.backends,
+        fallback_order=backends.fallback_order,
+        strikes=backends.strikes,
+        cooldown_seconds=backends.cooldown_seconds,
+        probe_seconds=backends.probe_seconds,
+        tariffs={t.name: t for t in tariffs},
+        budgets=_read(folder / "budgets.yaml", Budgets),
+        quality=_read(folder / "quality.yaml", Quality),
+        metrics=_read(folder / "metrics.yaml", MetricFile).metrics,
+        tariff=chosen,
+    )
+
+
+@cache
+def _loaded(folder: Path, tariff: str) -> Catalog:
+    return load(folder)
+
+
+def catalog() -> Catalog:
+    """The configured catalogue, read once per process."""
+    return _loaded(settings.config_dir(), settings.tariff())
+
+
+class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML as written: a key given twice is a mistake, not a choice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def _read(path: Path, kind: type[_T]) -> _T:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        return kind.model_validate(yaml.load(text, Loader=_UniqueKeys))  # noqa: S506 - a SafeLoader underneath
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: {error.problem}") from None
+    except ValidationError as error:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = []
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"])
+            said = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{path}:{_line(tree, problem['loc'])}: {where}: {said}" if where else f"{path}:1: {said}")
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+    """The line (from 1) of the deepest part of `loc` that is in the file."""
+    line = node.start_mark.line + 1 if node is not None else 1
+    for part in loc:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, found = key.start_mark.line + 1, value
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = node.value[part]
+            line = found.start_mark.line + 1
+        if found is None:
+            break
+        node = found
+    return line

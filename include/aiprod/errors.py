@@ -1,0 +1,140 @@
+"""Everything that can go wrong, drawn once.
+
+AiprodError
+├── SpecError                the order is wrong; nothing happened. One line per field
+│   └── JobConflict          the job id already names another order
+├── ConfigError              a file in include/config/ or an environment variable is wrong
+├── MoneyError               the ledger says no
+│   ├── BudgetExceeded       a hold does not fit under every cap that applies
+│   ├── KeyReused            one purchase, two different contents
+│   ├── PurchasingStopped    the kill switch, a cancelled job or a dry run shut the door
+│   └── StaleState           the purchase is not in a state that allows this step
+├── BackendError             a vendor says no; carries the kind and whether money may have moved
+│   ├── SubmitRejected       refused: nothing runs, nothing is billed
+│   └── SubmitAmbiguous      no answer: it may be running, and billing
+├── StorageError             a file could not be kept
+└── JobFailed                a job cannot be finished; the ledger says why
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+__all__ = [
+    "AiprodError",
+    "BackendError",
+    "BudgetExceeded",
+    "ConfigError",
+    "FailureKind",
+    "JobConflict",
+    "JobFailed",
+    "KeyReused",
+    "MoneyError",
+    "MoneyMoved",
+    "PurchasingStopped",
+    "SpecError",
+    "StaleState",
+    "StorageError",
+    "SubmitAmbiguous",
+    "SubmitRejected",
+]
+
+MoneyMoved = Literal["no", "maybe", "yes"]
+
+
+class FailureKind(StrEnum):
+    """Why a backend did not deliver. The closed list that every adapter maps its vendor's words to."""
+
+    TRANSIENT = "transient"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    AUTH = "auth"
+    INVALID_INPUT = "invalid_input"
+    MODERATED = "moderated"
+    TIMEOUT = "timeout"
+    VENDOR_INTERNAL = "vendor_internal"
+    GONE = "gone"
+
+
+class AiprodError(Exception):
+    """Base of every error this library raises on purpose."""
+
+    #: Whether doing the same thing again could succeed. The Airflow side reads only this.
+    retryable: ClassVar[bool] = False
+
+
+class SpecError(AiprodError):
+    """The order cannot be taken as written. `problems` holds one line per field."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class JobConflict(SpecError):
+    """The job id already names a job with another spec."""
+
+
+class ConfigError(AiprodError):
+    """A configuration file or environment variable is wrong; the message names it."""
+
+
+class MoneyError(AiprodError):
+    """The ledger refused."""
+
+
+class BudgetExceeded(MoneyError):
+    """A hold does not fit under at least one cap. `short` says which, and how much each has left."""
+
+    def __init__(self, wanted: int, short: Sequence[tuple[str, int]]) -> None:
+        self.wanted = wanted
+        self.short = tuple(short)
+        left = "; ".join(f"{name} has ${free / 1_000_000:.2f} left" for name, free in self.short)
+        super().__init__(f"${wanted / 1_000_000:.2f} wanted, but {left}")
+
+
+class KeyReused(MoneyError):
+    """A purchase came back with different content than the first time."""
+
+
+class PurchasingStopped(MoneyError):
+    """No money may leave now: kill switch, cancelled job, expired envelope or dry run."""
+
+
+class StaleState(MoneyError):
+    """Another process moved the purchase on; look again before doing anything."""
+
+
+class BackendError(AiprodError):
+    """A vendor failed, in our words."""
+
+    def __init__(self, message: str, *, kind: FailureKind, money_moved: MoneyMoved) -> None:
+        self.kind = kind
+        self.money_moved = money_moved
+        super().__init__(message)
+
+
+class SubmitRejected(BackendError):
+    """The vendor refused the request; nothing runs and nothing will be billed."""
+
+    def __init__(self, message: str, *, kind: FailureKind) -> None:
+        super().__init__(message, kind=kind, money_moved="no")
+
+
+class SubmitAmbiguous(BackendError):
+    """The request may have been accepted. Sending it again could pay twice."""
+
+    def __init__(self, message: str, *, kind: FailureKind = FailureKind.TIMEOUT) -> None:
+        super().__init__(message, kind=kind, money_moved="maybe")
+
+
+class StorageError(AiprodError):
+    """A file could not be written or read; what was paid for is still at the vendor."""
+
+    retryable = True
+
+
+class JobFailed(AiprodError):
+    """A job ends without a delivery; the message says which shot and why."""

@@ -1,0 +1,432 @@
+"""The nouns that travel between rooms: frozen, closed, small. Money is integer micro-dollars."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from aiprod.errors import FailureKind, MoneyMoved, SpecError
+
+#: Integer micro-dollars: 1 USD = 1_000_000. 2**53 micro-dollars are nine billion dollars, so JSON is safe.
+Micros = int
+USD: Micros = 1_000_000
+
+AspectRatio = Literal["16:9", "9:16", "1:1", "4:3", "3:4"]
+Resolution = Literal["480p", "720p", "1080p", "4k"]
+Prefer = Literal["quality", "speed", "cost"]
+Priority = Literal["low", "normal", "high"]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+MAX_SHOTS = 40
+MAX_PROMPT = 2_000
+MIN_SHOT_SECONDS = 1.0
+
+
+def micros(usd: Decimal) -> Micros:
+    """Return dollars as micro-dollars, rounded up once: a price is never understated."""
+    return int((usd * USD).to_integral_value(ROUND_CEILING))
+
+
+def dollars(amount: Micros) -> str:
+    """Return micro-dollars as people read them, `$1.50`; sub-cent amounts keep their digits."""
+    value = Decimal(amount) / USD
+    cents = value.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
+    return f"${cents:,}" if cents == value else f"${value.normalize():,f}"
+
+
+def fingerprint(value: Any) -> str:
+    """Return the SHA-256 of a JSON-serialisable value, independent of key order."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Noun(BaseModel):
+    """What every value that crosses a room boundary has in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class VideoBackend(StrEnum):
+    """The backends people type. The catalogue may know more; `auto` lets routing choose."""
+
+    RUNWAY = "runway"
+    VEO3 = "veo3"
+    REPLICATE = "replicate"
+    ANIMATIC = "animatic"
+    AUTO = "auto"
+
+
+# --- what was asked ----------------------------------------------------------------------------------
+
+
+def _public_https(url: str) -> str:
+    """Refuse addresses that a vendor (or we) must never be sent to. Names are resolved again before any fetch."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or parts.username or parts.password:
+        raise ValueError("must be an https:// address without a user name or password")
+    host = parts.hostname.rstrip(".").lower()
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")) or "." not in host and ":" not in host:
+        raise ValueError(f"{host} is not a public address")
+    try:
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(host)
+    except ValueError:
+        # 2130706433, 0x7f.1 and 127.1 are spellings of 127.0.0.1 that a resolver accepts.
+        if re.fullmatch(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*", host):
+            raise ValueError(f"{host} is not a public address") from None
+        return url
+    mapped = getattr(address, "ipv4_mapped", None)
+    if not (mapped or address).is_global or address.is_multicast:
+        raise ValueError(f"{host} is not a public address")
+    return url
+
+
+Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
+Seconds = Annotated[float, Field(ge=MIN_SHOT_SECONDS, le=3_600)]
+Seed = Annotated[int, Field(ge=0, le=4_294_967_295)]
+
+
+class ShotSpec(Noun):
+    """One shot as asked in a shot list."""
+
+    prompt: Prompt = Field(description="What this shot shows.")
+    seconds: Seconds = Field(default=5.0, description="Length of this shot in seconds.")
+    reference_image_url: str | None = Field(default=None, description="https address of an image to start from.")
+    seed: Seed | None = Field(default=None, description="Same seed, same request: the same random choices.")
+
+    _image = field_validator("reference_image_url")(lambda url: url if url is None else _public_https(url))
+
+
+class JobSpec(Noun):
+    """One ordered video, as asked. The field order is the order of the trigger form."""
+
+    prompt: Prompt | None = Field(
+        default=None,
+        title="Prompt",
+        description="What the video shows. Leave it empty only when you give a shot list instead.",
+        json_schema_extra={"format": "multiline"},
+    )
+    preset: str = Field(default="quick_social", title="Preset", description="Quality floor, length limit and approval rule.")
+    seconds: Seconds | None = Field(
+        default=None, title="Seconds", description="Length of the whole video. Default 5; with a shot list, leave it empty."
+    )
+    aspect_ratio: AspectRatio = Field(default="16:9", title="Aspect ratio", description="Shape of the picture.")
+    audio: bool = Field(default=True, title="Audio", description="Order sound with the picture. A backend without sound is then left out.")
+    backend: str = Field(default="auto", title="Backend", description="`auto` chooses, and falls back when one fails.")
+    budget_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] | None = Field(
+        default=None, title="Budget (USD)", description="The job never costs more than this. Empty: the preset's limit."
+    )
+    quality_floor: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, title="Quality floor", description="0 to 1. Backends expected below it are not used. Empty: the preset's floor."
+    )
+    prefer: Prefer = Field(default="quality", title="Prefer", description="Speed priority: what routing ranks by among backends that qualify.")
+    priority: Priority = Field(default="normal", title="Priority", description="Who goes first when slots or money are short.")
+    project: Slug = Field(default="default", title="Project", description="Whose budget pays: lower-case letters, digits, - and _.")
+    reference_image_url: str | None = Field(
+        default=None, title="Reference image URL", description="https address of an image to start from."
+    )
+    seed: Seed | None = Field(default=None, title="Seed", description="Same seed, same request: the same random choices.")
+    shots: Annotated[tuple[ShotSpec, ...], Field(min_length=1, max_length=MAX_SHOTS)] | None = Field(
+        default=None, title="Shot list", description='Instead of a prompt: [{"prompt": "…", "seconds": 5}, …]'
+    )
+    job_id: Slug | None = Field(
+        default=None, title="Job id", description="Your name for the job. The same id with the same order buys nothing twice."
+    )
+
+    _image = field_validator("reference_image_url")(lambda url: url if url is None else _public_https(url))
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Self:
+        if (self.prompt is None) == (self.shots is None):
+            raise ValueError("give either a prompt or a shot list, not both and not neither")
+        if self.shots is not None and self.seconds is not None:
+            raise ValueError("seconds: a shot list has its own lengths; leave seconds empty")
+        return self
+
+    @classmethod
+    def parse(cls, raw: object) -> JobSpec:
+        """Return the spec, or raise `SpecError` with one plain line per field."""
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise SpecError([_plain(e["loc"], e["msg"], e["type"], e.get("input")) for e in error.errors()]) from None
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes two orders the same order: everything but the name."""
+        return fingerprint(self.model_dump(mode="json", exclude={"job_id"}))
+
+    @property
+    def total_seconds(self) -> float:
+        return sum(s.seconds for s in self.shots) if self.shots else (self.seconds or 5.0)
+
+
+def _plain(loc: Sequence[int | str], message: str, kind: str, value: object) -> str:
+    where = ".".join(str(part) for part in loc) or "order"
+    if kind == "extra_forbidden":
+        return f"{where}: unknown field"
+    message = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    shown = repr(value)
+    if not loc or isinstance(value, dict | list) or len(shown) > 60:
+        return f"{where}: {message}" if loc else message
+    return f"{where}: {message} (got {shown})"
+
+
+# --- what will be bought ------------------------------------------------------------------------------
+
+
+class Shot(Noun):
+    """One clip of the manifest. `index` counts from 1."""
+
+    index: int
+    prompt: str
+    seconds: float
+    reference_image_url: str | None = None
+    seed: int | None = None
+
+
+class Manifest(Noun):
+    """The production manifest: the versioned shot list the job will buy."""
+
+    job_id: str
+    version: int
+    aspect_ratio: AspectRatio
+    resolution: Resolution
+    audio: bool
+    shots: tuple[Shot, ...]
+
+    @property
+    def seconds(self) -> float:
+        return sum(shot.seconds for shot in self.shots)
+
+    def shot(self, index: int) -> Shot:
+        return next(shot for shot in self.shots if shot.index == index)
+
+
+class RenderRequest(Noun):
+    """What one backend is asked to make: legal for its model, priced as it stands.
+
+    `seconds` is what is bought, `asked_seconds` what the shot needs; delivery cuts the rest off.
+    """
+
+    backend: str
+    model: str
+    prompt: str
+    seconds: float
+    asked_seconds: float
+    aspect_ratio: AspectRatio
+    resolution: Resolution
+    width: int
+    height: int
+    fps: int
+    audio: bool
+    seed: int
+    reference_image_url: str | None = None
+    shot: int = 1
+
+
+class EstimateLine(Noun):
+    """One shot at one backend: what it would cost and why that, in micro-dollars."""
+
+    shot: int
+    backend: str
+    model: str
+    bought_seconds: float
+    quote: Micros
+    note: str = ""
+
+
+class Estimate(Noun):
+    """The price of a manifest before money moves.
+
+    `expected` buys every shot once at the backend routing would choose now; `worst_case` charges every
+    allowed attempt, judging included. Both in micro-dollars.
+    """
+
+    tariff: str
+    lines: tuple[EstimateLine, ...]
+    expected: Micros
+    worst_case: Micros
+    judging: Micros = 0
+    refusals: tuple[str, ...] = ()
+
+
+class Envelope(Noun):
+    """What an approval allows, for one manifest version. `amount` in micro-dollars."""
+
+    job_id: str
+    version: int
+    sequence: int
+    amount: Micros
+    backends: tuple[str, ...]
+    attempts_per_shot: int
+    expires_at: datetime
+    approved_by: str
+
+
+# --- routing ------------------------------------------------------------------------------------------
+
+
+class Candidate(Noun):
+    """One backend as one routing choice saw it. `lost` is empty for the winner, else says why not."""
+
+    backend: str
+    model: str
+    quote: Micros | None = None
+    quality: float | None = None
+    expected_seconds: float | None = None
+    rank: int | None = None
+    lost: str = ""
+
+
+class Decision(Noun):
+    """One routing choice: every candidate and its reason. Prints as a sentence."""
+
+    shot: int
+    chosen: str | None
+    model: str | None = None
+    quote: Micros | None = None
+    prefer: Prefer = "quality"
+    floor: float = 0.0
+    degraded: bool = False
+    candidates: tuple[Candidate, ...] = ()
+
+    def __str__(self) -> str:
+        others = "; ".join(f"{c.backend}: {c.lost}" for c in self.candidates if c.lost)
+        if self.chosen is None:
+            return f"Shot {self.shot}: no backend can take it ({others or 'none known'})."
+        why = {"quality": "best expected quality", "speed": "fastest", "cost": "cheapest"}[self.prefer]
+        below = f", below the floor of {self.floor:g}, which the preset allows" if self.degraded else ""
+        rest = f" Not {others}." if others else ""
+        return f"Shot {self.shot} goes to {self.chosen} ({self.model}) for {dollars(self.quote or 0)}: {why}{below}.{rest}"
+
+
+# --- what a vendor says -------------------------------------------------------------------------------
+
+
+class JobState(Noun):
+    """A vendor's render in our five words. `charged` in micro-dollars where the vendor tells it."""
+
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    progress: float | None = None
+    charged: Micros | None = None
+    kind: FailureKind | None = None
+    message: str = ""
+    money_moved: MoneyMoved = "maybe"
+
+    @property
+    def final(self) -> bool:
+        return self.state in ("succeeded", "failed", "cancelled")
+
+
+class Accepted(Noun):
+    """The vendor took the request. `state` is given where the vendor finished at once."""
+
+    vendor_id: str
+    state: JobState | None = None
+
+
+class Found(Noun):
+    """What looking for a lost request showed.
+
+    `vendor_ids` are renders that are certainly ours. With none, `proof` says whether that shows that
+    nothing runs; without proof the purchase stays unknown until a person decides.
+    """
+
+    vendor_ids: tuple[str, ...] = ()
+    proof: bool = False
+
+
+class CancelOutcome(Noun):
+    """What the vendor said to a cancellation."""
+
+    stopped: Literal["yes", "no", "unknown"]
+    refunded: Literal["yes", "no", "unknown"]
+
+
+# --- what came back -----------------------------------------------------------------------------------
+
+
+class Take(Noun):
+    """The stored file of a succeeded attempt. `path` is relative to the storage root."""
+
+    take_id: str
+    job_id: str
+    version: int
+    shot: int
+    backend: str
+    path: str
+    sha256: str
+    size: int
+
+
+class Finding(Noun):
+    """One thing that is wrong with a take, with the evidence. A veto can never ship."""
+
+    code: str
+    severity: Literal["veto", "major", "minor", "info"]
+    evidence: str
+
+
+class QAReport(Noun):
+    """What was measured on the decoded take. Scores are 0 to 1; None is never invented.
+
+    `semantic_status` says why `semantic` is None: nobody looked (`unscored`) or nothing to look at
+    (`not_applicable`, a labelled preview). `quality` needs both.
+    """
+
+    take_id: str
+    technical: float
+    semantic: float | None = None
+    semantic_status: Literal["scored", "unscored", "not_applicable"] = "unscored"
+    quality: float | None = None
+    findings: tuple[Finding, ...] = ()
+    measured: dict[str, float | int | str | bool | None] = Field(default_factory=dict)
+    thresholds: str = ""
+
+    @property
+    def vetoed(self) -> bool:
+        return any(f.severity == "veto" for f in self.findings)
+
+
+class Verdict(StrEnum):
+    """What may happen with a take."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    NEEDS_PERSON = "needs_person"
+
+
+class StoredFile(Noun):
+    """A file that was kept: `path` relative to the storage root, `url` for people, bytes and SHA-256."""
+
+    path: str
+    url: str
+    sha256: str
+    size: int
+
+
+class Delivery(Noun):
+    """The finished video with its poster, contact sheet and final manifest."""
+
+    job_id: str
+    version: int
+    video: StoredFile
+    poster: StoredFile
+    contact_sheet: StoredFile
+    manifest: StoredFile
+    quality: float | None
+    technical: float
+    semantic: float | None
+    semantic_status: str
+    cost: Micros
+    labels: tuple[str, ...] = ()
