@@ -20,7 +20,20 @@ from aiprod import settings
 from aiprod.errors import ConfigError
 from aiprod.models import AspectRatio, Micros, Noun, Resolution, VideoBackend, micros
 
-__all__ = ["BackendConfig", "BackendEntry", "Budgets", "Catalog", "Metric", "Model", "Preset", "Price", "Quality", "Tariff", "catalog", "load"]
+__all__ = [
+    "BackendConfig",
+    "BackendEntry",
+    "Budgets",
+    "Catalog",
+    "Metric",
+    "Model",
+    "Preset",
+    "Price",
+    "Quality",
+    "Tariff",
+    "catalog",
+    "load",
+]
 
 _T = TypeVar("_T", bound=Noun)
 _Unit = Annotated[float, Field(ge=0, le=1)]
@@ -35,7 +48,8 @@ class Preset(Noun):
     resolution: Resolution
     attempts_per_shot: Annotated[int, Field(ge=1, le=3)]
     budget_usd: Annotated[Decimal, Field(ge=0)]
-    auto_approve_usd: Annotated[Decimal, Field(ge=0)]
+    #: The largest envelope that passes without a person; None: a person is always asked.
+    auto_approve_usd: Annotated[Decimal, Field(ge=0)] | None
     approval_hours: Annotated[float, Field(gt=0)]
     second_review: bool
     unscored: Literal["deliver", "ask"]
@@ -260,7 +274,9 @@ def load(folder: Path) -> Catalog:
     for tariff in tariffs:
         strangers = {p.backend for p in tariff.prices} - known
         if strangers:
-            raise ConfigError(f"{folder / 'prices'}/{tariff.name}.yaml: prices for unknown backends: {', '.join(sorted(strangers))}")
+            raise ConfigError(
+                f"{folder / 'prices'}/{tariff.name}.yaml: prices for unknown backends: {', '.join(sorted(strangers))}"
+            )
     chosen = settings.tariff()
     if chosen not in {t.name for t in tariffs}:
         raise ConfigError(f"AIPROD_TARIFF={chosen!r}: no such tariff; known: {', '.join(t.name for t in tariffs)}")

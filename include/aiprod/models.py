@@ -30,6 +30,8 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 MAX_SHOTS = 40
 MAX_PROMPT = 2_000
 MIN_SHOT_SECONDS = 1.0
+#: A wall of text is not read; the first dozen lines are.
+MAX_PROBLEMS = 12
 
 
 def micros(usd: Decimal) -> Micros:
@@ -120,17 +122,25 @@ class JobSpec(Noun):
         default=None, title="Seconds", description="Length of the whole video. Default 5; with a shot list, leave it empty."
     )
     aspect_ratio: AspectRatio = Field(default="16:9", title="Aspect ratio", description="Shape of the picture.")
-    audio: bool = Field(default=True, title="Audio", description="Order sound with the picture. A backend without sound is then left out.")
+    audio: bool = Field(
+        default=True, title="Audio", description="Order sound with the picture. A backend without sound is then left out."
+    )
     backend: str = Field(default="auto", title="Backend", description="`auto` chooses, and falls back when one fails.")
     budget_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] | None = Field(
         default=None, title="Budget (USD)", description="The job never costs more than this. Empty: the preset's limit."
     )
     quality_floor: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, title="Quality floor", description="0 to 1. Backends expected below it are not used. Empty: the preset's floor."
+        default=None,
+        title="Quality floor",
+        description="0 to 1. Backends expected below it are not used. Empty: the preset's floor.",
     )
-    prefer: Prefer = Field(default="quality", title="Prefer", description="Speed priority: what routing ranks by among backends that qualify.")
+    prefer: Prefer = Field(
+        default="quality", title="Prefer", description="Speed priority: what routing ranks by among backends that qualify."
+    )
     priority: Priority = Field(default="normal", title="Priority", description="Who goes first when slots or money are short.")
-    project: Slug = Field(default="default", title="Project", description="Whose budget pays: lower-case letters, digits, - and _.")
+    project: Slug = Field(
+        default="default", title="Project", description="Whose budget pays: lower-case letters, digits, - and _."
+    )
     reference_image_url: str | None = Field(
         default=None, title="Reference image URL", description="https address of an image to start from."
     )
@@ -158,7 +168,11 @@ class JobSpec(Noun):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            raise SpecError([_plain(e["loc"], e["msg"], e["type"], e.get("input")) for e in error.errors()]) from None
+            lines = [_plain(e["loc"], e["msg"], e["type"], e.get("input")) for e in error.errors()]
+            if isinstance(raw, dict) and isinstance(raw.get("shots"), list) and len(raw["shots"]) > MAX_SHOTS:
+                lines.insert(0, f"shots: at most {MAX_SHOTS} shots, got {len(raw['shots'])}")
+            more = [f"… and {len(lines) - MAX_PROBLEMS} more problems"] if len(lines) > MAX_PROBLEMS else []
+            raise SpecError([*lines[:MAX_PROBLEMS], *more]) from None
 
     @property
     def fingerprint(self) -> str:

@@ -1,0 +1,138 @@
+"""Opening the ledger: engine, transactions, the database's clock and the schema's revision."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from alembic.command import upgrade as alembic_upgrade
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from aiprod import settings
+from aiprod.errors import ConfigError
+
+__all__ = ["Ledger", "open_ledger"]
+
+VERSION_TABLE = "ledger_alembic_version"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+#: Longer than any transaction here, shorter than a task's patience.
+_BUSY_MILLISECONDS = 30_000
+
+
+class Ledger:
+    """One ledger database. `write` and `read` each open one transaction."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = _engine(url)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction that may change rows; on SQLite it takes the write lock at once."""
+        with self.engine.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent snapshot, rolled back at the end."""
+        with self.engine.connect().execution_options(read_only=True) as conn:
+            yield conn
+            conn.rollback()
+
+    def upgrade(self) -> str:
+        """Create or migrate the schema to this release's revision, and return it."""
+        _private_folder(self.url)
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        with self.engine.begin() as conn:
+            config.attributes["connection"] = conn
+            alembic_upgrade(config, "head")
+        return _head()
+
+    def check(self) -> None:
+        """Raise `ConfigError` unless the schema is at this release's revision."""
+        try:
+            with self.read() as conn:
+                found = MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision()
+        except OperationalError as error:
+            raise ConfigError(f"the ledger at {self.where} cannot be opened: {error.orig}") from None
+        if found != _head():
+            state = "has no schema yet" if found is None else f"is at revision {found}, this release needs {_head()}"
+            raise ConfigError(f"the ledger at {self.where} {state}; run `python -m aiprod.cli ledger upgrade`")
+
+    @property
+    def where(self) -> str:
+        """The address without its password."""
+        return make_url(self.url).render_as_string(hide_password=True)
+
+
+@cache
+def _opened(url: str, pid: int) -> Ledger:
+    ledger = Ledger(url)
+    ledger.check()
+    return ledger
+
+
+def open_ledger(url: str | None = None) -> Ledger:
+    """Return this process's ledger, its revision checked. A forked child opens its own."""
+    return _opened(url or settings.database_url(), os.getpid())
+
+
+def now(conn: Connection) -> datetime:
+    """The database's clock: workers whose own clocks differ agree on the day."""
+    if conn.dialect.name == "postgresql":
+        stamp: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return stamp.astimezone(UTC)
+    return datetime.now(UTC)
+
+
+@cache
+def _head() -> str:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    if head is None:
+        raise ConfigError(f"{_MIGRATIONS} holds no migrations")
+    return head
+
+
+def _private_folder(url: str) -> None:
+    """Money records are their owner's only: folder 0700 when we make it, file 0600."""
+    path = make_url(url).database
+    if not url.startswith("sqlite") or not path or path == ":memory:":
+        return
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600, exist_ok=True)
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        options = "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
+        # Tasks are short-lived forks: a pooled connection would be shared by parent and child.
+        return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 10, "options": options})
+    engine = create_engine(url, poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
+        # Transactions are begun below, by us: sqlite3's deferred BEGIN cannot be upgraded under contention.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MILLISECONDS}", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(conn: Connection) -> None:
+        conn.exec_driver_sql("BEGIN" if conn.get_execution_options().get("read_only") else "BEGIN IMMEDIATE")
+
+    return engine

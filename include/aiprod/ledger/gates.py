@@ -1,0 +1,54 @@
+"""What can shut the paying door: the kill switch, a cancelled job, an envelope that ran out. Read at hold and claim."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select, update
+
+from aiprod.errors import PurchasingStopped
+from aiprod.ledger import outbox
+from aiprod.ledger.insertion import insert_once
+from aiprod.ledger.schema import jobs, meta
+from aiprod.models import Envelope
+
+__all__ = ["cancel_job", "open_purchasing", "require_open", "stop_purchasing", "stopped"]
+
+_SWITCH = "purchasing_stopped"
+
+
+def require_open(conn: Connection, envelope: Envelope, *, now: datetime) -> None:
+    """Raise `PurchasingStopped` unless this envelope may be spent from now."""
+    why = stopped(conn)
+    if why is not None:
+        raise PurchasingStopped(f"purchasing is stopped: {why}")
+    cancelled = conn.execute(select(jobs.c.cancelled_at, jobs.c.cancelled_by).where(jobs.c.job_id == envelope.job_id)).first()
+    if cancelled is not None and cancelled.cancelled_at is not None:
+        raise PurchasingStopped(f"job {envelope.job_id} was cancelled by {cancelled.cancelled_by}")
+    if envelope.expires_at <= now:
+        raise PurchasingStopped(f"the approval of job {envelope.job_id} ran out at {envelope.expires_at:%Y-%m-%d %H:%M} UTC")
+
+
+def stopped(conn: Connection) -> str | None:
+    """Why nothing may be bought at all, or None."""
+    return conn.execute(select(meta.c.value).where(meta.c.key == _SWITCH)).scalar()
+
+
+def stop_purchasing(conn: Connection, why: str, *, by: str, now: datetime) -> None:
+    """Shut the door for everybody, at the next hold and at the next request."""
+    if insert_once(conn, meta, {"key": _SWITCH, "value": why, "changed_at": now, "changed_by": by}):
+        outbox.emit(conn, f"purchasing_stopped.{now.isoformat()}", "purchasing_stopped", now=now, why=why, by=by)
+
+
+def open_purchasing(conn: Connection, *, by: str, now: datetime) -> None:
+    """Open the door again."""
+    if conn.execute(delete(meta).where(meta.c.key == _SWITCH)).rowcount:
+        outbox.emit(conn, f"purchasing_opened.{now.isoformat()}", "purchasing_opened", now=now, by=by)
+
+
+def cancel_job(conn: Connection, job_id: str, *, by: str, now: datetime) -> bool:
+    """Flag a job: nothing more is held or sent for it. Returns whether it was not cancelled before."""
+    flagged = conn.execute(
+        update(jobs).where(jobs.c.job_id == job_id, jobs.c.cancelled_at.is_(None)).values(cancelled_at=now, cancelled_by=by)
+    )
+    return flagged.rowcount == 1

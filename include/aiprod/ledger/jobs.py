@@ -1,0 +1,168 @@
+"""Jobs, their manifest versions and the runs that carry them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from aiprod.errors import JobConflict, JobFailed
+from aiprod.ledger import points
+from aiprod.ledger.insertion import insert_once
+from aiprod.ledger.schema import decisions, failures, jobs, manifests, runs
+from aiprod.models import Decision, Estimate, JobSpec, Manifest, Noun
+
+__all__ = [
+    "Priced", "attach_run", "decide", "decisions_of", "enter", "fail", "failures_of", "known", "latest", "of_run", "priced", "settle_run",
+    "settled_at", "spec", "started_at", "versions",
+]  # fmt: skip
+
+
+class Priced(Noun):
+    """A manifest version with its estimate and the backends it was priced for."""
+
+    manifest: Manifest
+    estimate: Estimate
+    backends: tuple[str, ...]
+    created_at: datetime
+
+
+def enter(conn: Connection, job_id: str, spec: JobSpec, *, now: datetime) -> bool:
+    """Write a job down; return whether it is new. Raises `JobConflict` when the id names another order."""
+    row = {
+        "job_id": job_id,
+        "spec": spec.model_dump_json(),
+        "spec_sha": spec.fingerprint,
+        "project": spec.project,
+        "priority": spec.priority,
+        "created_at": now,
+    }
+    if insert_once(conn, jobs, row):
+        return True
+    stored = conn.execute(select(jobs.c.spec_sha).where(jobs.c.job_id == job_id)).scalar_one()
+    if stored != spec.fingerprint:
+        raise JobConflict([f"job_id: {job_id} already names another order; choose another id, or send the same order again"])
+    return False
+
+
+def spec(conn: Connection, job_id: str) -> JobSpec:
+    """Return the order. Raises `JobFailed` for an unknown job."""
+    found = conn.execute(select(jobs.c.spec).where(jobs.c.job_id == job_id)).scalar()
+    if found is None:
+        raise JobFailed(f"job {job_id} is not in the ledger")
+    return JobSpec.model_validate_json(found)
+
+
+def known(conn: Connection, job_id: str) -> bool:
+    """Whether a job of this id was entered."""
+    return conn.execute(select(jobs.c.job_id).where(jobs.c.job_id == job_id)).first() is not None
+
+
+def write_manifest(
+    conn: Connection, manifest: Manifest, estimate: Estimate, backends: Sequence[str], *, by: str, now: datetime
+) -> None:
+    """Write a manifest version with its price. Versions are never changed; writing one again changes nothing."""
+    insert_once(
+        conn,
+        manifests,
+        {
+            "job_id": manifest.job_id,
+            "version": manifest.version,
+            "manifest": manifest.model_dump_json(),
+            "estimate": estimate.model_dump_json(),
+            "backends": json.dumps(list(backends)),
+            "created_at": now,
+            "created_by": by,
+        },
+    )
+
+
+def versions(conn: Connection, job_id: str) -> list[int]:
+    """Return a job's manifest versions, oldest first."""
+    return list(
+        conn.execute(select(manifests.c.version).where(manifests.c.job_id == job_id).order_by(manifests.c.version)).scalars()
+    )
+
+
+def latest(conn: Connection, job_id: str) -> int:
+    """Return the newest manifest version. Raises `JobFailed` when there is none."""
+    version = conn.execute(select(func.max(manifests.c.version)).where(manifests.c.job_id == job_id)).scalar()
+    if version is None:
+        raise JobFailed(f"job {job_id} has no manifest")
+    return int(version)
+
+
+def priced(conn: Connection, job_id: str, version: int) -> Priced:
+    """Return one manifest version with its price."""
+    row = conn.execute(select(manifests).where(manifests.c.job_id == job_id, manifests.c.version == version)).mappings().first()
+    if row is None:
+        raise JobFailed(f"job {job_id} has no manifest version {version}")
+    return Priced(
+        manifest=Manifest.model_validate_json(row["manifest"]),
+        estimate=Estimate.model_validate_json(row["estimate"]),
+        backends=tuple(json.loads(row["backends"])),
+        created_at=row["created_at"],
+    )
+
+
+def attach_run(conn: Connection, run_id: str, job_id: str, version: int, *, now: datetime) -> None:
+    """Note that a DAG run carries this job version. A run that starts again is not settled any more."""
+    row = {"run_id": run_id, "job_id": job_id, "version": version, "started_at": now}
+    if not insert_once(conn, runs, row):
+        conn.execute(
+            update(runs).where(runs.c.run_id == run_id, runs.c.job_id == job_id).values(version=version, settled_at=None)
+        )
+
+
+def of_run(conn: Connection, run_id: str) -> dict[str, int]:
+    """Return the jobs a run carries, with their versions."""
+    rows = conn.execute(select(runs.c.job_id, runs.c.version).where(runs.c.run_id == run_id).order_by(runs.c.job_id))
+    return {row.job_id: row.version for row in rows}
+
+
+def settle_run(conn: Connection, run_id: str, *, now: datetime) -> None:
+    """Note that a run is over."""
+    conn.execute(update(runs).where(runs.c.run_id == run_id).values(settled_at=now))
+
+
+def settled_at(conn: Connection, run_id: str, job_id: str) -> datetime | None:
+    """When this run of the job was over last, or None while it is not."""
+    return conn.execute(select(runs.c.settled_at).where(runs.c.run_id == run_id, runs.c.job_id == job_id)).scalar()
+
+
+def started_at(conn: Connection, job_id: str, version: int) -> datetime | None:
+    """When the first run of a job version began."""
+    return conn.execute(
+        select(runs.c.started_at).where(runs.c.job_id == job_id, runs.c.version == version).order_by(runs.c.started_at)
+    ).scalar()
+
+
+def decide(
+    conn: Connection, job_id: str, version: int, round: int, decision: Decision, purchase_id: str | None, *, now: datetime
+) -> None:
+    """Record one routing choice, with the purchase it led to."""
+    row = {"job_id": job_id, "version": version, "shot": decision.shot, "round": round, "purchase_id": purchase_id}
+    conn.execute(insert(decisions).values(**row, decision=decision.model_dump_json(), at=now))
+
+
+def decisions_of(conn: Connection, job_id: str, version: int) -> list[tuple[int, str | None, Decision]]:
+    """Return (round, purchase, decision) of a job version, oldest first."""
+    statement = select(decisions).where(decisions.c.job_id == job_id, decisions.c.version == version)
+    rows = conn.execute(statement.order_by(decisions.c.decision_id))
+    return [(row.round, row.purchase_id, Decision.model_validate_json(row.decision)) for row in rows]
+
+
+def fail(conn: Connection, job_id: str, version: int, stage: str, message: str, *, code: str, now: datetime) -> None:
+    """Record why a job could not go on."""
+    conn.execute(insert(failures).values(job_id=job_id, version=version, stage=stage, message=message, at=now))
+    points.emit(conn, "errors", 1, now=now, stage=stage, code=code)
+
+
+def failures_of(conn: Connection, job_id: str, version: int) -> list[str]:
+    """Return what went wrong with a job version, oldest first, as `stage: message`."""
+    rows = conn.execute(
+        select(failures).where(failures.c.job_id == job_id, failures.c.version == version).order_by(failures.c.failure_id)
+    )
+    return [f"{row.stage}: {row.message}" for row in rows]

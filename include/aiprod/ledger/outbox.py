@@ -1,0 +1,56 @@
+"""Events, written in the same transaction as the row they tell of, delivered at least once."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, or_, select, update
+
+from aiprod.ledger.insertion import insert_once
+from aiprod.ledger.schema import outbox
+from aiprod.models import Noun
+
+__all__ = ["Event", "claim", "delivered", "emit"]
+
+#: A relay that took events and died lets go of them after this long.
+CLAIM = timedelta(seconds=30)
+
+
+class Event(Noun):
+    """One event for the outside; `event_key` lets the consumer drop repeats."""
+
+    event_key: str
+    topic: str
+    payload: dict[str, Any]
+    created_at: datetime
+
+
+def emit(conn: Connection, event_key: str, topic: str, *, now: datetime, **payload: Any) -> None:
+    """Write an event once per key."""
+    text = json.dumps(payload, sort_keys=True)
+    insert_once(conn, outbox, {"event_key": event_key, "topic": topic, "payload": text, "created_at": now})
+
+
+def claim(conn: Connection, *, now: datetime, limit: int = 100) -> list[Event]:
+    """T8: take undelivered events for a while. Two relays never hold the same one."""
+    wanted = (
+        select(outbox.c.id)
+        .where(outbox.c.delivered_at.is_(None), or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until < now))
+        .order_by(outbox.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = conn.execute(wanted).scalars().all()
+    conn.execute(update(outbox).where(outbox.c.id.in_(ids)).values(claimed_until=now + CLAIM, tries=outbox.c.tries + 1))
+    rows = conn.execute(select(outbox).where(outbox.c.id.in_(ids)).order_by(outbox.c.id)).mappings()
+    return [
+        Event(event_key=r["event_key"], topic=r["topic"], payload=json.loads(r["payload"]), created_at=r["created_at"])
+        for r in rows
+    ]
+
+
+def delivered(conn: Connection, event_keys: list[str], *, now: datetime) -> None:
+    """Mark events as delivered."""
+    conn.execute(update(outbox).where(outbox.c.event_key.in_(event_keys)).values(delivered_at=now))

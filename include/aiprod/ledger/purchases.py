@@ -1,0 +1,370 @@
+"""Purchases and their transitions T1 to T7 (states: `ledger.states`). Each function is meant to be one short transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
+
+from aiprod.budgets import Cap
+from aiprod.catalog import Catalog
+from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, MoneyMoved, PurchasingStopped, StaleState
+from aiprod.ledger import caps, gates, health, outbox, points
+from aiprod.ledger.schema import LIVE, purchases
+from aiprod.ledger.states import CHARGED, STEPS, State, Step
+from aiprod.models import USD, Envelope, Micros, Noun, RenderRequest, fingerprint
+
+__all__ = [
+    "Failure",
+    "Purchase",
+    "accept",
+    "adjust",
+    "claim",
+    "close",
+    "get",
+    "hold",
+    "lose",
+    "of_job",
+    "park",
+    "purchase_key",
+    "release",
+]
+
+
+class Failure(Noun):
+    """Why a purchase did not become a take."""
+
+    kind: FailureKind
+    message: str
+    money_moved: MoneyMoved
+
+
+class Purchase(Noun):
+    """One request that can cost money, as the ledger has it. Money in micro-dollars."""
+
+    purchase_id: str
+    job_id: str
+    version: int
+    kind: str
+    subject: str
+    sequence: int
+    round: int
+    backend: str
+    model: str
+    request: dict[str, Any]
+    request_sha: str
+    envelope: int
+    hold: Micros
+    charged: Micros | None
+    cost_source: str | None
+    state: State
+    vendor_id: str | None
+    fence: int
+    lease_until: datetime | None
+    slot_until: datetime | None
+    expires_at: datetime | None
+    parked_at: datetime | None
+    failure: FailureKind | None
+    message: str | None
+    created_at: datetime
+    submitted_at: datetime | None
+    closed_at: datetime | None
+    updated_at: datetime
+
+    @property
+    def shot(self) -> int:
+        return int(self.subject)
+
+    @property
+    def render_request(self) -> RenderRequest:
+        return RenderRequest.model_validate(self.request)
+
+    @property
+    def live(self) -> bool:
+        """Whether it still blocks another purchase of the same shot."""
+        return self.state in LIVE or (self.state == "unknown" and self.parked_at is None)
+
+
+def purchase_key(job_id: str, version: int, kind: str, subject: str, sequence: int) -> str:
+    """Return the id of a purchase: the same in every process, on every retry. Also what a vendor is told."""
+    return hashlib.sha256(f"{job_id}|{version}|{kind}|{subject}|{sequence}".encode()).hexdigest()[:32]
+
+
+def hold(
+    conn: Connection,
+    request: RenderRequest,
+    *,
+    envelope: Envelope,
+    kind: str,
+    subject: str,
+    sequence: int,
+    round: int,
+    amount: Micros,
+    limits: Sequence[Cap],
+    catalog: Catalog,
+    now: datetime,
+) -> Purchase:
+    """T1: set money aside for one purchase under every cap that applies, or change nothing.
+
+    Doing it again with the same content returns the same hold. Raises `BudgetExceeded`, `KeyReused`,
+    `PurchasingStopped`, or `StaleState` when another caller has the probe of an unhealthy backend.
+    """
+    key = purchase_key(envelope.job_id, envelope.version, kind, subject, sequence)
+    content = request.model_dump(mode="json")
+    sha = fingerprint([content, amount, envelope.sequence])
+    # Locking first serialises two callers with the same key: the second finds the row below.
+    ids = caps.opened(conn, limits)
+    locked = caps.lock(conn, ids)
+    known = get(conn, key)
+    if known is not None:
+        if known.request_sha != sha:
+            raise KeyReused(f"purchase {key} of {envelope.job_id} shot {subject} exists with other content")
+        return known
+    gates.require_open(conn, envelope, now=now)
+    if not health.admit(conn, request.backend, catalog=catalog, now=now):
+        raise StaleState(f"{request.backend} is unhealthy and somebody else is probing it")
+    names = {(cap.kind, cap.key): cap.name for cap in limits}
+    short = [(names[r.kind, r.key], r.cap - r.reserved - r.settled) for r in locked if r.cap - r.reserved - r.settled < amount]
+    if short:
+        raise BudgetExceeded(amount, short)
+    row = {
+        "purchase_id": key, "job_id": envelope.job_id, "version": envelope.version, "kind": kind, "subject": subject,
+        "sequence": sequence, "round": round, "backend": request.backend, "model": request.model,
+        "request": json.dumps(content, sort_keys=True), "request_sha": sha, "envelope": envelope.sequence, "hold": amount,
+        "state": "held", "created_at": now, "updated_at": now,
+        "expires_at": min(envelope.expires_at, now + timedelta(hours=catalog.budgets.hold_hours)),
+    }  # fmt: skip
+    conn.execute(insert(purchases).values(**row))
+    caps.reserve(conn, ids, key, amount, now=now)
+    caps.warn_if_crossed(conn, ids, now=now)
+    return _must_get(conn, key)
+
+
+def claim(conn: Connection, purchase_id: str, *, envelope: Envelope, catalog: Catalog, now: datetime) -> int | None:
+    """T2: commit the intent to send, and take a backend slot with it. Returns the fence of this claim.
+
+    Returns None when the backend has no free slot. Raises `StaleState` when somebody else claimed it or the
+    hold ran out, `PurchasingStopped` when the kill switch, a cancellation or the envelope says no.
+    """
+    purchase = _must_get(conn, purchase_id)
+    gates.require_open(conn, envelope, now=now)
+    entry = catalog.backends[purchase.backend]
+    health.lock_backend(conn, purchase.backend)
+    if _slots_taken(conn, purchase.backend, now) >= entry.slots:
+        return None
+    lease = now + timedelta(seconds=entry.submit_timeout_seconds)
+    claimed = conn.execute(
+        update(purchases)
+        .where(
+            purchases.c.purchase_id == purchase_id,
+            purchases.c.state.in_(STEPS[Step.CLAIM][0]),
+            or_(purchases.c.expires_at.is_(None), purchases.c.expires_at > now),
+        )
+        .values(
+            state=STEPS[Step.CLAIM][1],
+            fence=purchases.c.fence + 1,
+            lease_until=lease,
+            slot_until=now + timedelta(seconds=entry.max_run_seconds),
+            expires_at=None,
+            submitted_at=now,
+            updated_at=now,
+        )
+    )
+    if claimed.rowcount != 1:
+        raise StaleState(f"purchase {purchase_id} is {purchase.state}, not held; somebody else has it or the hold ran out")
+    return purchase.fence + 1
+
+
+def accept(conn: Connection, purchase_id: str, vendor_id: str, *, now: datetime) -> bool:
+    """T3: the vendor has it, whoever learned so: the answer, or looking. Repeating it changes nothing.
+
+    Returns False, and raises an event, when the purchase already went another way: a second render is running
+    and will be billed. Its cost is booked at once, at the hold.
+    """
+    allowed, leads_to = STEPS[Step.ACCEPT]
+    done = conn.execute(
+        update(purchases)
+        .where(purchases.c.purchase_id == purchase_id, purchases.c.state.in_(allowed))
+        .values(state=leads_to, vendor_id=vendor_id, lease_until=None, parked_at=None, updated_at=now)
+    )
+    if done.rowcount == 1:
+        return True
+    purchase = _must_get(conn, purchase_id)
+    if purchase.vendor_id == vendor_id:
+        return True
+    duplicate = f"{purchase_id}.duplicate.{vendor_id}"
+    outbox.emit(conn, duplicate, "duplicate_vendor_job", now=now, purchase_id=purchase_id, vendor_id=vendor_id)
+    adjust(conn, purchase_id, purchase.hold, reference=f"duplicate.{vendor_id}", now=now)
+    return False
+
+
+def lose(conn: Connection, purchase_id: str, *, catalog: Catalog, now: datetime, fence: int | None = None, why: str = "") -> bool:
+    """T4: the answer was lost. With a `fence`, only for that claim; without, only once its lease has run out."""
+    condition = purchases.c.fence == fence if fence is not None else purchases.c.lease_until < now
+    allowed, leads_to = STEPS[Step.LOSE]
+    done = conn.execute(
+        update(purchases)
+        .where(purchases.c.purchase_id == purchase_id, purchases.c.state.in_(allowed), condition)
+        .values(state=leads_to, failure=FailureKind.TIMEOUT, message=why or "no answer", updated_at=now)
+    )
+    if done.rowcount == 1:
+        purchase = _must_get(conn, purchase_id)
+        health.observe(conn, purchase_id, purchase.backend, ok=False, catalog=catalog, now=now)
+        outbox.emit(conn, f"{purchase_id}.unknown.{purchase.fence}", "purchase_unknown", now=now, purchase_id=purchase_id)
+    return done.rowcount == 1
+
+
+def park(conn: Connection, purchase_id: str, *, now: datetime) -> None:
+    """Leave an unknown purchase to a person. Its hold stays; its shot may be bought elsewhere with a hold of its own."""
+    done = conn.execute(
+        update(purchases)
+        .where(purchases.c.purchase_id == purchase_id, purchases.c.state == "unknown", purchases.c.parked_at.is_(None))
+        .values(parked_at=now, updated_at=now)
+    )
+    if done.rowcount == 1:
+        outbox.emit(conn, f"{purchase_id}.parked", "purchase_parked", now=now, purchase_id=purchase_id)
+
+
+def close(
+    conn: Connection,
+    purchase_id: str,
+    step: Step,
+    *,
+    catalog: Catalog,
+    now: datetime,
+    charge: Micros = 0,
+    cost_source: str | None = None,
+    failure: Failure | None = None,
+    fence: int | None = None,
+) -> bool:
+    """T5: end a purchase: give the hold back, book the charge, count the health, all in one transaction.
+
+    Never refuses a bill: a charge above the hold is booked as it is and reported. Returns False when the same
+    end was reached before; raises `StaleState` when another one was.
+    """
+    allowed, leads_to = STEPS[step]
+    if charge and step not in CHARGED:
+        raise ValueError(f"{step} cannot charge")
+    condition = purchases.c.state.in_(allowed)
+    if fence is not None:
+        condition = and_(condition, purchases.c.fence == fence)
+    done = conn.execute(
+        update(purchases)
+        .where(purchases.c.purchase_id == purchase_id, condition)
+        .values(
+            state=leads_to,
+            charged=charge,
+            cost_source=cost_source if step in CHARGED else "none",
+            failure=failure.kind if failure else None,
+            message=failure.message if failure else None,
+            lease_until=None,
+            slot_until=None,
+            closed_at=now,
+            updated_at=now,
+        )
+    )
+    purchase = _must_get(conn, purchase_id)
+    if done.rowcount != 1:
+        if purchase.state == leads_to and purchase.charged == charge:
+            return False
+        raise StaleState(f"purchase {purchase_id} is {purchase.state}; {step} does not apply")
+    dedup = f"{purchase_id}.close"
+    caps.move(conn, purchase_id, "close", d_reserved=-purchase.hold, d_settled=charge, dedup=dedup, now=now)
+    if charge > purchase.hold:
+        over = {"purchase_id": purchase_id, "hold_micros": purchase.hold, "charged_micros": charge}
+        outbox.emit(conn, f"{purchase_id}.overbilled", "vendor_overbilled", now=now, **over)
+    _count(conn, purchase, step, charge, failure, catalog=catalog, now=now)
+    return True
+
+
+def _count(
+    conn: Connection, purchase: Purchase, step: Step, charge: Micros, failure: Failure | None, *, catalog: Catalog, now: datetime
+) -> None:
+    """Health and metrics of a purchase that just ended."""
+    if step is Step.SUCCEED:
+        health.observe(conn, purchase.purchase_id, purchase.backend, ok=True, catalog=catalog, now=now)
+        took = (now - (purchase.submitted_at or now)).total_seconds()
+        points.emit(conn, "render_time", took, now=now, backend=purchase.backend, model=purchase.model)
+    elif failure is not None and step in (Step.FAIL, Step.REJECT):
+        if failure.kind not in health.NO_STRIKE:
+            health.observe(conn, purchase.purchase_id, purchase.backend, ok=False, catalog=catalog, now=now)
+        points.emit(conn, "errors", 1, now=now, stage="render", code=failure.kind.value)
+    if charge:
+        points.emit(conn, "cost", charge / USD, now=now, backend=purchase.backend)
+
+
+def adjust(conn: Connection, purchase_id: str, delta: Micros, *, reference: str, now: datetime) -> bool:
+    """T6: the vendor corrected the bill (refund < 0). Books on the original legs, once per reference."""
+    dedup = f"{purchase_id}.adjust.{reference}"
+    if not caps.move(conn, purchase_id, "adjust", d_reserved=0, d_settled=delta, dedup=dedup, now=now):
+        return False
+    charged = func.coalesce(purchases.c.charged, 0) + delta
+    conn.execute(update(purchases).where(purchases.c.purchase_id == purchase_id).values(charged=charged, updated_at=now))
+    outbox.emit(conn, dedup, "charge_adjusted", now=now, purchase_id=purchase_id, delta_micros=delta)
+    return True
+
+
+def release(conn: Connection, purchase_id: str, step: Step, *, catalog: Catalog, now: datetime) -> bool:
+    """T7: give back a hold that was never sent: `expire` once it ran out, `void` when it is not wanted any more."""
+    if step is Step.EXPIRE:
+        purchase = _must_get(conn, purchase_id)
+        if purchase.expires_at is None or purchase.expires_at > now:
+            return False
+    try:
+        return close(conn, purchase_id, step, catalog=catalog, now=now)
+    except StaleState:
+        # It was claimed, or closed, between the caller's look and this transaction: then it is not ours to release.
+        return False
+
+
+def get(conn: Connection, purchase_id: str) -> Purchase | None:
+    """Return one purchase."""
+    row = conn.execute(select(purchases).where(purchases.c.purchase_id == purchase_id)).mappings().first()
+    return None if row is None else _purchase(row)
+
+
+def of_job(conn: Connection, job_id: str, version: int, *, kind: str = "render") -> list[Purchase]:
+    """Return a job version's purchases, oldest first within each shot."""
+    statement = (
+        select(purchases)
+        .where(purchases.c.job_id == job_id, purchases.c.version == version, purchases.c.kind == kind)
+        .order_by(purchases.c.subject, purchases.c.sequence)
+    )
+    return [_purchase(row) for row in conn.execute(statement).mappings()]
+
+
+def due(conn: Connection, *, now: datetime) -> list[Purchase]:
+    """Return what nobody may be watching: expired holds, leases that ran out, unknowns not parked, and the submitted."""
+    statement = select(purchases).where(
+        or_(
+            and_(purchases.c.state == "held", purchases.c.expires_at <= now),
+            and_(purchases.c.state == "submitting", purchases.c.lease_until < now),
+            and_(purchases.c.state == "unknown", purchases.c.parked_at.is_(None)),
+            purchases.c.state == "submitted",
+        )
+    )
+    return [_purchase(row) for row in conn.execute(statement.order_by(purchases.c.created_at)).mappings()]
+
+
+def _slots_taken(conn: Connection, backend: str, now: datetime) -> int:
+    busy = or_(
+        purchases.c.state.in_(("submitting", "submitted")),
+        # A lost request may be running: it counts until the vendor's longest run is over, then only its money is held.
+        and_(purchases.c.state == "unknown", purchases.c.slot_until > now),
+    )
+    return int(conn.execute(select(func.count()).where(purchases.c.backend == backend, busy)).scalar_one())
+
+
+def _must_get(conn: Connection, purchase_id: str) -> Purchase:
+    purchase = get(conn, purchase_id)
+    if purchase is None:
+        raise StaleState(f"purchase {purchase_id} is not in this ledger")
+    return purchase
+
+
+def _purchase(row: Any) -> Purchase:
+    return Purchase.model_validate({**row, "request": json.loads(row["request"])})

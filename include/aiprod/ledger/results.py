@@ -1,0 +1,123 @@
+"""What came back: takes, QA reports, the cut and the delivery."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from aiprod.ledger import points
+from aiprod.ledger.insertion import insert_once
+from aiprod.ledger.schema import cuts, deliveries, qa_reports, takes
+from aiprod.models import Delivery, Noun, QAReport, StoredFile, Take, Verdict
+
+__all__ = ["Cut", "Judged", "cut", "deliver", "delivery", "judge", "judged", "keep", "make_cut", "unjudged"]
+
+
+class Judged(Noun):
+    """A take with its QA report and verdict."""
+
+    take: Take
+    report: QAReport
+    verdict: Verdict
+
+
+class Cut(Noun):
+    """The assembled video before delivery: which takes, in shot order, and its files."""
+
+    takes: tuple[str, ...]
+    video: StoredFile
+    poster: StoredFile
+    contact_sheet: StoredFile
+
+
+def keep(conn: Connection, take: Take, *, now: datetime) -> None:
+    """Note a stored take, once."""
+    insert_once(conn, takes, {**take.model_dump(), "kept_at": now})
+
+
+def take_of(conn: Connection, purchase_id: str) -> Take | None:
+    """Return the take of a purchase, or None while its file is not stored."""
+    row = conn.execute(select(takes).where(takes.c.take_id == purchase_id)).mappings().first()
+    return None if row is None else Take(**{name: row[name] for name in Take.model_fields})
+
+
+def unjudged(conn: Connection, job_id: str, version: int) -> list[Take]:
+    """Return the takes nobody has judged yet."""
+    statement = (
+        select(takes)
+        .outerjoin(qa_reports, qa_reports.c.take_id == takes.c.take_id)
+        .where(takes.c.job_id == job_id, takes.c.version == version, qa_reports.c.take_id.is_(None))
+        .order_by(takes.c.shot)
+    )
+    return [Take(**{n: r[n] for n in Take.model_fields}) for r in conn.execute(statement).mappings()]
+
+
+def judge(conn: Connection, report: QAReport, verdict: Verdict, *, now: datetime) -> None:
+    """Write a QA report and its verdict, once per take."""
+    row = {
+        "take_id": report.take_id,
+        "report": report.model_dump_json(),
+        "technical": report.technical,
+        "quality": report.quality,
+        "verdict": verdict.value,
+        "judged_at": now,
+    }
+    if not insert_once(conn, qa_reports, row):
+        return
+    for dimension in ("technical", "semantic", "quality"):
+        score = getattr(report, dimension)
+        if score is not None:
+            points.emit(conn, "quality_score", score, now=now, dimension=dimension)
+
+
+def judged(conn: Connection, job_id: str, version: int) -> list[Judged]:
+    """Return every judged take of a job version, by shot, oldest first."""
+    statement = (
+        select(takes, qa_reports.c.report, qa_reports.c.verdict)
+        .join(qa_reports, qa_reports.c.take_id == takes.c.take_id)
+        .where(takes.c.job_id == job_id, takes.c.version == version)
+        .order_by(takes.c.shot, takes.c.kept_at)
+    )
+    return [
+        Judged(
+            take=Take(**{name: row[name] for name in Take.model_fields}),
+            report=QAReport.model_validate_json(row["report"]),
+            verdict=Verdict(row["verdict"]),
+        )
+        for row in conn.execute(statement).mappings()
+    ]
+
+
+def make_cut(conn: Connection, job_id: str, version: int, made: Cut, *, now: datetime) -> None:
+    """Note the assembled video; a later cut of other takes replaces it until it is delivered."""
+    values = {"takes": json.dumps(made.takes), "files": made.model_dump_json(), "made_at": now}
+    if not insert_once(conn, cuts, {"job_id": job_id, "version": version, **values}):
+        conn.execute(update(cuts).where(cuts.c.job_id == job_id, cuts.c.version == version).values(**values))
+
+
+def cut(conn: Connection, job_id: str, version: int) -> Cut | None:
+    """Return the assembled video of a job version."""
+    found = conn.execute(select(cuts.c.files).where(cuts.c.job_id == job_id, cuts.c.version == version)).scalar()
+    return None if found is None else Cut.model_validate_json(found)
+
+
+def deliver(conn: Connection, made: Delivery, *, now: datetime) -> bool:
+    """Write the delivery, once; return whether it is new."""
+    row = {"job_id": made.job_id, "version": made.version, "delivery": made.model_dump_json(), "delivered_at": now}
+    return insert_once(conn, deliveries, row)
+
+
+def delivery(conn: Connection, job_id: str, version: int) -> Delivery | None:
+    """Return what was delivered for a job version."""
+    statement = select(deliveries.c.delivery).where(deliveries.c.job_id == job_id, deliveries.c.version == version)
+    found = conn.execute(statement).scalar()
+    return None if found is None else Delivery.model_validate_json(found)
+
+
+def takes_by_id(conn: Connection, ids: Sequence[str]) -> dict[str, Take]:
+    """Return takes by their id."""
+    rows = conn.execute(select(takes).where(takes.c.take_id.in_(ids))).mappings()
+    return {row["take_id"]: Take(**{name: row[name] for name in Take.model_fields}) for row in rows}

@@ -1,0 +1,56 @@
+"""The life of a purchase: every step that exists, and from where it may be taken."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+__all__ = ["CHARGED", "STEPS", "State", "Step", "target"]
+
+State = Literal[
+    "held", "submitting", "submitted", "unknown",
+    "succeeded", "failed", "cancelled", "rejected", "absent", "expired", "voided", "written_off",
+]  # fmt: skip
+
+
+class Step(StrEnum):
+    """What can happen to a purchase."""
+
+    CLAIM = "claim"  # T2: the intent is committed; the request may leave now
+    ACCEPT = "accept"  # T3: the vendor has it
+    LOSE = "lose"  # T4: the answer was lost, or its owner died
+    SUCCEED = "succeed"  # T5: the rest closes the purchase, releases the hold and books the charge
+    FAIL = "fail"
+    CANCEL = "cancel"
+    REJECT = "reject"
+    PROVE_ABSENT = "prove_absent"
+    EXPIRE = "expire"  # T7: only what was never sent
+    VOID = "void"
+    WRITE_OFF = "write_off"
+
+
+#: step → (states it may be taken from, state it leads to). Everything else is refused.
+STEPS: dict[Step, tuple[tuple[State, ...], State]] = {
+    Step.CLAIM: (("held",), "submitting"),
+    # A render found by looking, or answered late, is the same render.
+    Step.ACCEPT: (("submitting", "unknown"), "submitted"),
+    Step.LOSE: (("submitting",), "unknown"),
+    Step.SUCCEED: (("submitted",), "succeeded"),
+    Step.FAIL: (("submitted",), "failed"),
+    Step.CANCEL: (("submitted",), "cancelled"),
+    Step.REJECT: (("submitting",), "rejected"),
+    Step.PROVE_ABSENT: (("unknown",), "absent"),
+    # Never from `submitting` or later: the money would come back while the vendor still bills.
+    Step.EXPIRE: (("held",), "expired"),
+    Step.VOID: (("held",), "voided"),
+    Step.WRITE_OFF: (("unknown",), "written_off"),
+}
+
+#: Steps after which the vendor may charge; all others close at zero.
+CHARGED = (Step.SUCCEED, Step.FAIL, Step.CANCEL, Step.WRITE_OFF)
+
+
+def target(step: Step, state: State) -> State | None:
+    """Return the state a step leads to from `state`, or None when it may not be taken."""
+    allowed, leads_to = STEPS[step]
+    return leads_to if state in allowed else None

@@ -1,0 +1,148 @@
+"""Manifest + Catalog → Estimate: what a shot costs at a backend, before money moves. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from aiprod.catalog import BackendEntry, Catalog, Model, Price, Tariff
+from aiprod.models import (
+    AspectRatio,
+    Estimate,
+    EstimateLine,
+    Manifest,
+    Micros,
+    RenderRequest,
+    Resolution,
+    Shot,
+    fingerprint,
+    micros,
+)
+
+__all__ = ["NotCapable", "estimate", "frame_size", "legal_request", "price_of", "quote"]
+
+_SHORT_SIDE: dict[Resolution, int] = {"480p": 480, "720p": 720, "1080p": 1080, "4k": 2160}
+
+
+class NotCapable(Exception):
+    """The backend has no model that can make this shot; the message says why."""
+
+
+def frame_size(aspect_ratio: AspectRatio, resolution: Resolution) -> tuple[int, int]:
+    """Return width and height in pixels, both even; the resolution names the short side."""
+    wide, high = (int(part) for part in aspect_ratio.split(":"))
+    short = _SHORT_SIDE[resolution]
+    long = round(short * max(wide, high) / min(wide, high) / 2) * 2
+    return (long, short) if wide >= high else (short, long)
+
+
+def legal_request(name: str, entry: BackendEntry, manifest: Manifest, shot: Shot, *, sequence: int = 1) -> RenderRequest:
+    """Return the shot as the backend's first capable model takes it: the length snapped up, a seed drawn.
+
+    The seed follows from job, version, shot and sequence unless the order gives one, so a second attempt
+    is another picture. Raises `NotCapable`.
+    """
+    reasons = []
+    for model in entry.models:
+        reason = _why_not(model, manifest, shot)
+        if reason:
+            reasons.append(f"{model.name} {reason}")
+            continue
+        width, height = frame_size(manifest.aspect_ratio, manifest.resolution)
+        drawn = int(fingerprint([manifest.job_id, manifest.version, shot.index, sequence])[:8], 16)
+        return RenderRequest(
+            backend=name,
+            model=model.name,
+            prompt=shot.prompt,
+            seconds=model.snap(shot.seconds) or shot.seconds,
+            asked_seconds=shot.seconds,
+            aspect_ratio=manifest.aspect_ratio,
+            resolution=manifest.resolution,
+            width=width,
+            height=height,
+            fps=model.fps,
+            audio=manifest.audio,
+            seed=shot.seed if shot.seed is not None else drawn,
+            reference_image_url=shot.reference_image_url,
+            shot=shot.index,
+        )
+    raise NotCapable("; ".join(reasons))
+
+
+def _why_not(model: Model, manifest: Manifest, shot: Shot) -> str:
+    if model.snap(shot.seconds) is None:
+        return f"makes {model.longest:g} s at most, {shot.seconds:g} s asked"
+    if manifest.aspect_ratio not in model.aspect_ratios:
+        return f"has no {manifest.aspect_ratio}"
+    if manifest.resolution not in model.resolutions:
+        return f"has no {manifest.resolution}"
+    if manifest.audio and not model.audio:
+        return "has no sound"
+    if shot.reference_image_url and not model.image:
+        return "takes no reference image"
+    if len(shot.prompt.encode("utf-16-le")) // 2 > model.max_prompt:
+        return f"takes prompts of {model.max_prompt} characters at most"
+    return ""
+
+
+def price_of(tariff: Tariff, request: RenderRequest, on: date) -> Price | None:
+    """Return the newest price in force on a day for exactly this model, sound and resolution, or None."""
+    fitting = [
+        p
+        for p in tariff.prices
+        if p.backend == request.backend
+        and p.model == request.model
+        and p.valid_from <= on
+        and p.audio in (None, request.audio)
+        and (p.resolutions is None or request.resolution in p.resolutions)
+    ]
+    return max(fitting, key=lambda p: p.valid_from, default=None)
+
+
+def quote(tariff: Tariff, request: RenderRequest, on: date) -> Micros:
+    """Return what a request costs, in micro-dollars: Decimal price × seconds, rounded up once.
+
+    Raises `NotCapable` when the tariff has no price: what cannot be priced is not bought.
+    """
+    price = price_of(tariff, request, on)
+    if price is None:
+        raise NotCapable(f"{request.model} has no price in tariff {tariff.name} for {request.resolution}")
+    seconds = request.seconds if tariff.bills == "bought_seconds" else request.asked_seconds
+    return micros(price.usd_per_second * Decimal(str(seconds)))
+
+
+def estimate(manifest: Manifest, catalog: Catalog, backends: Sequence[str], attempts: int, on: date) -> Estimate:
+    """Return the itemised price of a manifest at the given backends, in their order.
+
+    `expected` is each shot at the first backend that can make it; `worst_case` charges every allowed attempt:
+    routing goes to untried backends first, so the dearest distinct ones, and then the dearest again.
+    """
+    lines: list[EstimateLine] = []
+    refusals: list[str] = []
+    expected = worst = 0
+    for shot in manifest.shots:
+        quotes: list[Micros] = []
+        for name in backends:
+            try:
+                request = legal_request(name, catalog.backends[name], manifest, shot)
+                price = quote(catalog.prices, request, on)
+            except NotCapable as why:
+                refusals.append(f"shot {shot.index}: {name}: {why}")
+                continue
+            cut = (
+                f"bought as {request.seconds:g} s, cut to {shot.seconds:g} s in delivery"
+                if request.seconds > shot.seconds
+                else ""
+            )
+            lines.append(
+                EstimateLine(
+                    shot=shot.index, backend=name, model=request.model, bought_seconds=request.seconds, quote=price, note=cut
+                )
+            )
+            quotes.append(price)
+        if quotes:
+            expected += quotes[0]
+            dearest = sorted(quotes, reverse=True)
+            worst += sum(dearest[n] if n < len(dearest) else dearest[0] for n in range(attempts))
+    return Estimate(tariff=catalog.prices.name, lines=tuple(lines), expected=expected, worst_case=worst, refusals=tuple(refusals))

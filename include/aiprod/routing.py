@@ -1,0 +1,103 @@
+"""Which backend makes a shot: facts in, one `Decision` out. Pure, and every candidate leaves with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiprod.models import Candidate, Decision, Micros, Noun, Prefer, RenderRequest, dollars
+
+__all__ = ["Facts", "route"]
+
+
+class Facts(Noun):
+    """What is known about one backend for one shot, now. Money in micro-dollars, times in seconds."""
+
+    backend: str
+    #: The legal request and its quote, or None with the reason in `unfit`.
+    request: RenderRequest | None
+    quote: Micros | None
+    unfit: str = ""
+    healthy: bool = True
+    #: Expected quality 0..1; None where a backend has no prior and is exempt from the floor.
+    quality: float | None
+    expected_seconds: float
+    #: What is left under the tightest cap that applies, and that cap's name.
+    headroom: Micros
+    tightest: str = "budget"
+    #: Attempts already made for this shot at this backend.
+    tried: int = 0
+    #: Why this backend must not be asked for this shot again, e.g. it moderated the prompt.
+    barred: str = ""
+
+
+def route(shot: int, facts: Sequence[Facts], *, floor: float, prefer: Prefer, may_degrade: bool) -> Decision:
+    """Choose a backend for a shot. `facts` come in fallback order, which breaks ties.
+
+    Backends not tried for this shot go before tried ones; among those the job's preference ranks. When the
+    floor alone excludes everybody and the preset allows it, the choice is made below the floor and marked.
+    """
+    lost = {f.backend: _why_not(f, floor) for f in facts}
+    fit = [f for f in facts if not lost[f.backend]]
+    degraded = False
+    if not fit and may_degrade:
+        fit = [f for f in facts if not _why_not(f, 0.0)]
+        degraded = bool(fit)
+        lost.update({f.backend: "" for f in fit})
+    order = {f.backend: n for n, f in enumerate(facts)}
+    ranked = sorted(fit, key=lambda f: (f.tried, _rank(f, prefer), order[f.backend]))
+    place = {f.backend: n for n, f in enumerate(ranked, start=1)}
+    best = ranked[0] if ranked else None
+    for other in ranked[1:]:
+        lost[other.backend] = _behind(other, ranked[0], prefer)
+    return Decision(
+        shot=shot,
+        chosen=best.backend if best else None,
+        model=best.request.model if best and best.request else None,
+        quote=best.quote if best else None,
+        prefer=prefer,
+        floor=floor,
+        degraded=degraded,
+        candidates=tuple(
+            Candidate(
+                backend=f.backend,
+                model=f.request.model if f.request else "",
+                quote=f.quote,
+                quality=f.quality,
+                expected_seconds=f.expected_seconds,
+                rank=place.get(f.backend),
+                lost=lost[f.backend],
+            )
+            for f in facts
+        ),
+    )
+
+
+def _why_not(facts: Facts, floor: float) -> str:
+    """The first reason that drops a candidate: configured and capable, healthy, good enough, affordable."""
+    if facts.request is None or facts.quote is None:
+        return facts.unfit or "cannot make it"
+    if facts.barred:
+        return facts.barred
+    if not facts.healthy:
+        return "unhealthy"
+    if facts.quality is not None and facts.quality < floor:
+        return f"expected quality {facts.quality:g} is below the floor of {floor:g}"
+    if facts.quote > facts.headroom:
+        return f"costs {dollars(facts.quote)}, {facts.tightest} has {dollars(max(0, facts.headroom))} left"
+    return ""
+
+
+def _rank(facts: Facts, prefer: Prefer) -> float:
+    if prefer == "speed":
+        return facts.expected_seconds
+    if prefer == "cost":
+        return facts.quote or 0
+    return -(facts.quality or 0.0)
+
+
+def _behind(other: Facts, best: Facts, prefer: Prefer) -> str:
+    if other.tried > best.tried:
+        return "tried before for this shot"
+    if _rank(other, prefer) == _rank(best, prefer):
+        return "later in the fallback order"
+    return {"quality": "lower expected quality", "speed": "slower", "cost": "dearer"}[prefer]
