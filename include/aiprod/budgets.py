@@ -9,7 +9,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from aiprod.catalog import Catalog, Preset
-from aiprod.models import Envelope, JobSpec, Micros, Noun, micros
+from aiprod.models import Envelope, JobSpec, Micros, Noun, limit_micros
 
 __all__ = ["LOCK_ORDER", "Cap", "CapKind", "approval_is_automatic", "caps_for", "day_window", "envelope_amount", "job_budget"]
 
@@ -46,7 +46,7 @@ class Cap(Noun):
 
 def job_budget(spec: JobSpec, preset: Preset) -> Micros:
     """What the job may cost in all versions: its own budget, else the preset's, in micro-dollars."""
-    return micros(preset.budget_usd if spec.budget_usd is None else spec.budget_usd)
+    return limit_micros(preset.budget_usd if spec.budget_usd is None else spec.budget_usd)
 
 
 def envelope_amount(budget: Micros, worst_case: Micros) -> Micros:
@@ -56,7 +56,7 @@ def envelope_amount(budget: Micros, worst_case: Micros) -> Micros:
 
 def approval_is_automatic(preset: Preset, amount: Micros) -> bool:
     """Whether the preset lets this envelope pass without a person. Compared with the envelope, not the expected price."""
-    return preset.auto_approve_usd is not None and amount <= micros(preset.auto_approve_usd)
+    return preset.auto_approve_usd is not None and amount <= limit_micros(preset.auto_approve_usd)
 
 
 def day_window(now: datetime, zone: ZoneInfo) -> tuple[date, datetime, datetime]:
@@ -87,8 +87,8 @@ def caps_for(
         Cap(
             kind="day",
             key=window,
-            cap=micros(budgets.day_usd),
-            warn=micros(budgets.day_warn_usd),
+            cap=limit_micros(budgets.day_usd),
+            warn=limit_micros(budgets.day_warn_usd),
             starts_at=starts_at,
             ends_at=ends_at,
         ),
@@ -97,10 +97,10 @@ def caps_for(
         caps.append(campaign)
     project: Decimal | None = budgets.project_usd.get(spec.project)
     if project is not None:
-        caps.append(Cap(kind="project", key=spec.project, cap=micros(project)))
+        caps.append(Cap(kind="project", key=spec.project, cap=limit_micros(project)))
     at_backend = budgets.backend_day_usd.get(backend)
     if at_backend is not None:
         caps.append(
-            Cap(kind="backend_day", key=f"{backend}:{window}", cap=micros(at_backend), starts_at=starts_at, ends_at=ends_at)
+            Cap(kind="backend_day", key=f"{backend}:{window}", cap=limit_micros(at_backend), starts_at=starts_at, ends_at=ends_at)
         )
     return sorted(caps, key=lambda cap: cap.rank)

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from aiprod import settings
 from aiprod.errors import ConfigError
-from aiprod.models import AspectRatio, Micros, Noun, Resolution, VideoBackend, micros
+from aiprod.models import AspectRatio, Micros, Noun, Resolution, micros
 
 __all__ = [
     "BackendConfig",
@@ -155,8 +155,8 @@ class Budgets(Noun):
     zone: str
     day_usd: Annotated[Decimal, Field(ge=0)]
     day_warn_usd: Annotated[Decimal, Field(ge=0)]
-    backend_day_usd: dict[str, Decimal] = {}
-    project_usd: dict[str, Decimal] = {}
+    backend_day_usd: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
+    project_usd: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
     hold_hours: Annotated[float, Field(gt=0)]
 
     @field_validator("zone")
@@ -270,13 +270,17 @@ def load(folder: Path) -> Catalog:
     presets = _read(folder / "presets.yaml", PresetFile)
     backends = _read(folder / "backends.yaml", BackendFile)
     tariffs = [_read(path, Tariff) for path in sorted((folder / "prices").glob("*.yaml"))]
-    known = {*backends.backends, VideoBackend.AUTO}
     for tariff in tariffs:
-        strangers = {p.backend for p in tariff.prices} - known
+        strangers = {p.backend for p in tariff.prices} - set(backends.backends)
         if strangers:
             raise ConfigError(
                 f"{folder / 'prices'}/{tariff.name}.yaml: prices for unknown backends: {', '.join(sorted(strangers))}"
             )
+    budgets = _read(folder / "budgets.yaml", Budgets)
+    strangers = set(budgets.backend_day_usd) - set(backends.backends)
+    if strangers:
+        # A cap on a name nobody has would cap nothing.
+        raise ConfigError(f"{folder / 'budgets.yaml'}: backend_day_usd names unknown backends: {', '.join(sorted(strangers))}")
     chosen = settings.tariff()
     if chosen not in {t.name for t in tariffs}:
         raise ConfigError(f"AIPROD_TARIFF={chosen!r}: no such tariff; known: {', '.join(t.name for t in tariffs)}")
@@ -288,7 +292,7 @@ def load(folder: Path) -> Catalog:
         cooldown_seconds=backends.cooldown_seconds,
         probe_seconds=backends.probe_seconds,
         tariffs={t.name: t for t in tariffs},
-        budgets=_read(folder / "budgets.yaml", Budgets),
+        budgets=budgets,
         quality=_read(folder / "quality.yaml", Quality),
         metrics=_read(folder / "metrics.yaml", MetricFile).metrics,
         tariff=chosen,

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -37,6 +37,11 @@ MAX_PROBLEMS = 12
 def micros(usd: Decimal) -> Micros:
     """Return dollars as micro-dollars, rounded up once: a price is never understated."""
     return int((usd * USD).to_integral_value(ROUND_CEILING))
+
+
+def limit_micros(usd: Decimal) -> Micros:
+    """Return a limit in dollars as micro-dollars, rounded down: what does not fit under it is not allowed."""
+    return int((usd * USD).to_integral_value(ROUND_FLOOR))
 
 
 def dollars(amount: Micros) -> str:
@@ -73,11 +78,16 @@ class VideoBackend(StrEnum):
 
 def _public_https(url: str) -> str:
     """Refuse addresses that a vendor (or we) must never be sent to. Names are resolved again before any fetch."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.username or parts.password:
+    # What parsers disagree about is refused: tabs and line breaks vanish in some, a backslash is a slash in others.
+    parts = urlsplit(url) if re.fullmatch(r"[^\s\\]+", url) else None
+    if parts is None or parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
         raise ValueError("must be an https:// address without a user name or password")
-    host = parts.hostname.rstrip(".").lower()
-    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")) or "." not in host and ":" not in host:
+    try:
+        # Wide digits and dots become plain ones here, as they do in a resolver.
+        host = parts.hostname.encode("idna").decode().rstrip(".").lower()
+    except UnicodeError:
+        raise ValueError("must be an https:// address of a valid host") from None
+    if host.endswith((".localhost", ".localdomain", ".local", ".internal")) or ("." not in host and ":" not in host):
         raise ValueError(f"{host} is not a public address")
     try:
         address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(host)
@@ -86,15 +96,37 @@ def _public_https(url: str) -> str:
         if re.fullmatch(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*", host):
             raise ValueError(f"{host} is not a public address") from None
         return url
-    mapped = getattr(address, "ipv4_mapped", None)
-    if not (mapped or address).is_global or address.is_multicast:
+    if not all(a.is_global and not a.is_multicast and not a.is_reserved for a in _reached(address)):
         raise ValueError(f"{host} is not a public address")
     return url
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _reached(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+    """The addresses a packet may end at: IPv6 has its ways to carry an IPv4 address inside."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return (address,)
+    if address.ipv4_mapped is not None:
+        return (address.ipv4_mapped,)
+    if address.sixtofour is not None:
+        return (address, address.sixtofour)
+    if address in _NAT64 or int(address) >> 32 == 0:
+        return (ipaddress.IPv4Address(int(address) & 0xFFFFFFFF),)
+    return (address,)
 
 
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
 Seconds = Annotated[float, Field(ge=MIN_SHOT_SECONDS, le=3_600)]
 Seed = Annotated[int, Field(ge=0, le=4_294_967_295)]
+
+
+def _a_number(value: object) -> object:
+    """Text that reads as a number is one (forms and CSV send text); yes and no are not."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
 
 
 class ShotSpec(Noun):
@@ -106,6 +138,7 @@ class ShotSpec(Noun):
     seed: Seed | None = Field(default=None, description="Same seed, same request: the same random choices.")
 
     _image = field_validator("reference_image_url")(lambda url: url if url is None else _public_https(url))
+    _numbers = field_validator("seconds", "seed", mode="before")(_a_number)
 
 
 class JobSpec(Noun):
@@ -153,6 +186,7 @@ class JobSpec(Noun):
     )
 
     _image = field_validator("reference_image_url")(lambda url: url if url is None else _public_https(url))
+    _numbers = field_validator("seconds", "seed", "budget_usd", "quality_floor", mode="before")(_a_number)
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Self:
@@ -177,7 +211,8 @@ class JobSpec(Noun):
     @property
     def fingerprint(self) -> str:
         """What makes two orders the same order: everything but the name."""
-        return fingerprint(self.model_dump(mode="json", exclude={"job_id"}))
+        budget = None if self.budget_usd is None else limit_micros(self.budget_usd)
+        return fingerprint([self.model_dump(mode="json", exclude={"job_id", "budget_usd"}), budget])
 
     @property
     def total_seconds(self) -> float:
@@ -185,7 +220,8 @@ class JobSpec(Noun):
 
 
 def _plain(loc: Sequence[int | str], message: str, kind: str, value: object) -> str:
-    where = ".".join(str(part) for part in loc) or "order"
+    # Names of unknown fields come from outside: they stay on their line, and short.
+    where = ".".join(str(part) if str(part).isidentifier() else ascii(part)[:60] for part in loc) or "order"
     if kind == "extra_forbidden":
         return f"{where}: unknown field"
     message = message.removeprefix("Value error, ").replace("Input should be", "must be")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -112,15 +112,17 @@ def quote(tariff: Tariff, request: RenderRequest, on: date) -> Micros:
     return micros(price.usd_per_second * Decimal(str(seconds)))
 
 
-def estimate(manifest: Manifest, catalog: Catalog, backends: Sequence[str], attempts: int, on: date) -> Estimate:
+def estimate(
+    manifest: Manifest, catalog: Catalog, backends: Sequence[str], attempts: int, chosen: Mapping[int, str], on: date
+) -> Estimate:
     """Return the itemised price of a manifest at the given backends, in their order.
 
-    `expected` is each shot at the first backend that can make it; `worst_case` charges every allowed attempt:
-    routing goes to untried backends first, so the dearest distinct ones, and then the dearest again.
+    `expected` is each shot at the backend `chosen` for it; `worst_case` charges every allowed attempt: routing
+    goes to untried backends first, so the dearest distinct ones, and then the dearest again.
     """
     lines: list[EstimateLine] = []
     refusals: list[str] = []
-    expected = worst = 0
+    worst = 0
     for shot in manifest.shots:
         quotes: list[Micros] = []
         for name in backends:
@@ -130,19 +132,27 @@ def estimate(manifest: Manifest, catalog: Catalog, backends: Sequence[str], atte
             except NotCapable as why:
                 refusals.append(f"shot {shot.index}: {name}: {why}")
                 continue
-            cut = (
-                f"bought as {request.seconds:g} s, cut to {shot.seconds:g} s in delivery"
-                if request.seconds > shot.seconds
-                else ""
-            )
-            lines.append(
-                EstimateLine(
-                    shot=shot.index, backend=name, model=request.model, bought_seconds=request.seconds, quote=price, note=cut
-                )
-            )
+            lines.append(_line(shot, request, price))
             quotes.append(price)
-        if quotes:
-            expected += quotes[0]
-            dearest = sorted(quotes, reverse=True)
+        dearest = sorted(quotes, reverse=True)
+        if dearest:
             worst += sum(dearest[n] if n < len(dearest) else dearest[0] for n in range(attempts))
-    return Estimate(tariff=catalog.prices.name, lines=tuple(lines), expected=expected, worst_case=worst, refusals=tuple(refusals))
+    return Estimate(
+        tariff=catalog.prices.name,
+        lines=tuple(lines),
+        expected=sum(line.quote for line in lines if chosen.get(line.shot) == line.backend),
+        worst_case=worst,
+        refusals=tuple(refusals),
+    )
+
+
+def _line(shot: Shot, request: RenderRequest, price: Micros) -> EstimateLine:
+    longer = request.seconds > shot.seconds
+    return EstimateLine(
+        shot=shot.index,
+        backend=request.backend,
+        model=request.model,
+        bought_seconds=request.seconds,
+        quote=price,
+        note=f"bought as {request.seconds:g} s, cut to {shot.seconds:g} s in delivery" if longer else "",
+    )

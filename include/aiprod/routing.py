@@ -42,7 +42,7 @@ def route(shot: int, facts: Sequence[Facts], *, floor: float, prefer: Prefer, ma
     if not fit and may_degrade:
         fit = [f for f in facts if not _why_not(f, 0.0)]
         degraded = bool(fit)
-        lost.update({f.backend: "" for f in fit})
+        lost = {f.backend: _why_not(f, 0.0) for f in facts} if degraded else lost
     order = {f.backend: n for n, f in enumerate(facts)}
     ranked = sorted(fit, key=lambda f: (f.tried, _rank(f, prefer), order[f.backend]))
     place = {f.backend: n for n, f in enumerate(ranked, start=1)}

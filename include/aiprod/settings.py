@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiprod.errors import ConfigError
 
 __all__ = [
-    "TRUE",
+    "FALSE",
     "config_dir",
     "database_url",
     "dry_run",
@@ -19,7 +20,7 @@ __all__ = [
     "var_dir",
 ]
 
-TRUE = ("1", "true", "yes", "on")
+FALSE = ("", "0", "false", "no", "off")
 
 #: A trigger event that comes sooner than this loses the race against the executor's report that
 #: the first leg finished, and the scheduler then fails the task (facts/engine.md section 3).
@@ -47,12 +48,20 @@ def database_url() -> str:
     if url.startswith("postgres://") or url.startswith("postgresql://"):
         url = "postgresql+psycopg://" + url.split("://", 1)[1]
     airflow = os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "")
-    if airflow and url.split("://", 1)[-1] == airflow.split("://", 1)[-1]:
+    if airflow and _place(url) == _place(airflow):
         raise ConfigError(
             "AIPROD_DATABASE_URL names Airflow's own database; give the ledger a database of its own, "
             "for example postgresql://…/aiprod"
         )
     return url
+
+
+def _place(url: str) -> tuple[str, str, int | None, str]:
+    """Which database an address names, whoever logs in and with whichever driver."""
+    parts = urlsplit(url)
+    kind = parts.scheme.split("+", 1)[0].replace("postgresql", "postgres")
+    port = parts.port or (5432 if kind == "postgres" else None)
+    return kind, parts.hostname or "", port, parts.path
 
 
 def require_distributed_safe(executor: str) -> None:
@@ -77,7 +86,8 @@ def tariff() -> str:
 
 def dry_run() -> bool:
     """Whether the paying door is shut (`AIPROD_DRY_RUN`): everything up to the request happens, the request does not."""
-    return os.environ.get("AIPROD_DRY_RUN", "").strip().lower() in TRUE
+    # A word that nobody foresaw keeps the door shut.
+    return os.environ.get("AIPROD_DRY_RUN", "").strip().lower() not in FALSE
 
 
 def first_event_seconds() -> float:

@@ -1,24 +1,20 @@
-"""The world an animatic shows: a prompt becomes a place, a light and a camera move, drawn as layers with parallax."""
+"""The world an animatic shows, drawn as layers with parallax."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["World", "words_of"]
+from aiprod.backends.animatic_scenery import scene_of
+
+__all__ = ["Picture", "World", "to_yuv"]
 
 Picture: TypeAlias = NDArray[np.uint8]
 Field: TypeAlias = NDArray[np.float32]
-Colour: TypeAlias = tuple[int, int, int]
-T = TypeVar("T")
 
 #: Plates are this much higher than the picture (room to tilt), and repeat sideways after this many widths.
 _ROOM, _PERIOD = 1.24, 1.5
@@ -28,74 +24,9 @@ _YUV = np.array([[0.18259, 0.61423, 0.06201], [-0.10064, -0.33857, 0.43922], [0.
 _YUV_ZERO = np.array([16, 128, 128], np.float32)
 
 
-@dataclass(frozen=True)
-class Light:
-    """The colours of a scene, RGB 0..255: sky above, sky at the horizon, the nearest ground."""
-
-    top: Colour
-    horizon: Colour
-    near: Colour
-
-
-_LIGHTS: Mapping[str, Light] = {
-    "sunset sunrise golden gold dusk evening amber warm": Light((70, 58, 112), (255, 176, 104), (44, 26, 46)),
-    "night midnight moon moonlit dark starry noir": Light((18, 28, 62), (92, 122, 178), (14, 20, 38)),
-    "neon cyberpunk club synthwave purple": Light((38, 18, 78), (232, 84, 170), (24, 16, 48)),
-    "fire lava volcano flame explosion red": Light((64, 26, 30), (255, 134, 62), (38, 16, 20)),
-    "dawn morning pastel pink spring": Light((112, 146, 190), (255, 212, 186), (52, 52, 74)),
-    "snow winter ice arctic glacier snowy frozen": Light((138, 168, 204), (240, 244, 248), (66, 88, 114)),
-    "storm rain fog mist misty cloudy overcast grey gray": Light((92, 104, 116), (200, 208, 212), (38, 46, 54)),
-    "desert sand dune canyon mars savanna": Light((112, 156, 190), (248, 218, 166), (112, 60, 36)),
-    "space galaxy star planet cosmos nebula orbit": Light((20, 18, 48), (104, 72, 158), (24, 22, 50)),
-    "forest jungle tree pine wood garden green": Light((134, 172, 172), (228, 234, 204), (22, 48, 38)),
-    "ocean sea beach wave lake river water coast island underwater": Light((74, 138, 190), (218, 234, 238), (18, 52, 72)),
-    "studio product bottle watch coffee food portrait white minimal kitchen": Light((150, 136, 124), (244, 232, 214), (86, 66, 56)),
-    "city street skyline downtown urban building tokyo york": Light((96, 132, 176), (226, 222, 214), (34, 42, 60)),
-}
-#: What a prompt gets that names no light: one of these, always the same for the same prompt.
-_ANY_LIGHT = (Light((62, 120, 156), (236, 214, 186), (30, 48, 60)), Light((104, 92, 146), (244, 190, 170), (44, 34, 58)),
-              Light((84, 140, 132), (240, 224, 178), (30, 52, 50)), Light((120, 92, 92), (248, 206, 150), (58, 36, 34)))  # fmt: skip
-
-_PLACES: Mapping[str, str] = {
-    "city street skyline downtown urban building tokyo york cyberpunk neon office": "city",
-    "ocean sea beach wave lake river water coast island boat ship lighthouse": "sea",
-    "forest jungle tree pine wood park garden": "forest",
-    "space galaxy star planet cosmos nebula astronaut": "space",
-    "studio product bottle watch coffee food portrait kitchen interior room shoe perfume phone": "bokeh",
-}
-
-
-@dataclass(frozen=True)
-class Move:
-    """A camera move. Speeds in picture widths per second, `tilt` in picture heights over the clip, `zoom` over the clip."""
-
-    drift: float
-    tilt: float = 0.0
-    zoom: float = 0.0
-    sway: float = 0.0
-
-
-#: The drift is never nothing: a picture that stands still is a frozen picture.
-_MOVES: Mapping[str, Move] = {
-    "static locked tripod still": Move(0.025, sway=0.006),
-    "tilt crane": Move(0.03, tilt=0.2),
-    "pan tracking track truck slide sliding follow following": Move(0.09),
-    "pull back out reveal": Move(0.025, zoom=-0.24),
-    "zoom push dolly closeup macro": Move(0.025, zoom=0.26),
-    "aerial drone fly flying flight bird": Move(0.07, tilt=0.06, zoom=-0.12, sway=0.008),
-    "handheld pov running walking chase": Move(0.05, sway=0.014),
-}
-_ANY_MOVE = Move(0.045, zoom=0.1)
-
-
-def words_of(prompt: str) -> frozenset[str]:
-    """Return the lower-case words of a prompt, plurals also without their s."""
-    words = re.findall(r"[a-z]+", prompt.lower())
-    return frozenset(words) | {word.removesuffix("s") for word in words}
-
-
-def _chosen(table: Mapping[str, T], words: frozenset[str], otherwise: T) -> T:
-    return next((value for names, value in table.items() if words.intersection(names.split())), otherwise)
+def to_yuv(rgb: Field) -> Field:
+    """Return RGB 0..255 (last axis) as Y, U, V in the codes of BT.709 limited range."""
+    return np.asarray(rgb @ _YUV.T + _YUV_ZERO, np.float32)
 
 
 class Layer:
@@ -104,11 +35,11 @@ class Layer:
     def __init__(self, colour: Field, cover: Field | None, *, depth: float, rng: np.random.Generator) -> None:
         """`colour` is half-size RGB; `cover` is full-size 0..1, or None for the sky that covers everything."""
         self.depth = depth
-        yuv = cv2.transform(colour, _YUV) + _YUV_ZERO
+        yuv = to_yuv(colour)
         full = (colour.shape[1] * 2, colour.shape[0] * 2)
         luma = cv2.resize(yuv[..., 0], full, interpolation=cv2.INTER_LINEAR)
         # Half a code of noise hides the steps that eight bits make in a smooth sky.
-        luma += rng.uniform(-0.7, 0.7, luma.shape).astype(np.float32)
+        luma = luma + rng.uniform(-0.7, 0.7, (full[1], full[0])).astype(np.float32)
         planes = [luma, yuv[..., 1], yuv[..., 2]]
         self.top = 0
         self.keep: Picture | None = None
@@ -134,16 +65,10 @@ class World:
     """Draws frames of one shot. The same prompt, seed and size give the same pixels."""
 
     def __init__(self, prompt: str, *, seed: int, width: int, height: int, seconds: float) -> None:
-        words = words_of(prompt)
-        digest = int.from_bytes(hashlib.sha256(prompt.encode("utf-8", "replace")).digest()[:8], "big")
-        self._rng = np.random.default_rng([seed, digest])
+        self.scene = scene_of(prompt)
         self.width, self.height, self.seconds = width, height, seconds
+        self._rng = np.random.default_rng([seed, self.scene.digest])
         self._wide, self._high = int(width * _PERIOD) // 4 * 4, int(height * _ROOM) // 4 * 4
-        self.light = _chosen(_LIGHTS, words, _ANY_LIGHT[digest % len(_ANY_LIGHT)])
-        self.place = _chosen(_PLACES, words, "hills")
-        self._move = _chosen(_MOVES, words, _ANY_MOVE)
-        left = "left" in words or ("right" not in words and digest % 2 == 0)
-        self._direction = -1.0 if left else 1.0
         self._layers = [layer.repeated(width) for layer in self._build()]
 
     # --- building ---------------------------------------------------------------------------------------
@@ -173,24 +98,24 @@ class World:
             flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
             total += cv2.warpAffine(around, matrix, (wide, high), flags=flags, borderMode=cv2.BORDER_REPLICATE) / 2**octave
         low, high_ = float(total.min()), float(total.max())
-        return (total - low) / max(high_ - low, 1e-6)
+        return np.asarray((total - low) / max(high_ - low, 1e-6), np.float32)
 
     def _sky(self) -> Field:
         """The sky as half-size RGB: gradient, sun and clouds, or stars, or soft lamps."""
         wide, high = self._wide // 2, self._high // 2
-        top, horizon = np.array(self.light.top, np.float32), np.array(self.light.horizon, np.float32)
+        top, horizon = np.array(self.scene.light.top, np.float32), np.array(self.scene.light.horizon, np.float32)
         down = np.clip(np.linspace(0, 1.55, high, dtype=np.float32), 0, 1)[:, None, None] ** 1.3
         sky = np.broadcast_to(top * (1 - down) + horizon * down, (high, wide, 3)).astype(np.float32)
         clouds = self._noise(wide, high, across=3, down=5, octaves=5)
         veil = np.clip((clouds - 0.45) / 0.4, 0, 1)[..., None]
-        sky += (horizon - sky) * veil * (0.55 if self.place != "space" else 0.8)
+        sky += (horizon - sky) * veil * (0.55 if self.scene.place != "space" else 0.8)
         sky *= (0.9 + 0.16 * clouds)[..., None]
+        if self.scene.stars:
+            self._dots(sky, count=260, radius=(0.3, 1.1), bright=150)
         self._sun(sky, horizon)
-        if self.place == "space" or max(self.light.top) < 80:
-            self._dots(sky, count=260, radius=(0.4, 1.3), bright=150)
-        if self.place == "bokeh":
+        if self.scene.place == "bokeh":
             self._dots(sky, count=34, radius=(0.025 * high, 0.09 * high), bright=34)
-        return sky
+        return np.asarray(sky, np.float32)
 
     def _sun(self, sky: Field, horizon: Field) -> None:
         """Add the sun (or moon) and its glow, in place."""
@@ -220,7 +145,7 @@ class World:
     def _ground(self, nearness: float, cover: Field) -> Field:
         """The colours of one ridge as half-size RGB: the farther, the more air; towards its foot, haze."""
         wide, high = self._wide // 2, self._high // 2
-        near, horizon = np.array(self.light.near, np.float32), np.array(self.light.horizon, np.float32)
+        near, horizon = np.array(self.scene.light.near, np.float32), np.array(self.scene.light.horizon, np.float32)
         base = near + (horizon - near) * (1 - nearness) ** 1.4 * 0.82
         tops = np.argmax(cover[::2, ::2] > 0.5, axis=0).astype(np.float32)
         below = np.clip((np.arange(high, dtype=np.float32)[:, None] - tops[None, :]) / (0.5 * high), 0, 1)
@@ -228,12 +153,12 @@ class World:
         colour = base + (horizon - base) * (haze * below)[..., None]
         grain = self._noise(wide, high, across=10, down=10, octaves=4)
         colour *= (0.84 + 0.3 * grain)[..., None]
-        if self.place == "city":
+        if self.scene.place == "city":
             self._windows(colour, tops, nearness)
-        if self.place == "sea":
+        if self.scene.place == "sea":
             glitter = np.clip(self._noise(wide, high, across=14, down=110, octaves=2) - 0.62, 0, 1) * 2.2
             colour += (horizon - colour) * (glitter * (0.25 + 0.5 * (1 - nearness)))[..., None]
-        return np.clip(colour, 0, 255).astype(np.float32)
+        return np.asarray(np.clip(colour, 0, 255), np.float32)
 
     def _windows(self, colour: Field, tops: Field, nearness: float) -> None:
         """Light some windows, in place."""
@@ -249,27 +174,26 @@ class World:
     def _cover(self, nearness: float) -> Field:
         """Where a ridge is: 0..1, full size, with a smooth edge."""
         rows = np.arange(self._high, dtype=np.float32)[:, None]
-        return np.clip(rows - self._outline(nearness)[None, :] + 0.5, 0, 1).astype(np.float32)
+        return np.asarray(np.clip(rows - self._outline(nearness)[None, :] + 0.5, 0, 1), np.float32)
 
     def _outline(self, nearness: float) -> Field:
         """The row of the ridge's top at every column; repeats sideways."""
         wide, unit = self._wide, float(self._high)
-        rough = {"sea": 0.16, "space": 0.1, "bokeh": 0.08, "city": 0.1}.get(self.place, 0.55)
+        rough = {"sea": 0.16, "space": 0.1, "bokeh": 0.08, "city": 0.1}.get(self.scene.place, 0.55)
         waves = self._noise(wide, 8, across=4, down=1, octaves=6)[0]
         level = (0.5 + 0.36 * nearness) * unit
-        if self.place in ("sea", "space", "bokeh"):
+        if self.scene.place in ("sea", "space", "bokeh"):
             level += 0.04 * unit
         outline = level - (waves - 0.5) * unit * rough * (0.55 - 0.2 * nearness)
-        if self.place == "sea" and nearness < 0.2:
+        if self.scene.place == "sea" and nearness < 0.2:
             outline = np.full(wide, level, np.float32)
-        if self.place == "city":
+        if self.scene.place == "city":
             block = max(8, int(min(self.width, self.height) * (0.05 + 0.09 * nearness)))
-            count = max(4, wide // block)
-            towers = self._rng.gamma(2.2, 0.05, count) * unit * (1.3 - 0.3 * nearness)
-            outline = outline - np.resize(np.repeat(towers, wide // count + 1), wide)
-        if self.place == "forest":
+            towers = level - self._rng.gamma(2.2, 0.05, wide // block + 1) * unit * (1.3 - 0.3 * nearness)
+            outline = np.repeat(towers, block)[:wide]
+        if self.scene.place == "forest":
             outline = outline - self._trees(nearness)
-        return np.clip(outline, 0.12 * unit, 0.93 * unit).astype(np.float32)
+        return np.asarray(np.clip(outline, 0.12 * unit, 0.93 * unit), np.float32)
 
     def _trees(self, nearness: float) -> Field:
         """How far conifers stand out above the ground line, in rows."""
@@ -299,11 +223,11 @@ class World:
 
     def _camera(self, at: float, depth: float) -> tuple[float, float, float]:
         """Where a layer is seen from: scale (1 or more), left edge at scale 1, middle row."""
-        move, done = self._move, at / self.seconds
+        move, done = self.scene.move, at / self.seconds
         eased = done * done * (3 - 2 * done)
         zoom = 1 + abs(move.zoom) * (eased if move.zoom >= 0 else 1 - eased) * (0.4 + 0.6 * depth)
         turn = 2 * math.pi * at
-        across = self._direction * move.drift * at * max(self.width, self.height) + move.sway * self.width * math.sin(turn / 5.1)
+        across = self.scene.heading * move.drift * at * max(self.width, self.height) + move.sway * self.width * math.sin(turn / 5.1)
         up = move.tilt * (done - 0.5) * self.height + move.sway * self.height * math.cos(turn / 3.7)
         room = 0.5 * (self._high - self.height)
         return zoom, (across * depth) % self._wide, self._high / 2 + max(-room, min(room, up * depth))

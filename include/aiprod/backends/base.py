@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 from aiprod.catalog import BackendEntry
 from aiprod.models import Accepted, CancelOutcome, Found, JobState, RenderRequest
@@ -13,12 +14,15 @@ __all__ = ["Backend"]
 
 
 class Backend(ABC):
-    """One video vendor. A stranger should be able to write one tonight: five verbs, no state of ours.
+    """One video vendor. A stranger should be able to write one tonight: four verbs, no state of ours.
 
     What is legal and what it costs is the catalogue's word (`pricing.legal_request`, `pricing.quote`); an adapter
     whose vendor knows better overrides `validate`. No vendor exception leaves the file: everything is
     `SubmitRejected`, `SubmitAmbiguous` or `BackendError`. A status word that is not in the adapter's table raises.
     """
+
+    #: Whether the vendor offers any way to look for a lost request. Without one it is parked for a person at once.
+    can_find: ClassVar[bool] = False
 
     def __init__(self, name: str, entry: BackendEntry) -> None:
         self.name = name
@@ -38,9 +42,9 @@ class Backend(ABC):
         Raises `SubmitRejected` when nothing runs, `SubmitAmbiguous` when that cannot be known.
         """
 
-    @abstractmethod
     def find(self, request: RenderRequest, *, key: str, since: datetime) -> Found:
         """Look for a request whose answer was lost. Never claims proof that the vendor does not give."""
+        return Found()
 
     @abstractmethod
     def poll(self, vendor_id: str) -> JobState:

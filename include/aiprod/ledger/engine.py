@@ -46,7 +46,11 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent snapshot, rolled back at the end."""
-        with self.engine.connect().execution_options(read_only=True) as conn:
+        options: dict[str, Any] = {"read_only": True}
+        if self.engine.dialect.name == "postgresql":
+            # READ COMMITTED would give every statement a snapshot of its own.
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self.engine.connect().execution_options(**options) as conn:
             yield conn
             conn.rollback()
 
@@ -56,12 +60,19 @@ class Ledger:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         with self.engine.begin() as conn:
+            if conn.dialect.name == "postgresql":
+                # Two machines that start together migrate one after the other, as SQLite's write lock makes them.
+                conn.execute(text("SELECT pg_advisory_xact_lock(hashtext('aiprod ledger upgrade'))"))
             config.attributes["connection"] = conn
             alembic_upgrade(config, "head")
         return _head()
 
     def check(self) -> None:
         """Raise `ConfigError` unless the schema is at this release's revision."""
+        file = _file(self.url)
+        if file is not None and not file.exists():
+            # Connecting would create it, empty and readable for everybody.
+            raise ConfigError(f"the ledger at {self.where} does not exist yet; run `python -m aiprod.cli ledger upgrade`")
         try:
             with self.read() as conn:
                 found = MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision()
@@ -109,12 +120,17 @@ def _head() -> str:
 
 def _private_folder(url: str) -> None:
     """Money records are their owner's only: folder 0700 when we make it, file 0600."""
-    path = make_url(url).database
-    if not url.startswith("sqlite") or not path or path == ":memory:":
+    file = _file(url)
+    if file is None:
         return
-    file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.touch(mode=0o600, exist_ok=True)
+
+
+def _file(url: str) -> Path | None:
+    """The file of a SQLite ledger."""
+    path = make_url(url).database
+    return Path(path) if url.startswith("sqlite") and path and path != ":memory:" else None
 
 
 def _engine(url: str) -> Engine:
@@ -128,7 +144,7 @@ def _engine(url: str) -> Engine:
     def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
         # Transactions are begun below, by us: sqlite3's deferred BEGIN cannot be upgraded under contention.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MILLISECONDS}", "foreign_keys=ON"):
+        for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

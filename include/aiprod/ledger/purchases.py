@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
-from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, MoneyMoved, PurchasingStopped, StaleState
+from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, MoneyMoved, StaleState
 from aiprod.ledger import caps, gates, health, outbox, points
-from aiprod.ledger.schema import LIVE, purchases
+from aiprod.ledger.schema import LIVE, postings, purchases, takes
 from aiprod.ledger.states import CHARGED, STEPS, State, Step
 from aiprod.models import USD, Envelope, Micros, Noun, RenderRequest, fingerprint
 
@@ -25,6 +26,7 @@ __all__ = [
     "adjust",
     "claim",
     "close",
+    "due",
     "get",
     "hold",
     "lose",
@@ -33,6 +35,9 @@ __all__ = [
     "purchase_key",
     "release",
 ]
+
+#: What a claim's lease lasts beyond the request's own timeout.
+LEASE_MARGIN = timedelta(seconds=15)
 
 
 class Failure(Noun):
@@ -111,7 +116,8 @@ def hold(
     """T1: set money aside for one purchase under every cap that applies, or change nothing.
 
     Doing it again with the same content returns the same hold. Raises `BudgetExceeded`, `KeyReused`,
-    `PurchasingStopped`, or `StaleState` when another caller has the probe of an unhealthy backend.
+    `PurchasingStopped`, or `StaleState` when another purchase works on the subject, or another caller has the
+    probe of an unhealthy backend.
     """
     key = purchase_key(envelope.job_id, envelope.version, kind, subject, sequence)
     content = request.model_dump(mode="json")
@@ -125,12 +131,15 @@ def hold(
             raise KeyReused(f"purchase {key} of {envelope.job_id} shot {subject} exists with other content")
         return known
     gates.require_open(conn, envelope, now=now)
-    if not health.admit(conn, request.backend, catalog=catalog, now=now):
-        raise StaleState(f"{request.backend} is unhealthy and somebody else is probing it")
+    if any(p.live and p.subject == subject for p in of_job(conn, envelope.job_id, envelope.version, kind=kind)):
+        raise StaleState(f"{envelope.job_id} {kind} of {subject}: another purchase is working on it")
     names = {(cap.kind, cap.key): cap.name for cap in limits}
     short = [(names[r.kind, r.key], r.cap - r.reserved - r.settled) for r in locked if r.cap - r.reserved - r.settled < amount]
     if short:
         raise BudgetExceeded(amount, short)
+    # Last, so that a caller who was refused has not taken the probe from one who can use it.
+    if not health.admit(conn, request.backend, catalog=catalog, now=now):
+        raise StaleState(f"{request.backend} is unhealthy and somebody else is probing it")
     row = {
         "purchase_id": key, "job_id": envelope.job_id, "version": envelope.version, "kind": kind, "subject": subject,
         "sequence": sequence, "round": round, "backend": request.backend, "model": request.model,
@@ -150,13 +159,18 @@ def claim(conn: Connection, purchase_id: str, *, envelope: Envelope, catalog: Ca
     Returns None when the backend has no free slot. Raises `StaleState` when somebody else claimed it or the
     hold ran out, `PurchasingStopped` when the kill switch, a cancellation or the envelope says no.
     """
+    name = _must_get(conn, purchase_id).backend
+    entry = catalog.backends[name]
+    health.lock_backend(conn, name)
+    # What follows is read behind the lock: nothing said while we queued for it is missed.
     purchase = _must_get(conn, purchase_id)
     gates.require_open(conn, envelope, now=now)
-    entry = catalog.backends[purchase.backend]
-    health.lock_backend(conn, purchase.backend)
-    if _slots_taken(conn, purchase.backend, now) >= entry.slots:
+    if purchase.state not in STEPS[Step.CLAIM][0]:
+        raise StaleState(f"purchase {purchase_id} is {purchase.state}; somebody else has it")
+    if _slots_taken(conn, name, now) >= entry.slots:
         return None
-    lease = now + timedelta(seconds=entry.submit_timeout_seconds)
+    # Longer than the request may take, so that its owner is gone when the lease is.
+    lease = now + timedelta(seconds=entry.submit_timeout_seconds) + LEASE_MARGIN
     claimed = conn.execute(
         update(purchases)
         .where(
@@ -175,22 +189,28 @@ def claim(conn: Connection, purchase_id: str, *, envelope: Envelope, catalog: Ca
         )
     )
     if claimed.rowcount != 1:
-        raise StaleState(f"purchase {purchase_id} is {purchase.state}, not held; somebody else has it or the hold ran out")
+        raise StaleState(f"the hold of purchase {purchase_id} ran out; it has to be placed again")
     return purchase.fence + 1
 
 
 def accept(conn: Connection, purchase_id: str, vendor_id: str, *, now: datetime) -> bool:
     """T3: the vendor has it, whoever learned so: the answer, or looking. Repeating it changes nothing.
 
-    Returns False, and raises an event, when the purchase already went another way: a second render is running
-    and will be billed. Its cost is booked at once, at the hold.
+    Returns False, and emits an event, when the purchase already went another way: a second render is running
+    and will be billed. Its cost is booked at once, at the hold. Raises `StaleState` when the vendor's id is
+    another purchase's.
     """
     allowed, leads_to = STEPS[Step.ACCEPT]
-    done = conn.execute(
+    flip = (
         update(purchases)
         .where(purchases.c.purchase_id == purchase_id, purchases.c.state.in_(allowed))
         .values(state=leads_to, vendor_id=vendor_id, lease_until=None, parked_at=None, updated_at=now)
     )
+    try:
+        with conn.begin_nested():
+            done = conn.execute(flip)
+    except IntegrityError:
+        raise StaleState(f"vendor job {vendor_id} belongs to another purchase than {purchase_id}") from None
     if done.rowcount == 1:
         return True
     purchase = _must_get(conn, purchase_id)
@@ -247,8 +267,8 @@ def close(
     end was reached before; raises `StaleState` when another one was.
     """
     allowed, leads_to = STEPS[step]
-    if charge and step not in CHARGED:
-        raise ValueError(f"{step} cannot charge")
+    if charge < 0 or (charge and step not in CHARGED):
+        raise ValueError(f"{step} cannot charge {charge}")
     condition = purchases.c.state.in_(allowed)
     if fence is not None:
         condition = and_(condition, purchases.c.fence == fence)
@@ -257,7 +277,8 @@ def close(
         .where(purchases.c.purchase_id == purchase_id, condition)
         .values(
             state=leads_to,
-            charged=charge,
+            # A second render may have been booked on it while it was open.
+            charged=func.coalesce(purchases.c.charged, 0) + charge,
             cost_source=cost_source if step in CHARGED else "none",
             failure=failure.kind if failure else None,
             message=failure.message if failure else None,
@@ -269,7 +290,7 @@ def close(
     )
     purchase = _must_get(conn, purchase_id)
     if done.rowcount != 1:
-        if purchase.state == leads_to and purchase.charged == charge:
+        if purchase.state == leads_to and _closed_at(conn, purchase_id) == charge:
             return False
         raise StaleState(f"purchase {purchase_id} is {purchase.state}; {step} does not apply")
     dedup = f"{purchase_id}.close"
@@ -300,6 +321,8 @@ def _count(
 def adjust(conn: Connection, purchase_id: str, delta: Micros, *, reference: str, now: datetime) -> bool:
     """T6: the vendor corrected the bill (refund < 0). Books on the original legs, once per reference."""
     dedup = f"{purchase_id}.adjust.{reference}"
+    # The purchase before its caps, as `close` does: two that wait for each other would both die.
+    conn.execute(select(purchases.c.purchase_id).where(purchases.c.purchase_id == purchase_id).with_for_update())
     if not caps.move(conn, purchase_id, "adjust", d_reserved=0, d_settled=delta, dedup=dedup, now=now):
         return False
     charged = func.coalesce(purchases.c.charged, 0) + delta
@@ -338,13 +361,15 @@ def of_job(conn: Connection, job_id: str, version: int, *, kind: str = "render")
 
 
 def due(conn: Connection, *, now: datetime) -> list[Purchase]:
-    """Return what nobody may be watching: expired holds, leases that ran out, unknowns not parked, and the submitted."""
+    """Return what nobody may be watching: expired holds, leases that ran out, unknowns not parked,
+    the submitted, and what is paid but not brought home."""
     statement = select(purchases).where(
         or_(
             and_(purchases.c.state == "held", purchases.c.expires_at <= now),
             and_(purchases.c.state == "submitting", purchases.c.lease_until < now),
             and_(purchases.c.state == "unknown", purchases.c.parked_at.is_(None)),
             purchases.c.state == "submitted",
+            and_(purchases.c.state == "succeeded", purchases.c.purchase_id.not_in(select(takes.c.take_id))),
         )
     )
     return [_purchase(row) for row in conn.execute(statement.order_by(purchases.c.created_at)).mappings()]
@@ -357,6 +382,11 @@ def _slots_taken(conn: Connection, backend: str, now: datetime) -> int:
         and_(purchases.c.state == "unknown", purchases.c.slot_until > now),
     )
     return int(conn.execute(select(func.count()).where(purchases.c.backend == backend, busy)).scalar_one())
+
+
+def _closed_at(conn: Connection, purchase_id: str) -> Micros | None:
+    """What a purchase was charged when it closed; later corrections are postings of their own."""
+    return conn.execute(select(postings.c.d_settled).where(postings.c.dedup == f"{purchase_id}.close")).scalar()
 
 
 def _must_get(conn: Connection, purchase_id: str) -> Purchase:

@@ -1,0 +1,329 @@
+"""From takes to a delivery: judge, cut together, review, publish."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from aiprod import assembly, settings
+from aiprod.catalog import Catalog, Preset
+from aiprod.errors import JobFailed
+from aiprod.ledger import Ledger, approvals, jobs, outbox, points, purchases, results
+from aiprod.ledger.engine import now as database_now
+from aiprod.ledger.results import Cut, Judged
+from aiprod.models import USD, Delivery, Manifest, Noun, Take, Verdict, fingerprint
+from aiprod.qa.judge import Expected, report, verdict
+from aiprod.qa.measure import measure
+from aiprod.storage import Storage
+
+__all__ = ["Review", "answer_review", "assemble_job", "deliver_job", "has_video", "result", "review_job", "score_job"]
+
+
+class Review(Noun):
+    """What the second look at a finished video came to. `reasons` says why a person is needed; empty: nobody is."""
+
+    job_id: str
+    version: int
+    reasons: tuple[str, ...] = ()
+    answer: Literal["accepted", "rejected"] | None = None
+    cut_sha: str = ""
+
+
+def score_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> list[str]:
+    """Judge every take nobody judged yet; return one line per take judged now."""
+    with ledger.read() as conn:
+        new = results.unjudged(conn, job_id, version)
+        spec = jobs.spec(conn, job_id)
+    preset = catalog.presets[spec.preset]
+    floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
+    return [_score(ledger, catalog, storage, take, preset, floor) for take in new]
+
+
+def _score(ledger: Ledger, catalog: Catalog, storage: Storage, take: Take, preset: Preset, floor: float) -> str:
+    with ledger.read() as conn:
+        purchase = purchases.get(conn, take.take_id)
+    if purchase is None:
+        raise JobFailed(f"take {take.take_id} has no purchase")
+    request = purchase.render_request
+    embedded = catalog.backends[take.backend].embedded
+    with storage.local(take.path) as file:
+        measured = measure(file)
+    expected = Expected(
+        seconds=request.seconds, fps=request.fps, width=request.width, height=request.height, audio=request.audio
+    )
+    status: Literal["not_applicable", "unscored"] = "not_applicable" if embedded else "unscored"
+    said = report(take.take_id, measured, expected, catalog.quality, semantic_status=status)
+    word = verdict(said, embedded=embedded, preset=preset, floor=floor, thresholds=catalog.quality)
+    with ledger.write() as conn:
+        results.judge(conn, said, word, now=database_now(conn))
+    found = ", ".join(f.code for f in said.findings) or "no findings"
+    return f"{take.job_id} shot {take.shot} by {take.backend}: {word.value}, technical {said.technical:.2f} ({found})"
+
+
+def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) -> Cut:
+    """Cut the best take of every shot together. Raises `JobFailed` when a shot has none.
+
+    Accepted takes first, then those that wait for a person's word, then rejected ones without a veto; what is
+    not accepted goes to `review`. The same takes are never assembled twice.
+    """
+    with ledger.read() as conn:
+        manifest = jobs.priced(conn, job_id, version).manifest
+        chosen = _best(conn, manifest)
+        standing = results.cut(conn, job_id, version)
+        requests = {j.take.take_id: purchases.get(conn, j.take.take_id) for j in chosen}
+    takes = tuple(j.take.take_id for j in chosen)
+    if standing is not None and standing.takes == takes:
+        return standing
+    first = requests[takes[0]]
+    if first is None:
+        raise JobFailed(f"take {takes[0]} has no purchase")
+    request = first.render_request
+    place = f"{job_id}/v{version}/cuts/{fingerprint(list(takes))[:12]}"
+    scratch_root = settings.var_dir() / "scratch"
+    scratch_root.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as open_files:
+        scratch = open_files.enter_context(tempfile.TemporaryDirectory(dir=scratch_root))
+        clips = [
+            assembly.Clip(
+                path=open_files.enter_context(storage.local(judged.take.path)),
+                seconds=manifest.shot(judged.take.shot).seconds,
+            )
+            for judged in chosen
+        ]
+        video, poster, sheet = (Path(scratch) / name for name in ("video.mp4", "poster.jpg", "contact-sheet.jpg"))
+        assembly.assemble(
+            clips, video, width=request.width, height=request.height, fps=request.fps, audio=manifest.audio
+        )
+        assembly.poster(video, poster)
+        assembly.contact_sheet(video, sheet)
+        made = Cut(
+            takes=takes,
+            video=storage.keep(video, f"{place}/video.mp4"),
+            poster=storage.keep(poster, f"{place}/poster.jpg"),
+            contact_sheet=storage.keep(sheet, f"{place}/contact-sheet.jpg"),
+        )
+    with ledger.write() as conn:
+        results.make_cut(conn, job_id, version, made, now=database_now(conn))
+    return made
+
+
+def _best(conn: Connection, manifest: Manifest) -> list[Judged]:
+    """The take to use for every shot, in order."""
+    order = {Verdict.ACCEPTED: 0, Verdict.NEEDS_PERSON: 1, Verdict.REJECTED: 2}
+    judged = results.judged(conn, manifest.job_id, manifest.version)
+    best, missing = [], []
+    for shot in manifest.shots:
+        usable = [j for j in judged if j.take.shot == shot.index and not j.report.vetoed]
+        usable.sort(key=lambda j: (order[j.verdict], -(j.report.quality or 0.0), -j.report.technical))
+        if usable:
+            best.append(usable[0])
+        else:
+            missing.append(f"shot {shot.index} has no usable take: {_history(conn, manifest, shot.index)}")
+    if missing:
+        raise JobFailed("; ".join(missing))
+    return best
+
+
+def _history(conn: Connection, manifest: Manifest, shot: int) -> str:
+    """What was tried for a shot, in a few words."""
+    vetoed = {
+        j.take.take_id: ", ".join(f.code for f in j.report.findings)
+        for j in results.judged(conn, manifest.job_id, manifest.version)
+    }
+    tried = [
+        f"{p.backend} {vetoed.get(p.purchase_id) or p.failure or p.state}"
+        for p in purchases.of_job(conn, manifest.job_id, manifest.version)
+        if p.shot == shot
+    ]
+    return ", ".join(tried) or "nothing could be bought"
+
+
+def review_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> Review:
+    """Say whether a person must look at the finished video, and what they said about this very cut."""
+    with ledger.read() as conn:
+        made = results.cut(conn, job_id, version)
+        if made is None:
+            raise JobFailed(f"job {job_id} version {version} has no assembled video")
+        preset = catalog.presets[jobs.spec(conn, job_id).preset]
+        used = {j.take.take_id: j for j in results.judged(conn, job_id, version) if j.take.take_id in made.takes}
+        answer = approvals.reviewed(conn, job_id, version, made.video.sha256)
+    reasons = ["the preset asks for a second look"] if preset.second_review else []
+    for judged in used.values():
+        if judged.verdict is Verdict.NEEDS_PERSON:
+            reasons.append(f"shot {judged.take.shot} was not scored")
+        elif judged.verdict is Verdict.REJECTED:
+            codes = ", ".join(f.code for f in judged.report.findings) or "low quality"
+            reasons.append(f"shot {judged.take.shot} was rejected ({codes}) and nothing better came back")
+    word: Literal["accepted", "rejected"] | None = "accepted" if answer == "accepted" else "rejected" if answer else None
+    return Review(job_id=job_id, version=version, reasons=tuple(reasons), answer=word, cut_sha=made.video.sha256)
+
+
+def has_video(ledger: Ledger, job_id: str, version: int) -> bool:
+    """Whether a job version has been assembled."""
+    with ledger.read() as conn:
+        return results.cut(conn, job_id, version) is not None
+
+
+def answer_review(
+    ledger: Ledger, job_id: str, version: int, word: Literal["accepted", "rejected"], *, by: str
+) -> str:
+    """Write a person's word on the cut as it is now; return the word that stands. Another cut needs another word."""
+    with ledger.write() as conn:
+        made = results.cut(conn, job_id, version)
+        if made is None:
+            raise JobFailed(f"job {job_id} version {version} has no assembled video")
+        return approvals.review(conn, job_id, version, made.video.sha256, word, by=by, now=database_now(conn))
+
+
+def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
+    """Return what became of a job's newest version, ready for JSON: files, scores, dollars, attempts, problems."""
+    with ledger.read() as conn:
+        version = jobs.latest(conn, job_id)
+        made = results.delivery(conn, job_id, version)
+        bought = purchases.of_job(conn, job_id, version)
+        problems = [] if made else jobs.failures_of(conn, job_id, version)
+    files = {name: getattr(made, name).url if made else None for name in ("video", "poster", "contact_sheet", "manifest")}
+    scores = {name: getattr(made, name) if made else None for name in ("quality", "technical", "semantic", "semantic_status")}
+    return {
+        "job_id": job_id,
+        "version": version,
+        **files,
+        **scores,
+        "labels": list(made.labels) if made else [],
+        "cost_usd": sum(p.charged or 0 for p in bought) / USD,
+        "attempts": len(bought),
+        "problems": problems,
+    }
+
+
+def deliver_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> Delivery:
+    """Publish the finished video under its own name with poster, contact sheet and final manifest, once.
+
+    Raises `JobFailed` when there is no cut, or when a person has to look at it first and has not accepted it.
+    """
+    with ledger.read() as conn:
+        done = results.delivery(conn, job_id, version)
+        made = results.cut(conn, job_id, version)
+    if done is not None:
+        return done
+    if made is None:
+        raise JobFailed(f"job {job_id} version {version} has no assembled video")
+    review = review_job(ledger, catalog, job_id, version)
+    if review.reasons and review.answer != "accepted":
+        raise JobFailed(f"job {job_id} waits for a person: {'; '.join(review.reasons)}")
+    place = f"{job_id}/v{version}"
+    files = {}
+    for name, kept in (("video.mp4", made.video), ("poster.jpg", made.poster), ("contact-sheet.jpg", made.contact_sheet)):
+        with storage.local(kept.path) as file:
+            files[name] = storage.keep(file, f"{place}/{name}")
+    with ledger.read() as conn:
+        document, summary = _final_manifest(conn, catalog, made, job_id, version, review)
+    document["files"] = {name: file.model_dump() for name, file in files.items()}
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    delivery = Delivery(
+        job_id=job_id,
+        version=version,
+        video=files["video.mp4"],
+        poster=files["poster.jpg"],
+        contact_sheet=files["contact-sheet.jpg"],
+        manifest=storage.keep_text(text, f"{place}/manifest.json"),
+        **summary,
+    )
+    with ledger.write() as conn:
+        if results.deliver(conn, delivery, now=database_now(conn)):
+            _count_delivery(conn, delivery)
+    return delivery
+
+
+def _final_manifest(
+    conn: Connection, catalog: Catalog, made: Cut, job_id: str, version: int, review: Review
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Everything about a delivery, and the summary that the ledger keeps. Scores of the video are its worst shot's."""
+    priced = jobs.priced(conn, job_id, version)
+    judged = {j.take.take_id: j for j in results.judged(conn, job_id, version)}
+    bought = purchases.of_job(conn, job_id, version) + purchases.of_job(conn, job_id, version, kind="judge")
+    choices = {purchase_id: str(decision) for _, purchase_id, decision in jobs.decisions_of(conn, job_id, version) if purchase_id}
+    degraded = {d.shot for _, p, d in jobs.decisions_of(conn, job_id, version) if d.degraded and p in made.takes}
+    used = [judged[take_id] for take_id in made.takes]
+    statuses = sorted({j.report.semantic_status for j in used})
+    labels = [f"shot {j.take.shot} is a labelled preview" for j in used if catalog.backends[j.take.backend].embedded]
+    labels += [f"shot {shot} was made below the quality floor" for shot in sorted(degraded)]
+    labels += ["quality was not scored"] if "unscored" in statuses else []
+    labels += [f"accepted by a person although {reason}" for reason in review.reasons]
+    summary = {
+        "technical": min(j.report.technical for j in used),
+        "semantic": _worst([j.report.semantic for j in used]),
+        "semantic_status": statuses[0] if len(statuses) == 1 else "unscored",
+        "quality": _worst([j.report.quality for j in used]),
+        "cost": sum(p.charged or 0 for p in bought),
+        "labels": tuple(labels),
+    }
+    envelope = approvals.envelope(conn, job_id, version)
+    document = {
+        "job_id": job_id,
+        "version": version,
+        "order": jobs.spec(conn, job_id).model_dump(mode="json"),
+        "manifest": priced.manifest.model_dump(mode="json"),
+        "estimate": priced.estimate.model_dump(mode="json"),
+        "envelope": envelope.model_dump(mode="json") if envelope else None,
+        "shots": [
+            {
+                "shot": j.take.shot,
+                "take": j.take.model_dump(),
+                "verdict": j.verdict.value,
+                "report": j.report.model_dump(mode="json"),
+            }
+            for j in used
+        ],
+        "attempts": [
+            {
+                **p.model_dump(
+                    mode="json",
+                    include={"purchase_id", "kind", "subject", "sequence", "backend", "model", "state", "vendor_id", "hold",
+                             "charged", "cost_source", "failure", "message", "submitted_at", "closed_at"},
+                ),
+                "decision": choices.get(p.purchase_id),
+                "take_sha256": judged[p.purchase_id].take.sha256 if p.purchase_id in judged else None,
+                "verdict": judged[p.purchase_id].verdict.value if p.purchase_id in judged else None,
+            }
+            for p in bought
+        ],
+        "amounts_are": "micro-dollars",
+        **{**summary, "labels": list(labels)},
+    }  # fmt: skip
+    return document, summary
+
+
+def _worst(scores: list[float | None]) -> float | None:
+    """The lowest score, or None when one is missing: an average over what was looked at would be a made-up number."""
+    known = [score for score in scores if score is not None]
+    return min(known) if len(known) == len(scores) and known else None
+
+
+def _count_delivery(conn: Connection, delivery: Delivery) -> None:
+    now = database_now(conn)
+    approved = approvals.latest(conn, delivery.job_id, delivery.version)
+    if approved is not None:
+        took = (now - approved.answered_at).total_seconds()
+        points.emit(conn, "pipeline_duration", took, now=now, status="delivered")
+    points.emit(conn, "jobs", 1, now=now, status="delivered")
+    by_backend: dict[str, int] = {}
+    for purchase in purchases.of_job(conn, delivery.job_id, delivery.version):
+        by_backend[purchase.backend] = by_backend.get(purchase.backend, 0) + (purchase.charged or 0)
+    for name, cost in by_backend.items():
+        points.emit(conn, "cost_per_job", cost / USD, now=now, backend=name)
+    outbox.emit(
+        conn,
+        f"{delivery.job_id}.v{delivery.version}.delivered",
+        "job_delivered",
+        now=now,
+        job_id=delivery.job_id,
+        version=delivery.version,
+        video=delivery.video.url,
+        cost_micros=delivery.cost,
+    )

@@ -1,0 +1,241 @@
+"""The steps of a job, in order: the table of contents.
+
+Every step takes the ids of the jobs that a run carries, reads what it needs from the ledger, adds its own rows
+and can be done again. One job's trouble never stops the others: it is written down, and the step fails only when
+nothing is left that could go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeVar
+
+from aiprod import finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
+from aiprod.catalog import Catalog, catalog
+from aiprod.errors import AiprodError, JobFailed
+from aiprod.finishing import Review
+from aiprod.ledger import Ledger, approvals, jobs, open_ledger, points, results
+from aiprod.ledger.engine import now as database_now
+from aiprod.models import Delivery
+from aiprod.ordering import Asked, SpendQuestion
+from aiprod.purchasing import Progress
+from aiprod.reconciling import Reconciled
+from aiprod.storage import Storage
+
+__all__ = ["Pipeline", "Scored"]
+
+_T = TypeVar("_T")
+Answer = Literal["approved", "rejected", "expired"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What `score` decided, and one line per take judged. `stuck`: this round bought nothing and no job is complete."""
+
+    then: Literal["assemble", "again", "stuck"]
+    lines: tuple[str, ...]
+
+
+class Pipeline:
+    """The steps, over one ledger, one catalogue and one storage; each is opened when first used."""
+
+    def __init__(
+        self, *, ledger: Ledger | None = None, catalogue: Catalog | None = None, storage: Storage | None = None
+    ) -> None:
+        self._ledger, self._catalogue, self._storage = ledger, catalogue, storage
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return self._ledger or open_ledger()
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return self._catalogue or catalog()
+
+    @cached_property
+    def storage(self) -> Storage:
+        return self._storage or Storage.at(settings.storage_url())
+
+    # 1. estimate
+    def estimate(self, orders: Sequence[Mapping[str, Any]], *, run_id: str, job_id: str) -> list[str]:
+        """Take the orders of a run, price them, and return their job ids. Raises `SpecError` before anything happens."""
+        entered = [
+            ordering.enter(
+                self.ledger, self.catalog, raw, job_id=job_id if len(orders) == 1 else f"{job_id}-{n}", run_id=run_id
+            )
+            for n, raw in enumerate(orders, start=1)
+        ]
+        return [e.job_id for e in entered]
+
+    # 2. approve
+    def ask(self, job_id: str, *, run_id: str) -> Asked:
+        """Return the answer that stands about a job's money, or what a person must be asked."""
+        return ordering.ask_spend(self.ledger, self.catalog, job_id, run_id)
+
+    def spend_question(self, job_id: str, *, run_id: str, task_id: str) -> SpendQuestion:
+        """Return what to show a person who is asked."""
+        return ordering.spend_question(self.ledger, self.catalog, job_id, run_id=run_id, task_id=task_id)
+
+    def answer_spend(self, job_id: str, word: Answer, *, by: str, run_id: str, task_id: str) -> Asked:
+        """Write down a person's answer. Raises `JobFailed` when the job moved on from what was shown."""
+        return ordering.answer_shown(self.ledger, self.catalog, job_id, word, by=by, run_id=run_id, task_id=task_id)
+
+    # 3. attempt_n.route
+    def route(self, job_ids: Sequence[str], round: int) -> list[str]:
+        """Place every shot that needs a take; return the backends that have work.
+
+        Raises `JobFailed` when there is no work and no job could go on without it.
+        """
+        work: list[str] = []
+
+        def one(job_id: str, version: int) -> bool:
+            routed = sourcing.route_job(self.ledger, self.catalog, job_id, version, round)
+            work.extend(routed.backends)
+            if routed.refused and not routed.backends:
+                raise JobFailed(" ".join(routed.refused))
+            return True
+
+        done = self._each(job_ids, one, stage="route")
+        if not work and not any(self._complete(job_id) for job_id in done):
+            raise JobFailed(self._why(job_ids, "nothing could be routed"))
+        return [name for name in self.catalog.backend_order if name in work]
+
+    # 4. attempt_n.<backend>
+    def render(self, job_ids: Sequence[str], backend: str, round: int) -> Progress:
+        """Push the shots routed to a backend as far as they go now."""
+        return purchasing.render(self.ledger, self.catalog, self.storage, self._versions(job_ids), backend, round)
+
+    # 5. attempt_n.score
+    def score(self, job_ids: Sequence[str], round: int) -> Scored:
+        """Judge new takes, and say where the run goes: on to `assemble`, to another attempt, or nowhere."""
+        lines: list[str] = []
+
+        def one(job_id: str, version: int) -> bool:
+            lines.extend(finishing.score_job(self.ledger, self.catalog, self.storage, job_id, version))
+            return True
+
+        self._each(job_ids, one, stage="score")
+        complete = [self._complete(job_id) for job_id in job_ids]
+        worked = [sourcing.worked_on(self.ledger, j, v, round) for j, v in self._versions(job_ids).items()]
+        if all(complete) or (any(complete) and not any(worked)):
+            return Scored("assemble", tuple(lines))
+        return Scored("again" if any(worked) else "stuck", tuple(lines))
+
+    # 6. assemble
+    def assemble(self, job_ids: Sequence[str]) -> list[str]:
+        """Cut each job's takes together; return the jobs that have a video. Raises `JobFailed` when none has."""
+
+        def one(job_id: str, version: int) -> bool:
+            finishing.assemble_job(self.ledger, self.storage, job_id, version)
+            return True
+
+        made = self._each(job_ids, one, stage="assemble")
+        if not made:
+            raise JobFailed(self._why(job_ids, "no job has a take for every shot"))
+        return list(made)
+
+    # 7. review
+    def reviews(self, job_ids: Sequence[str]) -> list[Review]:
+        """Say for every job with a video whether a person must look at it, and what they said."""
+        with_video = {j: v for j, v in self._versions(job_ids).items() if finishing.has_video(self.ledger, j, v)}
+        return [finishing.review_job(self.ledger, self.catalog, j, v) for j, v in with_video.items()]
+
+    def answer_review(self, job_id: str, word: Literal["accepted", "rejected"], *, by: str) -> str:
+        """Write down a person's word on the video as it is now; return the word that stands."""
+        return finishing.answer_review(self.ledger, job_id, self._version(job_id), word, by=by)
+
+    def cut_urls(self, job_id: str) -> tuple[str, str]:
+        """Where to look at the video that is not delivered yet, and at its poster."""
+        with self.ledger.read() as conn:
+            made = results.cut(conn, job_id, jobs.latest(conn, job_id))
+        if made is None:
+            raise JobFailed(f"job {job_id} has no assembled video")
+        return made.video.url, made.poster.url
+
+    # 8. deliver
+    def deliver(self, job_ids: Sequence[str]) -> list[Delivery]:
+        """Publish every job that is ready. Raises `JobFailed` at the end when any job of the run was not delivered."""
+
+        def one(job_id: str, version: int) -> Delivery | None:
+            if not finishing.has_video(self.ledger, job_id, version):
+                return None  # `assemble` has said why
+            return finishing.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
+
+        done = [made for made in self._each(job_ids, one, stage="deliver").values() if made is not None]
+        if len(done) < len(job_ids):
+            left = [job_id for job_id in job_ids if job_id not in {made.job_id for made in done}]
+            raise JobFailed(self._why(left, f"{len(left)} of {len(job_ids)} jobs were not delivered"))
+        return done
+
+    # 9. settle
+    def settle(self, run_id: str) -> list[str]:
+        """Give back what the run's jobs hold and never sent; note that it is over. Returns one line per job."""
+        with self.ledger.read() as conn:
+            carried = jobs.of_run(conn, run_id)
+        lines = []
+        for job_id, version in carried.items():
+            released = reconciling.release_holds(self.ledger, self.catalog, job_id, version)
+            lines.append(f"{job_id}: {self._settle_one(run_id, job_id, version)}, {released} unused holds given back")
+        with self.ledger.write() as conn:
+            jobs.settle_run(conn, run_id, now=database_now(conn))
+        return lines
+
+    def _settle_one(self, run_id: str, job_id: str, version: int) -> str:
+        """How the job ended; counted once per run."""
+        with self.ledger.write() as conn:
+            if results.delivery(conn, job_id, version) is not None:
+                return "delivered"
+            answer = approvals.latest(conn, job_id, version)
+            status = answer.answer if answer is not None and answer.answer != "approved" else "failed"
+            if jobs.settled_at(conn, run_id, job_id) is None:
+                points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
+            return status
+
+    # 10. push_metrics
+    def push_metrics(self) -> int:
+        """Fold the metric outbox into its series; return how many points."""
+        return metrics.push(self.ledger, self.catalog)
+
+    # and, on a schedule of its own
+    def reconcile(self) -> Reconciled:
+        """Finish what nobody watched."""
+        return reconciling.reconcile(self.ledger, self.catalog, self.storage)
+
+    def result(self, job_id: str) -> dict[str, Any]:
+        """Return what became of a job: files, scores, cost in dollars, attempts, and what went wrong."""
+        return finishing.result(self.ledger, job_id)
+
+    def _version(self, job_id: str) -> int:
+        with self.ledger.read() as conn:
+            return jobs.latest(conn, job_id)
+
+    def _versions(self, job_ids: Sequence[str]) -> dict[str, int]:
+        with self.ledger.read() as conn:
+            return {job_id: jobs.latest(conn, job_id) for job_id in job_ids}
+
+    def _complete(self, job_id: str) -> bool:
+        with self.ledger.read() as conn:
+            return not sourcing.shots_without_take(conn, job_id, jobs.latest(conn, job_id))
+
+    def _each(self, job_ids: Sequence[str], do: Callable[[str, int], _T], *, stage: str) -> dict[str, _T]:
+        """Do one step for every job; write down whose trouble it was. Returns the results of those that went on."""
+        done: dict[str, _T] = {}
+        for job_id, version in self._versions(job_ids).items():
+            try:
+                done[job_id] = do(job_id, version)
+            except AiprodError as error:
+                if error.retryable:
+                    raise
+                with self.ledger.write() as conn:
+                    code = type(error).__name__
+                    jobs.fail(conn, job_id, version, stage, str(error), code=code, now=database_now(conn))
+        return done
+
+    def _why(self, job_ids: Sequence[str], summary: str) -> str:
+        """The last thing that went wrong with each job."""
+        with self.ledger.read() as conn:
+            last = {job_id: jobs.failures_of(conn, job_id, jobs.latest(conn, job_id))[-1:] for job_id in job_ids}
+        lines = [f"{job_id}: {''.join(found)}" for job_id, found in last.items() if found]
+        return "\n".join([summary, *lines]) if lines else summary

@@ -1,0 +1,368 @@
+"""The one door through which money leaves: hold, intent, request, outcome, take. Renders and judgements alike.
+
+The intent is committed before the request leaves. A lost answer is `unknown`: its hold stays, the backend is
+asked to look for it, and only proof that nothing runs lets the same shot be bought there again.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from aiprod import settings
+from aiprod.backends import Backend, backend
+from aiprod.budgets import caps_for
+from aiprod.catalog import Catalog
+from aiprod.errors import BackendError, FailureKind, MoneyError, PurchasingStopped, StaleState, StorageError, SubmitAmbiguous, SubmitRejected
+from aiprod.ledger import Ledger, approvals, jobs, purchases, results
+from aiprod.ledger.engine import now as database_now
+from aiprod.ledger.purchases import Failure, Purchase
+from aiprod.ledger.states import Step
+from aiprod.models import Accepted, Envelope, JobState, Noun, Take, dollars
+from aiprod.pricing import legal_request, quote
+from aiprod.storage import Storage
+
+__all__ = ["Progress", "Waiting", "drive", "envelope_of", "place_hold", "render"]
+
+log = logging.getLogger(__name__)
+
+#: How often one shot is bought again at a backend that proved that the request before never arrived.
+MAX_PROVEN_ABSENT = 2
+#: A claim older than this when the request is about to leave is given up: its lease may have been taken over.
+MAX_CLAIM_AGE = timedelta(seconds=10)
+
+_STEP_OF = {"succeeded": Step.SUCCEED, "failed": Step.FAIL, "cancelled": Step.CANCEL}
+
+
+class Waiting(Noun):
+    """A render that runs at the vendor: what a trigger needs to ask for it."""
+
+    purchase_id: str
+    vendor_id: str
+
+
+class Progress(Noun):
+    """How far the shots routed to one backend are.
+
+    `waiting` run at the vendor; `look_again_at` is when something else can have changed (a lease, a slot, a
+    lost request); `failed` says in one line each what failed or is parked.
+    """
+
+    waiting: tuple[Waiting, ...] = ()
+    look_again_at: datetime | None = None
+    failed: tuple[str, ...] = ()
+    done: int = 0
+
+    @property
+    def finished(self) -> bool:
+        return not self.waiting and self.look_again_at is None
+
+
+def envelope_of(conn: Connection, job_id: str, version: int) -> Envelope:
+    """Return the envelope in force. Raises `PurchasingStopped` when nobody approved this version."""
+    envelope = approvals.envelope(conn, job_id, version)
+    if envelope is None:
+        raise PurchasingStopped(f"job {job_id} version {version} has no approval")
+    return envelope
+
+
+def place_hold(
+    conn: Connection,
+    catalog: Catalog,
+    *,
+    job_id: str,
+    version: int,
+    shot: int,
+    backend: str,
+    sequence: int,
+    round: int,
+    now: datetime,
+) -> Purchase:
+    """Quote one shot at one backend and set the money aside (T1), inside the caller's transaction.
+
+    Raises `NotCapable`, `BudgetExceeded`, `PurchasingStopped`, `KeyReused`, `StaleState`.
+    """
+    envelope = envelope_of(conn, job_id, version)
+    if backend not in envelope.backends:
+        raise PurchasingStopped(f"the approval of job {job_id} does not cover {backend}")
+    manifest = jobs.priced(conn, job_id, version).manifest
+    request = legal_request(backend, catalog.backends[backend], manifest, manifest.shot(shot), sequence=sequence)
+    return purchases.hold(
+        conn,
+        request,
+        envelope=envelope,
+        kind="render",
+        subject=str(shot),
+        sequence=sequence,
+        round=round,
+        amount=quote(catalog.prices, request, now.date()),
+        limits=caps_for(
+            spec=jobs.spec(conn, job_id), job_id=job_id, envelope=envelope, backend=backend, catalog=catalog, now=now
+        ),
+        catalog=catalog,
+        now=now,
+    )
+
+
+def render(ledger: Ledger, catalog: Catalog, storage: Storage, versions: Mapping[str, int], name: str, round: int) -> Progress:
+    """Push every shot routed to one backend as far as it goes now: send what is held, look after the rest.
+
+    Safe to call any number of times, by any number of processes: the ledger decides what is left to do.
+    """
+    with ledger.read() as conn:
+        routed = [p for job_id, version in versions.items() for p in _routed(conn, job_id, version, name, round)]
+    if not routed:
+        return Progress()
+    adapter = backend(catalog, name)
+    driven, stopped, trouble = [], [], []
+    for purchase in routed:
+        try:
+            driven.append(drive(ledger, catalog, storage, adapter, purchase.purchase_id))
+        except PurchasingStopped as error:
+            stopped.append(f"{purchase.job_id} shot {purchase.subject} at {name}: {error}")
+        except StorageError as error:
+            trouble.append(str(error))
+    if trouble:
+        raise StorageError("\n".join(trouble))
+    progress = _progress(ledger, catalog, driven)
+    return progress.model_copy(update={"failed": (*progress.failed, *stopped)})
+
+
+def _routed(conn: Connection, job_id: str, version: int, name: str, round: int) -> list[Purchase]:
+    """The newest purchase of every shot that this round, or a live one before it, sent to the backend."""
+    newest: dict[str, Purchase] = {}
+    for purchase in purchases.of_job(conn, job_id, version):
+        if purchase.round == round or purchase.live:
+            newest[purchase.subject] = purchase
+    return [p for p in newest.values() if p.backend == name]
+
+
+def _progress(ledger: Ledger, catalog: Catalog, driven: list[Purchase]) -> Progress:
+    waiting, failed, again = [], [], []
+    done = 0
+    with ledger.read() as conn:
+        now = database_now(conn)
+    for p in driven:
+        where = f"{p.job_id} shot {p.subject} at {p.backend}"
+        if p.state == "succeeded":
+            done += 1
+        elif p.state == "submitted" and p.vendor_id:
+            waiting.append(Waiting(purchase_id=p.purchase_id, vendor_id=p.vendor_id))
+        elif p.state == "submitting":
+            again.append(p.lease_until or now)
+        elif p.state == "held":
+            again.append(now + timedelta(seconds=catalog.backends[p.backend].poll_seconds))
+        elif p.state == "unknown" and p.parked_at is None:
+            again.append(now + timedelta(seconds=catalog.backends[p.backend].poll_seconds))
+        elif p.state == "unknown":
+            failed.append(f"{where}: the answer was lost and {p.backend} offers no way to look; parked, {dollars(p.hold)} stay held")
+        elif p.state in ("voided", "expired"):
+            failed.append(f"{where}: the hold was given back before it was sent")
+        else:
+            failed.append(f"{where}: {p.failure or p.state}: {p.message or 'no reason given'}")
+    return Progress(waiting=tuple(waiting), look_again_at=min(again, default=None), failed=tuple(failed), done=done)
+
+
+def drive(
+    ledger: Ledger, catalog: Catalog, storage: Storage, adapter: Backend, purchase_id: str, *, may_send: bool = True
+) -> Purchase:
+    """Take one purchase as many steps as it can go without waiting, and return it.
+
+    With `may_send` false nothing new is sent: only what already left is followed up.
+    """
+    purchase = _reload(ledger, purchase_id)
+    if purchase.state == "held" and may_send:
+        purchase = _send(ledger, catalog, adapter, purchase)
+    if purchase.state == "submitting":
+        with ledger.write() as conn:
+            purchases.lose(conn, purchase_id, catalog=catalog, now=database_now(conn), why="the process that sent it died")
+        purchase = _reload(ledger, purchase_id)
+    if purchase.state == "unknown" and purchase.parked_at is None:
+        purchase = _look(ledger, catalog, adapter, purchase)
+    if purchase.state == "absent" and may_send:
+        again = _buy_again(ledger, catalog, purchase)
+        return drive(ledger, catalog, storage, adapter, again.purchase_id) if again else purchase
+    if purchase.state == "submitted":
+        purchase = _ask(ledger, catalog, adapter, purchase)
+    if purchase.state == "succeeded":
+        _secure(ledger, storage, adapter, purchase)
+    return purchase
+
+
+def _send(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase) -> Purchase:
+    """T2, the request, and what came of it."""
+    if settings.dry_run():
+        raise PurchasingStopped(f"dry run: {purchase.backend} was not asked for {purchase.job_id} shot {purchase.subject}")
+    key = purchase.purchase_id
+    try:
+        with ledger.write() as conn:
+            now = database_now(conn)
+            if purchase.expires_at is not None and purchase.expires_at <= now:
+                purchases.release(conn, key, Step.EXPIRE, catalog=catalog, now=now)
+                fence = None
+            else:
+                envelope = envelope_of(conn, purchase.job_id, purchase.version)
+                fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)
+        claimed_at = time.monotonic()
+    except StaleState:
+        # Another process was faster: what it did is in the ledger.
+        fence = None
+    if fence is None:
+        return _reload(ledger, key)
+    _request(ledger, catalog, adapter, purchase, fence, claimed_at)
+    return _reload(ledger, key)
+
+
+def _request(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase, fence: int, claimed_at: float) -> None:
+    """Send the one request, outside any transaction, and record its outcome."""
+    key = purchase.purchase_id
+    accepted: Accepted | None = None
+    rejected: Failure | None = None
+    lost = ""
+    if time.monotonic() - claimed_at > MAX_CLAIM_AGE.total_seconds():
+        rejected = Failure(kind=FailureKind.TIMEOUT, message="not sent: this process was stopped in between", money_moved="no")
+    else:
+        try:
+            accepted = adapter.submit(purchase.render_request, key=key)
+        except SubmitRejected as error:
+            rejected = Failure(kind=error.kind, message=str(error), money_moved="no")
+        except SubmitAmbiguous as error:
+            lost = str(error)
+        except Exception as error:
+            # An adapter that breaks its contract cannot say whether the request left. Assume that it did.
+            log.exception("%s broke its contract while submitting %s", adapter.name, key)
+            lost = f"{type(error).__name__}: {error}"
+    with ledger.write() as conn:
+        now = database_now(conn)
+        if accepted is not None:
+            purchases.accept(conn, key, accepted.vendor_id, now=now)
+        elif rejected is not None:
+            purchases.close(conn, key, Step.REJECT, catalog=catalog, now=now, failure=rejected, fence=fence)
+        else:
+            purchases.lose(conn, key, catalog=catalog, now=now, fence=fence, why=lost)
+    if accepted is not None and accepted.state is not None and accepted.state.final:
+        _close(ledger, catalog, _reload(ledger, key), accepted.state)
+
+
+def _look(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase) -> Purchase:
+    """A lost answer: find the render, prove that there is none, or leave it to a person."""
+    key = purchase.purchase_id
+    since = purchase.submitted_at or purchase.created_at
+    try:
+        found = adapter.find(purchase.render_request, key=key, since=since)
+    except BackendError as error:
+        log.warning("looking for %s at %s failed: %s", key, adapter.name, error)
+        return purchase
+    with ledger.write() as conn:
+        now = database_now(conn)
+        longest = timedelta(seconds=catalog.backends[purchase.backend].max_run_seconds)
+        if found.vendor_ids:
+            for vendor_id in found.vendor_ids:
+                purchases.accept(conn, key, vendor_id, now=now)
+        elif found.proof:
+            purchases.close(conn, key, Step.PROVE_ABSENT, catalog=catalog, now=now)
+        elif not adapter.can_find or now > since + longest:
+            purchases.park(conn, key, now=now)
+    return _reload(ledger, key)
+
+
+def _buy_again(ledger: Ledger, catalog: Catalog, purchase: Purchase) -> Purchase | None:
+    """Hold the shot once more at a backend that proved that it never got the request."""
+    with ledger.read() as conn:
+        siblings = [p for p in purchases.of_job(conn, purchase.job_id, purchase.version) if p.subject == purchase.subject]
+    absent = [p for p in siblings if p.state == "absent" and p.backend == purchase.backend and p.round == purchase.round]
+    if len(absent) > MAX_PROVEN_ABSENT or any(p.live for p in siblings):
+        return None
+    try:
+        with ledger.write() as conn:
+            return place_hold(
+                conn,
+                catalog,
+                job_id=purchase.job_id,
+                version=purchase.version,
+                shot=purchase.shot,
+                backend=purchase.backend,
+                sequence=max(p.sequence for p in siblings) + 1,
+                round=purchase.round,
+                now=database_now(conn),
+            )
+    except MoneyError as error:
+        log.warning("%s shot %s is not bought again: %s", purchase.job_id, purchase.subject, error)
+        return None
+
+
+def _ask(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase) -> Purchase:
+    """Ask the vendor once. No answer changes nothing: the render goes on without us."""
+    try:
+        state = adapter.poll(purchase.vendor_id or "")
+    except BackendError as error:
+        log.warning("%s did not say how %s is doing: %s", adapter.name, purchase.purchase_id, error)
+        return purchase
+    return _close(ledger, catalog, purchase, state) if state.final else purchase
+
+
+def _close(ledger: Ledger, catalog: Catalog, purchase: Purchase, state: JobState) -> Purchase:
+    """T5 with what the vendor said. Without a word on money, a render that may have cost something costs its hold."""
+    told = state.charged is not None
+    owed = 0 if state.money_moved == "no" else purchase.hold
+    charge = state.charged if state.charged is not None else (purchase.hold if state.state == "succeeded" else owed)
+    failure = None
+    if state.state != "succeeded":
+        kind = state.kind or FailureKind.VENDOR_INTERNAL
+        failure = Failure(kind=kind, message=state.message or state.state, money_moved=state.money_moved)
+    with ledger.write() as conn:
+        purchases.close(
+            conn,
+            purchase.purchase_id,
+            _STEP_OF[state.state],
+            catalog=catalog,
+            now=database_now(conn),
+            charge=charge,
+            cost_source="vendor" if told else "quote",
+            failure=failure,
+        )
+    return _reload(ledger, purchase.purchase_id)
+
+
+def _secure(ledger: Ledger, storage: Storage, adapter: Backend, purchase: Purchase) -> None:
+    """Bring a paid render home, once. It is settled already; failing here is tried again, never bought again."""
+    key = purchase.purchase_id
+    with ledger.read() as conn:
+        if results.take_of(conn, key) is not None:
+            return
+    folder = settings.var_dir() / "incoming"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        file = Path(scratch) / "take.mp4"
+        try:
+            adapter.fetch(purchase.vendor_id or "", file)
+        except BackendError as error:
+            paid = f"{purchase.job_id} shot {purchase.subject} is paid at {purchase.backend}, but its file did not come home"
+            raise StorageError(f"{paid}: {error}") from error
+        kept = storage.keep(file, f"{purchase.job_id}/v{purchase.version}/takes/shot-{purchase.shot:02d}-{key[:12]}.mp4")
+    take = Take(
+        take_id=key,
+        job_id=purchase.job_id,
+        version=purchase.version,
+        shot=purchase.shot,
+        backend=purchase.backend,
+        path=kept.path,
+        sha256=kept.sha256,
+        size=kept.size,
+    )
+    with ledger.write() as conn:
+        results.keep(conn, take, now=database_now(conn))
+
+
+def _reload(ledger: Ledger, purchase_id: str) -> Purchase:
+    with ledger.read() as conn:
+        found = purchases.get(conn, purchase_id)
+    if found is None:
+        raise StaleState(f"purchase {purchase_id} is not in this ledger")
+    return found

@@ -1,0 +1,7 @@
+"""Takes, measured and judged: `measure` decodes once, `judge` says what the numbers mean."""
+
+from aiprod.qa.judge import Expected, judge, report, verdict
+from aiprod.qa.measure import Measurements, measure
+from aiprod.qa.senses import Span
+
+__all__ = ["Expected", "Measurements", "Span", "judge", "measure", "report", "verdict"]

@@ -1,0 +1,208 @@
+"""Who makes which shot: gathers what the ledger knows, lets `routing` choose, and places the hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from aiprod.backends import why_not_configured
+from aiprod.budgets import caps_for
+from aiprod.catalog import Catalog
+from aiprod.errors import BudgetExceeded, FailureKind, JobFailed, StaleState
+from aiprod.ledger import Ledger, caps, health, jobs, purchases, results
+from aiprod.ledger.engine import now as database_now
+from aiprod.ledger.purchases import Purchase
+from aiprod.models import Decision, Envelope, JobSpec, Manifest, Noun, Verdict
+from aiprod.pricing import NotCapable, legal_request, quote
+from aiprod.purchasing import envelope_of, place_hold
+from aiprod.routing import Facts, route
+
+__all__ = ["Routed", "configured", "facts_before_money", "route_job", "shots_without_take", "worked_on"]
+
+#: How often a choice is made again because somebody else took the last dollar or the probe in between.
+_ROUNDS = 5
+
+#: After one of these the same backend would say the same of the same shot.
+_BARRED = {
+    FailureKind.AUTH: "refused our credentials",
+    FailureKind.INVALID_INPUT: "refused this shot",
+    FailureKind.MODERATED: "moderated this shot",
+    FailureKind.QUOTA_EXHAUSTED: "is out of quota",
+}
+
+
+class Routed(Noun):
+    """What came of routing one job: backends that have work, and why shots could not be placed."""
+
+    backends: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def configured(catalog: Catalog) -> tuple[str, ...]:
+    """Return the backends that can be bought from here and now."""
+    return tuple(name for name in catalog.backend_order if not why_not_configured(catalog, name))
+
+
+def facts_before_money(
+    catalog: Catalog, manifest: Manifest, shot: int, names: Sequence[str], *, budget: int, now: datetime
+) -> list[Facts]:
+    """Return what routing would know about a shot if nothing had been bought and everybody were healthy."""
+    return [_facts(catalog, manifest, shot, name, headroom=(budget, "the job's budget"), now=now) for name in names]
+
+
+def shots_without_take(conn: Connection, job_id: str, version: int) -> list[int]:
+    """Return the shots that still need a take: none that was accepted or waits for a person's word."""
+    good = {j.take.shot for j in results.judged(conn, job_id, version) if j.verdict is not Verdict.REJECTED}
+    manifest = jobs.priced(conn, job_id, version).manifest
+    return [shot.index for shot in manifest.shots if shot.index not in good]
+
+
+def route_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int, round: int) -> Routed:
+    """Give every shot that needs one a backend and a hold; record each decision.
+
+    A shot with a live purchase, or a paid take not brought home, keeps it. Raises `PurchasingStopped` when
+    nobody approved the job, or approval or job were withdrawn.
+    """
+    with ledger.read() as conn:
+        envelope_of(conn, job_id, version)
+        missing = shots_without_take(conn, job_id, version)
+    work: list[str] = []
+    refused: list[str] = []
+    for shot in missing:
+        with ledger.read() as conn:
+            underway = _underway(conn, job_id, version, shot)
+        if underway is not None:
+            work.append(underway.backend)
+            continue
+        decision = _choose(ledger, catalog, job_id, version, shot, round)
+        if decision.chosen is None:
+            refused.append(str(decision))
+        else:
+            work.append(decision.chosen)
+    return Routed(backends=tuple(dict.fromkeys(work)), refused=tuple(refused))
+
+
+def worked_on(ledger: Ledger, job_id: str, version: int, round: int) -> bool:
+    """Whether a round of the run bought anything for a job, or took care of what was bought before."""
+    with ledger.read() as conn:
+        return any(p.round == round or p.live for p in purchases.of_job(conn, job_id, version))
+
+
+def _underway(conn: Connection, job_id: str, version: int, shot: int) -> Purchase | None:
+    """The purchase that already works on a shot: live, or paid and its file not home or not judged."""
+    judged = {j.take.take_id for j in results.judged(conn, job_id, version)}
+    for purchase in reversed(_of_shot(conn, job_id, version, shot)):
+        if purchase.live or (purchase.state == "succeeded" and purchase.purchase_id not in judged):
+            return purchase
+    return None
+
+
+def _choose(ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: int, round: int) -> Decision:
+    """Decide and hold in one transaction; decide again when the ledger moved in between."""
+    for _ in range(_ROUNDS):
+        try:
+            with ledger.write() as conn:
+                now = database_now(conn)
+                decision = _decide(conn, catalog, job_id, version, shot, now=now)
+                if decision.chosen is None:
+                    jobs.decide(conn, job_id, version, round, decision, None, now=now)
+                    return decision
+                held = place_hold(
+                    conn,
+                    catalog,
+                    job_id=job_id,
+                    version=version,
+                    shot=shot,
+                    backend=decision.chosen,
+                    sequence=len(_of_shot(conn, job_id, version, shot)) + 1,
+                    round=round,
+                    now=now,
+                )
+                jobs.decide(conn, job_id, version, round, decision, held.purchase_id, now=now)
+                return decision
+        except (BudgetExceeded, StaleState):
+            continue
+    raise JobFailed(f"{job_id} shot {shot}: money or health changed {_ROUNDS} times while choosing; clear `route` to try again")
+
+
+def _decide(conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, *, now: datetime) -> Decision:
+    spec = jobs.spec(conn, job_id)
+    preset = catalog.presets[spec.preset]
+    priced = jobs.priced(conn, job_id, version)
+    envelope = envelope_of(conn, job_id, version)
+    made = _of_shot(conn, job_id, version, shot)
+    floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
+    known = [
+        _facts_now(conn, catalog, spec, envelope, priced.manifest, shot, name, made, now=now) for name in envelope.backends
+    ]
+    used = sum(1 for p in made if _counts(p))
+    if used >= envelope.attempts_per_shot:
+        known = [f.model_copy(update={"barred": f"all {used} attempts of the approval are used"}) for f in known]
+    return route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=preset.may_degrade)
+
+
+def _counts(purchase: Purchase) -> bool:
+    """Whether a purchase uses up one of the attempts that were approved: one that was or may be charged, or has a take."""
+    return purchase.state in ("submitted", "submitting", "unknown", "succeeded") or bool(purchase.charged)
+
+
+def _facts_now(
+    conn: Connection,
+    catalog: Catalog,
+    spec: JobSpec,
+    envelope: Envelope,
+    manifest: Manifest,
+    shot: int,
+    name: str,
+    made: Sequence[Purchase],
+    *,
+    now: datetime,
+) -> Facts:
+    limits = caps_for(spec=spec, job_id=envelope.job_id, envelope=envelope, backend=name, catalog=catalog, now=now)
+    here = [p for p in made if p.backend == name and p.state not in ("absent", "voided", "expired")]
+    barred = next((f"{_BARRED[p.failure]} before" for p in here if p.failure in _BARRED), "")
+    known = _facts(
+        catalog, manifest, shot, name, headroom=caps.headroom(conn, limits), now=now, sequence=len(made) + 1, tried=len(here)
+    )
+    return known.model_copy(update={"barred": barred, "healthy": health.healthy(conn, name, catalog=catalog, now=now)})
+
+
+def _facts(
+    catalog: Catalog,
+    manifest: Manifest,
+    shot: int,
+    name: str,
+    *,
+    headroom: tuple[int, str],
+    now: datetime,
+    sequence: int = 1,
+    tried: int = 0,
+) -> Facts:
+    entry = catalog.backends[name]
+    unfit = why_not_configured(catalog, name)
+    request, price = None, None
+    if not unfit:
+        try:
+            request = legal_request(name, entry, manifest, manifest.shot(shot), sequence=sequence)
+            price = quote(catalog.prices, request, now.date())
+        except NotCapable as why:
+            unfit = str(why)
+    return Facts(
+        backend=name,
+        request=request,
+        quote=price,
+        unfit=unfit,
+        quality=entry.quality_prior,
+        expected_seconds=entry.expected_seconds,
+        headroom=headroom[0],
+        tightest=headroom[1],
+        tried=tried,
+    )
+
+
+def _of_shot(conn: Connection, job_id: str, version: int, shot: int) -> list[Purchase]:
+    return [p for p in purchases.of_job(conn, job_id, version) if p.shot == shot]
+
+

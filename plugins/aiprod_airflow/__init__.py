@@ -1,0 +1,1 @@
+"""Airflow wearing the library: operators, triggers and the trigger form. No arithmetic, no SQL, no prices."""

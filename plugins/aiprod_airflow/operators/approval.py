@@ -1,0 +1,148 @@
+"""Asking a person: may this money be spent, may this video go out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from aiprod.errors import JobFailed
+from aiprod.pipeline import Pipeline
+from aiprod_airflow.failures import told_to_airflow
+from aiprod_airflow.wording import review_body, spend_body
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["ApproveSpendOperator", "ReviewVideoOperator"]
+
+Word = Literal["approved", "rejected", "expired"]
+
+
+class _Question(ApprovalOperator):
+    """Parks in *awaiting input* unless the ledger already has the answer; a rejection skips the rest of the run.
+
+    Airflow keeps the first text it was given, even after a retry or a clear. So what was shown first is noted in
+    the ledger, and an answer counts for that version only.
+    """
+
+    # Subject and body are made in `execute` and hold the customer's words: they must never be rendered as templates.
+    template_fields: Collection[str] = ("job_ids",)
+
+    def __init__(self, *, job_ids: Any, **kwargs: Any) -> None:
+        super().__init__(subject="", body="", ignore_downstream_trigger_rules=True, **kwargs)
+        self.job_ids = job_ids
+
+    def skip_rest(self, context: Context) -> None:
+        """Skip everything downstream but the teardowns; the run ends green because a person decided so."""
+        relatives = context["task"].get_flat_relatives(upstream=False)
+        self.skip(ti=context["ti"], tasks=[task for task in relatives if not task.is_teardown])
+
+    def one_job(self, waiting: Sequence[str]) -> str:
+        """The job a person is asked about. A batch holds only jobs that need nobody."""
+        if len(self.job_ids) > 1:
+            raise AirflowFailException(
+                f"{', '.join(waiting)} wait for a person, but a run with several jobs cannot ask: "
+                "order them one by one, or approve the campaign first"
+            )
+        return waiting[0]
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Write the answer down, or ask again when it was about something else."""
+        if "error" in event:
+            return self.answered(context, "expired", by="nobody")
+        word: Word = "approved" if event["chosen_options"] == [self.APPROVE] else "rejected"
+        user = event.get("responded_by_user") or {}
+        return self.answered(context, word, by=str(user.get("name") or user.get("id") or "somebody"))
+
+    def answered(self, context: Context, word: Word, *, by: str) -> Any:
+        """What an answer leads to."""
+        raise NotImplementedError
+
+
+class ApproveSpendOperator(_Question):
+    """Ask a person to approve the envelope of a job, or pass where the preset allows it.
+
+    The ledger's answer wins over Airflow's: API and studio write there first. No answer in time fails the task:
+    nothing is bought, and a run that delivered nothing is not green.
+
+    :param job_ids: The jobs the run carries (templated, from `estimate`).
+    :param response_timeout: How long to wait for a person.
+    """
+
+    def execute(self, context: Context) -> Any:
+        pipeline, run_id = Pipeline(), str(context["run_id"])
+        with told_to_airflow():
+            asked = [pipeline.ask(job_id, run_id=run_id) for job_id in self.job_ids]
+        waiting = [a for a in asked if a.answer is None]
+        if waiting:
+            job_id = self.one_job([a.job_id for a in waiting])
+            with told_to_airflow():
+                question = pipeline.spend_question(job_id, run_id=run_id, task_id=self.task_id)
+            self.subject = f"Spend on {job_id}, version {question.manifest.version}?"
+            if question.shown_version != question.manifest.version:
+                self.subject = f"{job_id} changed to version {question.manifest.version}: open the studio"
+            self.body = spend_body(
+                question.manifest,
+                question.estimate,
+                amount=question.amount,
+                budget_left=question.budget_left,
+                preset=question.preset,
+            )
+            super().execute(context)
+        for a in asked:
+            self.log.info("%s version %s: %s by %s", a.job_id, a.version, a.answer, a.by)
+        if any(a.answer == "expired" for a in asked):
+            raise AirflowFailException("Nobody answered in time; nothing was bought. Clear `approve` to ask again.")
+        if all(a.answer == "rejected" for a in asked):
+            self.skip_rest(context)
+        return None
+
+    def answered(self, context: Context, word: Word, *, by: str) -> Any:
+        pipeline = Pipeline()
+        job_id = self.one_job(list(self.job_ids))
+        try:
+            pipeline.answer_spend(job_id, word, by=by, run_id=str(context["run_id"]), task_id=self.task_id)
+        except JobFailed as moved_on:
+            self.log.warning("%s; asking again", moved_on)
+        return self.execute(context)
+
+
+class ReviewVideoOperator(_Question):
+    """Ask a person to look at a finished video where the preset or its takes need it; pass otherwise.
+
+    :param job_ids: The jobs the run carries (templated, from `estimate`).
+    """
+
+    def execute(self, context: Context) -> Any:
+        pipeline = Pipeline()
+        with told_to_airflow():
+            reviews = pipeline.reviews(self.job_ids)
+        waiting = [r for r in reviews if r.reasons and r.answer is None]
+        if waiting:
+            job_id = self.one_job([r.job_id for r in waiting])
+            one = waiting[0]
+            with told_to_airflow():
+                video, poster = pipeline.cut_urls(job_id)
+            self.subject = f"Deliver {job_id}, version {one.version}?"
+            self.body = review_body(job_id, one.version, one.reasons, video, poster)
+            super().execute(context)
+        for r in reviews:
+            self.log.info("%s: %s", r.job_id, r.answer or "nobody needs to look")
+        if reviews and all(r.answer == "rejected" for r in reviews):
+            self.skip_rest(context)
+        return None
+
+    def answered(self, context: Context, word: Word, *, by: str) -> Any:
+        if word == "expired":
+            raise AirflowFailException("Nobody looked in time; the video is stored but not delivered. Clear `review` to ask again.")
+        with told_to_airflow():
+            Pipeline().answer_review(self.one_job(list(self.job_ids)), "accepted" if word == "approved" else "rejected", by=by)
+        return self.execute(context)
+
+
+#: How long a question waits when the DAG does not say.
+RESPONSE_TIMEOUT = timedelta(hours=72)
