@@ -63,17 +63,17 @@ class Move:
     sway: float = 0.0
 
 
-#: The drift is never nothing: a picture that stands still is a frozen picture.
+#: The drift is never small: the encoder drops motion of a fraction of a pixel, and a picture that stands still is frozen.
 _MOVES: Mapping[str, Move] = {
-    "static locked tripod still": Move(0.025, sway=0.006),
-    "tilt crane": Move(0.03, tilt=0.2),
-    "pan tracking track truck slide sliding follow following": Move(0.09),
-    "pull back out reveal": Move(0.025, zoom=-0.24),
-    "zoom push dolly closeup macro": Move(0.025, zoom=0.26),
+    "static locked tripod still": Move(0.05, sway=0.006),
+    "tilt crane": Move(0.055, tilt=0.2),
+    "pan tracking track truck slide sliding follow following": Move(0.1),
+    "pull back out reveal": Move(0.055, zoom=-0.24),
+    "zoom push dolly closeup macro": Move(0.055, zoom=0.26),
     "aerial drone fly flying flight bird": Move(0.07, tilt=0.06, zoom=-0.12, sway=0.008),
-    "handheld pov running walking chase": Move(0.05, sway=0.014),
+    "handheld pov running walking chase": Move(0.06, sway=0.014),
 }
-_ANY_MOVE = Move(0.045, zoom=0.1)
+_ANY_MOVE = Move(0.06, zoom=0.1)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from alembic.command import upgrade as alembic_upgrade
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -25,6 +21,8 @@ from aiprod.errors import ConfigError
 __all__ = ["Ledger", "open_ledger"]
 
 VERSION_TABLE = "ledger_alembic_version"
+#: The newest migration. A test holds it to the files in `migrations/versions`.
+REVISION = "0001"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 #: Longer than any transaction here, shorter than a task's patience.
 _BUSY_MILLISECONDS = 30_000
@@ -56,30 +54,28 @@ class Ledger:
 
     def upgrade(self) -> str:
         """Create or migrate the schema to this release's revision, and return it."""
+        # Only here: every task opens a ledger, and importing Alembic costs more than the rest of that.
+        from alembic.command import upgrade as alembic_upgrade
+        from alembic.config import Config
+
         _private_folder(self.url)
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         with self.engine.begin() as conn:
-            if conn.dialect.name == "postgresql":
-                # Two machines that start together migrate one after the other, as SQLite's write lock makes them.
-                conn.execute(text("SELECT pg_advisory_xact_lock(hashtext('aiprod ledger upgrade'))"))
             config.attributes["connection"] = conn
             alembic_upgrade(config, "head")
-        return _head()
+        return REVISION
 
     def check(self) -> None:
         """Raise `ConfigError` unless the schema is at this release's revision."""
-        file = _file(self.url)
-        if file is not None and not file.exists():
-            # Connecting would create it, empty and readable for everybody.
-            raise ConfigError(f"the ledger at {self.where} does not exist yet; run `python -m aiprod.cli ledger upgrade`")
         try:
             with self.read() as conn:
-                found = MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision()
+                known = inspect(conn).has_table(VERSION_TABLE)
+                found = conn.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() if known else None  # noqa: S608
         except OperationalError as error:
             raise ConfigError(f"the ledger at {self.where} cannot be opened: {error.orig}") from None
-        if found != _head():
-            state = "has no schema yet" if found is None else f"is at revision {found}, this release needs {_head()}"
+        if found != REVISION:
+            state = "has no schema yet" if found is None else f"is at revision {found}, this release needs {REVISION}"
             raise ConfigError(f"the ledger at {self.where} {state}; run `python -m aiprod.cli ledger upgrade`")
 
     @property
@@ -106,16 +102,6 @@ def now(conn: Connection) -> datetime:
         stamp: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
         return stamp.astimezone(UTC)
     return datetime.now(UTC)
-
-
-@cache
-def _head() -> str:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    head = ScriptDirectory.from_config(config).get_current_head()
-    if head is None:
-        raise ConfigError(f"{_MIGRATIONS} holds no migrations")
-    return head
 
 
 def _private_folder(url: str) -> None:

@@ -95,9 +95,11 @@ def _decoded(path: Path) -> dict[str, Any]:
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file", "max_streams": "32"}
     with av.open(str(path.resolve()), metadata_errors="replace", options=options) as container:
         facts: dict[str, Any] = {"readable": True, "container": container.format.name}
-        video = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+        # A stream in a codec that FFmpeg does not know has no codec context; a cover picture is no video.
+        known = [stream for stream in container.streams.video if stream.codec_context is not None]
+        video = next((stream for stream in known if not stream.disposition & Disposition.attached_pic), None)
         if video is None:
-            return {**facts, "problem": "there is no video stream"}
+            return {**facts, "problem": "there is no video stream that can be decoded"}
         codec = video.codec_context
         if codec.width * codec.height > _MAX_PIXELS:
             return {**facts, "readable": False, "problem": f"{codec.width}x{codec.height} pixels are more than we decode"}
@@ -105,7 +107,7 @@ def _decoded(path: Path) -> dict[str, Any]:
         # One thread: the same findings on every machine, and the pool belongs to whoever runs us.
         codec.thread_count = 1
         eye, ear = Eye(), Ear()
-        audio = next(iter(container.streams.audio), None)
+        audio = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
         errors, first, complete = _watch(container, [video] if audio is None else [video, audio], eye, ear)
         facts.update(codec=codec.name, stream_errors=errors, first_stream_error=first, complete=complete, **eye.facts(video))
         if not complete and container.duration:

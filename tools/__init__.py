@@ -1,0 +1,1 @@
+"""Programs for people and for tests; nothing in the product imports them."""

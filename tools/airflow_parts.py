@@ -1,0 +1,141 @@
+"""The parent of one local Airflow: imports Airflow once, forks its four components, ends them all together.
+
+Started by `LocalAirflow` in a session of its own, with the environment of the instance:
+`python -m tools.airflow_parts [OWNER]`. OWNER is a file descriptor that closes when the process that wanted this
+Airflow is gone, however it went; without one this Airflow runs until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from tools import processes
+
+#: Log servers are left out: logs are read from the disk, and two instances would want the same ports.
+COMPONENTS: dict[str, tuple[str, ...]] = {
+    "api-server": (),
+    "scheduler": ("--skip-serve-logs",),
+    "dag-processor": (),
+    "triggerer": ("--skip-serve-logs",),
+}
+
+#: What components and tasks would each import for themselves. Nothing of ours: edited code must reach the next task.
+PRELOAD = (
+    "airflow.__main__",
+    "airflow.jobs.scheduler_job_runner",
+    "airflow.jobs.triggerer_job_runner",
+    "airflow.dag_processing.manager",
+    "airflow.dag_processing.dagbag",
+    "airflow.executors.local_executor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk.definitions.decorators",
+    "airflow.providers.standard.decorators.python",
+    "airflow.providers.standard.operators.hitl",
+)
+
+#: Long enough for a task's `on_kill`, short enough for a person who pressed Ctrl-C.
+GRACE = 5.0
+
+
+def main(argv: list[str]) -> int:
+    """Run the components until one ends, the owner goes or a signal comes; return 0 unless a component failed."""
+    home = Path(os.environ[processes.MARK])
+    owner = int(argv[0]) if argv else None
+    if sys.platform != "darwin":
+        for name in PRELOAD:
+            importlib.import_module(name)
+        # Shared pages stay shared when the collector has nothing to mark in them.
+        gc.freeze()
+    components = {_start(name, home): name for name in COMPONENTS}
+
+    stopping: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        stopping.append(number)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    ended = ""
+    while not (stopping or ended or _owner_gone(owner)):
+        ended = _ended(components)
+    print(f"{ended} ended; ending the rest" if ended else "stopping", flush=True)
+    _end(home, components)
+    return 1 if ended else 0
+
+
+def _end(home: Path, components: dict[int, str]) -> None:
+    """End everything, the API server last: without it a task cannot report that it was stopped, and waits to retry."""
+    server = next(pid for pid, name in components.items() if name == "api-server")
+    processes.end(lambda: [process for process in processes.marked(home) if process.pid != server], grace=GRACE)
+    processes.end(lambda: processes.marked(home), grace=GRACE)
+
+
+def run(name: str) -> None:
+    """Be one component, until it ends."""
+    # Not before the fork: each process has its own idea of what an import of Airflow starts.
+    from airflow.__main__ import main as airflow
+
+    if name == "api-server":
+        from tools import audit_log
+
+        audit_log.move_off_the_loop()
+    sys.argv = ["airflow", name, *COMPONENTS[name]]
+    airflow()
+
+
+def _start(name: str, home: Path) -> int:
+    """Fork one component, its output going to its own log; return its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        log = os.open(home / "logs" / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        if sys.platform == "darwin":
+            # Apple's libraries do not survive a fork that goes on in the same program.
+            os.execv(sys.executable, [sys.executable, "-c", f"from tools.airflow_parts import run; run({name!r})"])
+        run(name)
+        code = 0
+    except SystemExit as leave:
+        code = leave.code if isinstance(leave.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def _ended(components: dict[int, str]) -> str:
+    """Reap what has ended and return the name of a component among it, or nothing."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return "every component"
+        if pid == 0:
+            return ""
+        if pid in components:
+            return f"{components[pid]} (exit status {os.waitstatus_to_exitcode(status)})"
+
+
+def _owner_gone(owner: int | None) -> bool:
+    """Pass half a second, or less if the owner goes meanwhile; return whether it is gone."""
+    if owner is None:
+        time.sleep(0.5)
+        return False
+    readable, _, _ = select.select([owner], [], [], 0.5)
+    return bool(readable)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
