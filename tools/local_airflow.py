@@ -50,7 +50,8 @@ class LocalAirflow(AirflowApi):
         self._env, self._detached = dict(env or {}), detached
         self._process: subprocess.Popen[bytes] | None = None
         self._leash: int | None = None
-        super().__init__(f"http://127.0.0.1:{self._known().get('port', 0)}")
+        self._port = int(self._known().get("port", 0))
+        super().__init__(f"http://127.0.0.1:{self._port}")
 
     def start(self) -> None:
         """Start every component and return at once. Leftovers of an earlier crash in this home are ended first.
@@ -66,19 +67,19 @@ class LocalAirflow(AirflowApi):
         logs.mkdir(parents=True, exist_ok=True)
         for old in logs.glob("*.log"):
             old.unlink()
-        known = {"port": _free_port(self._known().get("port", 0)), "secrets": self._known().get("secrets")}
-        known["secrets"] = known["secrets"] or airflow_env.new_secrets()
-        self.url = f"http://127.0.0.1:{known['port']}"
-        env = self.environment(known["port"]) | known["secrets"]
+        self._port = _free_port(self._port)
+        self.url = f"http://127.0.0.1:{self._port}"
+        secrets = self._known().get("secrets") or airflow_env.new_secrets()
+        env = self.environment() | secrets
         metadata_db.provide(self.home / "airflow.db", env)
         self._launch(env)
-        self._remember(known | {"pid": self._process.pid if self._process else 0})
+        self._remember({"port": self._port, "secrets": secrets, "pid": self._process.pid if self._process else 0})
 
-    def environment(self, port: int) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Return the environment of its processes, secrets excepted; `python -m aiprod.cli` in it sees the same ledger."""
         env = airflow_env.inherited(os.environ)
         env |= airflow_env.settings(
-            self.home, port=port, dags=self._dags, plugins=self._plugins, python_path=self._python_path
+            self.home, port=self._port, dags=self._dags, plugins=self._plugins, python_path=self._python_path
         )
         env |= {name: value for name, value in self._env.items() if value is not None}
         return {name: value for name, value in env.items() if self._env.get(name, "") is not None}

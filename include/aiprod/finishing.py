@@ -196,7 +196,7 @@ def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
         **scores,
         "labels": list(made.labels) if made else [],
         "cost_usd": sum(p.charged or 0 for p in bought) / USD,
-        "attempts": len(bought),
+        "attempts": sum(1 for p in bought if p.submitted_at is not None and p.state != "absent"),
         "problems": problems,
     }
 

@@ -266,7 +266,8 @@ def _look(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
             for vendor_id in found.vendor_ids:
                 purchases.accept(conn, key, vendor_id, now=now)
         elif found.proof:
-            purchases.close(conn, key, Step.PROVE_ABSENT, catalog=catalog, now=now)
+            never = Failure(kind=FailureKind.TRANSIENT, message="the request never arrived", money_moved="no")
+            purchases.close(conn, key, Step.PROVE_ABSENT, catalog=catalog, now=now, failure=never)
         elif not adapter.can_find or now > since + longest:
             purchases.park(conn, key, now=now)
     return _reload(ledger, key)

@@ -144,7 +144,8 @@ class Storage:
         except StorageError:
             raise
         except OSError as error:
-            why = _NEXT.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+            code = errno.ENOENT if isinstance(error, FileNotFoundError) else error.errno
+            why = _NEXT.get(code or 0) or error.strerror or str(error) or type(error).__name__
             which = f" ({error.filename})" if error.filename else ""
             raise StorageError(f"Cannot {what} in {self._root}: {why}{which}") from error
         except Exception as error:

@@ -35,7 +35,8 @@ class Balance(Noun):
 def opened(conn: Connection, wanted: Sequence[Cap]) -> list[int]:
     """Return the ids of the caps, creating rows of caps not met before, in lock order."""
     ids = []
-    for cap in wanted:
+    # New rows are locked by inserting them, so they too come coldest first.
+    for cap in sorted(wanted, key=lambda cap: (cap.rank, cap.key)):
         insert_once(
             conn,
             caps,

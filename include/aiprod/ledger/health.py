@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, case, or_, select, update
+from sqlalchemy import Connection, case, literal, or_, select, update
 
 from aiprod.catalog import Catalog
 from aiprod.errors import FailureKind
 from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
-from aiprod.ledger.schema import backend_health, health_observations
+from aiprod.ledger.schema import Utc, backend_health, health_observations
 
 __all__ = ["NO_STRIKE", "admit", "healthy", "lock_backend", "observe"]
 
@@ -32,7 +32,7 @@ def observe(conn: Connection, purchase_id: str, backend: str, *, ok: bool, catal
             "strikes": strikes,
             "probe_until": None,
             # A failed probe starts the pause again.
-            "unhealthy_since": case((strikes >= catalog.strikes, now), else_=backend_health.c.unhealthy_since),
+            "unhealthy_since": case((strikes >= catalog.strikes, literal(now, Utc())), else_=backend_health.c.unhealthy_since),
         }
     )
     conn.execute(update(backend_health).where(backend_health.c.backend == backend).values(**values))

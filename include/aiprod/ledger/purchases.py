@@ -15,7 +15,7 @@ from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, MoneyMoved, StaleState
 from aiprod.ledger import caps, gates, health, outbox, points
-from aiprod.ledger.schema import LIVE, postings, purchases, takes
+from aiprod.ledger.schema import OPEN, postings, purchases, takes
 from aiprod.ledger.states import CHARGED, STEPS, State, Step
 from aiprod.models import USD, Envelope, Micros, Noun, RenderRequest, fingerprint
 
@@ -91,7 +91,7 @@ class Purchase(Noun):
     @property
     def live(self) -> bool:
         """Whether it still blocks another purchase of the same shot."""
-        return self.state in LIVE or (self.state == "unknown" and self.parked_at is None)
+        return self.state in OPEN and self.parked_at is None
 
 
 def purchase_key(job_id: str, version: int, kind: str, subject: str, sequence: int) -> str:
@@ -131,7 +131,7 @@ def hold(
             raise KeyReused(f"purchase {key} of {envelope.job_id} shot {subject} exists with other content")
         return known
     gates.require_open(conn, envelope, now=now)
-    if any(p.live and p.subject == subject for p in of_job(conn, envelope.job_id, envelope.version, kind=kind)):
+    if _live(conn, envelope.job_id, envelope.version, kind, subject):
         raise StaleState(f"{envelope.job_id} {kind} of {subject}: another purchase is working on it")
     names = {(cap.kind, cap.key): cap.name for cap in limits}
     short = [(names[r.kind, r.key], r.cap - r.reserved - r.settled) for r in locked if r.cap - r.reserved - r.settled < amount]
@@ -201,10 +201,13 @@ def accept(conn: Connection, purchase_id: str, vendor_id: str, *, now: datetime)
     another purchase's.
     """
     allowed, leads_to = STEPS[Step.ACCEPT]
+    known = _must_get(conn, purchase_id)
+    # A parked one whose shot went on elsewhere stays parked: watched and paid for, but not in the way.
+    parked_at = known.parked_at if _replaced(conn, known) else None
     flip = (
         update(purchases)
         .where(purchases.c.purchase_id == purchase_id, purchases.c.state.in_(allowed))
-        .values(state=leads_to, vendor_id=vendor_id, lease_until=None, parked_at=None, updated_at=now)
+        .values(state=leads_to, vendor_id=vendor_id, lease_until=None, parked_at=parked_at, updated_at=now)
     )
     try:
         with conn.begin_nested():
@@ -382,6 +385,16 @@ def _slots_taken(conn: Connection, backend: str, now: datetime) -> int:
         and_(purchases.c.state == "unknown", purchases.c.slot_until > now),
     )
     return int(conn.execute(select(func.count()).where(purchases.c.backend == backend, busy)).scalar_one())
+
+
+def _live(conn: Connection, job_id: str, version: int, kind: str, subject: str) -> list[Purchase]:
+    return [p for p in of_job(conn, job_id, version, kind=kind) if p.subject == subject and p.live]
+
+
+def _replaced(conn: Connection, purchase: Purchase) -> bool:
+    """Whether another purchase took over what this parked one was for."""
+    parked = purchase.parked_at is not None
+    return parked and bool(_live(conn, purchase.job_id, purchase.version, purchase.kind, purchase.subject))
 
 
 def _closed_at(conn: Connection, purchase_id: str) -> Micros | None:

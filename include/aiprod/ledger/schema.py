@@ -197,8 +197,8 @@ purchases = Table(
     Index("purchases_by_job", "job_id", "version", "kind", "subject"),
     Index("purchases_open", "state", "lease_until"),
 )
-#: One live purchase per shot and kind; a parked unknown does not block the shot from falling back elsewhere.
-_ONE_LIVE = text("state IN ('held','submitting','submitted') OR (state = 'unknown' AND parked_at IS NULL)")
+#: One live purchase per shot and kind; a parked one does not block the shot from falling back elsewhere.
+_ONE_LIVE = text("state IN ('held','submitting','submitted','unknown') AND parked_at IS NULL")
 Index(
     "one_live_purchase",
     purchases.c.job_id,

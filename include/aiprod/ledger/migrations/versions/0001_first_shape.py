@@ -296,8 +296,8 @@ def upgrade() -> None:
         "purchases",
         ["job_id", "version", "kind", "subject"],
         unique=True,
-        sqlite_where=sa.text("state IN ('held','submitting','submitted') OR (state = 'unknown' AND parked_at IS NULL)"),
-        postgresql_where=sa.text("state IN ('held','submitting','submitted') OR (state = 'unknown' AND parked_at IS NULL)"),
+        sqlite_where=sa.text("state IN ('held','submitting','submitted','unknown') AND parked_at IS NULL"),
+        postgresql_where=sa.text("state IN ('held','submitting','submitted','unknown') AND parked_at IS NULL"),
     )
     op.create_index("purchases_by_job", "purchases", ["job_id", "version", "kind", "subject"], unique=False)
     op.create_index("purchases_open", "purchases", ["state", "lease_until"], unique=False)
