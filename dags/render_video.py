@@ -27,7 +27,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import Asset, dag, get_current_context, task, task_group
+from airflow.sdk import Asset, ParamsDict, TaskGroup, dag, task
 
 from aiprod_airflow import steps
 from aiprod_airflow.failures import retry_unless_refused
@@ -47,15 +47,14 @@ RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=10)}
     catchup=False,
     # Parked approvals must never stop other jobs: backpressure is the backends' slots.
     max_active_runs=1_000,
-    params=job_params(),
     default_args={"owner": "aiprod", **RETRIES},
     tags=["aiprod", "video"],
     doc_md=__doc__,
 )
 def render_video():
     @task(doc_md="Reads the order, refuses bad input, plans and prices the shots.", retry_policy=retry_unless_refused())
-    def estimate(params=None, run_id=None):
-        return steps.estimate(params=params, run_id=run_id)
+    def estimate(**context):
+        return steps.estimate(params=context["params"], run_id=context["run_id"])
 
     @task(
         trigger_rule="none_failed_min_one_success",
@@ -68,12 +67,12 @@ def render_video():
         outlets=[Asset("aiprod://deliveries")],
         doc_md="Publishes the video with poster, contact sheet and manifest. The result is in this task's XCom.",
     )
-    def deliver(job_ids):
-        return steps.deliver(job_ids, push=get_current_context()["ti"].xcom_push)
+    def deliver(job_ids, **context):
+        return steps.deliver(job_ids, push=context["ti"].xcom_push)
 
     @task(doc_md="Gives back money that was set aside and not used.")
-    def settle(run_id=None):
-        steps.settle(run_id=run_id)
+    def settle(**context):
+        steps.settle(run_id=context["run_id"])
 
     @task(doc_md="Folds what happened into the exported metrics, best effort.")
     def push_metrics():
@@ -83,21 +82,19 @@ def render_video():
     approved = ApproveSpendOperator(
         task_id="approve",
         job_ids=ordered,
-        response_timeout=timedelta(hours=72),
         doc_md="Asks a person to approve the money, unless the preset allows the amount.",
     )
     assembled = assemble(ordered)
     reviewed = ReviewVideoOperator(
         task_id="review",
         job_ids=ordered,
-        response_timeout=timedelta(hours=72),
         doc_md="Asks a person to look at the finished video, where the preset or a take needs it.",
     )
     delivered = deliver(ordered)
 
     def attempt(n: int):
-        @task_group(group_id=f"attempt_{n}")
-        def group():
+        with TaskGroup(f"attempt_{n}"):
+
             @task.branch(doc_md="Chooses a backend for every shot without a take, and sets the money aside.")
             def route(job_ids):
                 return steps.route(job_ids, attempt=n)
@@ -117,9 +114,7 @@ def render_video():
                 )
                 routed >> render >> scored
             routed >> scored
-            return routed, scored
-
-        return group()
+        return routed, scored
 
     ordered >> approved
     before, earlier = approved, []
@@ -136,4 +131,6 @@ def render_video():
     assembled >> reviewed >> delivered >> settle().as_teardown() >> push_metrics().as_teardown()
 
 
-render_video()
+video = render_video()
+# Set last: every task copies the params its DAG has when it is made, and every task start pays for that again.
+video.params = ParamsDict(job_params())

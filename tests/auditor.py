@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import text
-
-from aiprod.ledger import Ledger
+from sqlalchemy import Connection, text
 
 _OPEN = {"held", "submitting", "submitted", "unknown"}
 
 
-def audit(ledger: Ledger) -> list[str]:
+def audit(conn: Connection) -> list[str]:
     """Return what is wrong with the books; an empty list when they are in order."""
-    with ledger.engine.connect() as conn:
-        rows = {
-            table: [dict(row) for row in conn.execute(text(f"SELECT * FROM {table}")).mappings()]  # noqa: S608 - our own names
-            for table in ("caps", "purchases", "legs", "postings")
-        }
-        conn.rollback()
+    rows = {
+        table: [dict(row) for row in conn.execute(text(f"SELECT * FROM {table}")).mappings()]  # noqa: S608 - our own names
+        for table in ("caps", "purchases", "legs", "postings")
+    }
     return [*_caps(rows), *_journal(rows)]
 
 

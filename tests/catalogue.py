@@ -13,11 +13,19 @@ CONFIG = Path(__file__).parents[1] / "include" / "config"
 __all__ = ["CONFIG", "write_catalogue"]
 
 
-def write_catalogue(folder: Path, *, vendors: str = "ListingVendor", backends: dict[str, Any] | None = None, **changes: Any) -> Path:
+def write_catalogue(
+    folder: Path,
+    *,
+    vendors: str = "ListingVendor",
+    backends: dict[str, Any] | None = None,
+    strikes: int | None = None,
+    **changes: Any,
+) -> Path:
     """Copy the catalogue to `folder` and return it.
 
     :param vendors: The class in `tests.vendor` behind runway, veo3 and replicate.
     :param backends: Changes per backend, merged over its entry.
+    :param strikes: Failures in a row that make a backend unhealthy, where the catalogue's number would get in the way.
     :param changes: Changes per file (`presets`, `budgets`, `quality`), merged at their top level.
     """
     shutil.copytree(CONFIG, folder)
@@ -33,6 +41,7 @@ def write_catalogue(folder: Path, *, vendors: str = "ListingVendor", backends: d
         )
     for name, change in (backends or {}).items():
         entries["backends"][name].update(change)
+    entries["strikes"] = strikes or entries["strikes"]
     (folder / "backends.yaml").write_text(yaml.safe_dump(entries, sort_keys=False))
     prices = yaml.safe_load((folder / "prices" / "list.yaml").read_text())
     for row in prices["prices"]:

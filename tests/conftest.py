@@ -45,7 +45,12 @@ def door_open(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only loopback. Fails the test rather than raising an error that the code under test might expect."""
-    resolve, connect, connect_ex, sendto = socket.getaddrinfo, socket.socket.connect, socket.socket.connect_ex, socket.socket.sendto
+    resolve, connect, connect_ex, sendto = (
+        socket.getaddrinfo,
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.socket.sendto,
+    )
 
     def guarded_resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
         _loopback_only(host)
@@ -97,26 +102,23 @@ def postgres_server() -> Iterator[PrivatePostgres]:
 
 
 @pytest.fixture
-def empty_postgres(postgres_server: PrivatePostgres) -> Iterator[str]:
+def empty_postgres(postgres_server: PrivatePostgres) -> str:
     """The address of an empty database."""
-    name = postgres_server.database()
-    yield postgres_server.url(name)
-    postgres_server.drop(name)
+    return postgres_server.url(postgres_server.database())
 
 
 @pytest.fixture(scope="session")
-def _postgres_template(postgres_server: PrivatePostgres) -> str:
+def _upgraded_postgres(postgres_server: PrivatePostgres) -> str:
     name = postgres_server.database()
     Ledger(postgres_server.url(name)).upgrade()
     return name
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PrivatePostgres, _postgres_template: str) -> Iterator[str]:
+def postgres_url(postgres_server: PrivatePostgres, _upgraded_postgres: str) -> str:
     """The address of a database with an upgraded, empty ledger."""
-    name = postgres_server.database(like=_postgres_template)
-    yield postgres_server.url(name)
-    postgres_server.drop(name)
+    postgres_server.clear(_upgraded_postgres)
+    return postgres_server.url(_upgraded_postgres)
 
 
 @pytest.fixture(scope="session")
@@ -146,7 +148,8 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
     """An upgraded, empty ledger on each database. Whatever the test did, its books are in order afterwards."""
     opened = Ledger(ledger_url)
     yield opened
-    assert audit(opened) == []
+    with opened.read() as conn:
+        assert audit(conn) == []
 
 
 @pytest.fixture

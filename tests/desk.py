@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
@@ -17,6 +19,7 @@ from aiprod.ledger import Ledger, approvals, caps, jobs, purchases
 from aiprod.ledger.purchases import Failure, Purchase
 from aiprod.ledger.states import State, Step
 from aiprod.models import USD, Envelope, Estimate, JobSpec, Manifest, RenderRequest, Shot
+from tests.auditor import audit
 
 T = TypeVar("T")
 
@@ -42,7 +45,9 @@ WAY: dict[State, tuple[Step, ...]] = {
 }
 
 
-def request(shot: int = 1, *, backend: str = "runway", model: str = "gen4.5", seconds: float = 5, prompt: str = "a") -> RenderRequest:
+def request(
+    shot: int = 1, *, backend: str = "runway", model: str = "gen4.5", seconds: float = 5, prompt: str = "a"
+) -> RenderRequest:
     """A legal render request."""
     return RenderRequest(
         backend=backend,
@@ -86,7 +91,7 @@ def race(count: int, work: Callable[[int], T]) -> list[T | Exception]:
         start.wait()
         try:
             results[n] = work(n)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever was raised is the answer
             results[n] = error
 
     threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
@@ -97,15 +102,38 @@ def race(count: int, work: Callable[[int], T]) -> list[T | Exception]:
     return results
 
 
+def race_of_processes(count: int, work: Callable[[int], object]) -> list[object]:
+    """The same with forked processes. What they return is compared as it comes over a queue; errors come as their name."""
+    context = multiprocessing.get_context("fork")
+    start, answers = context.Barrier(count), context.Queue()
+
+    def run(n: int) -> None:
+        start.wait(10)
+        try:
+            answers.put((n, work(n)))
+        except Exception as error:  # noqa: BLE001 - whatever was raised is the answer
+            answers.put((n, type(error).__name__))
+
+    workers = [context.Process(target=run, args=(n,)) for n in range(count)]
+    for worker in workers:
+        worker.start()
+    told = dict(answers.get(timeout=20) for _ in workers)
+    for worker in workers:
+        worker.join(10)
+    return [told[n] for n in range(count)]
+
+
 def rows(ledger: Ledger, *tables: str) -> dict[str, list[dict[str, Any]]]:
     """Every row of some tables, in a fixed order: equal before and after means that nothing changed."""
-    with ledger.engine.connect() as conn:
-        found = {
-            table: sorted((dict(row) for row in conn.execute(text(f"SELECT * FROM {table}")).mappings()), key=repr)  # noqa: S608
-            for table in tables
-        }
-        conn.rollback()
-    return found
+    with ledger.read() as conn:
+        return _rows(conn, *tables)
+
+
+def _rows(conn: Connection, *tables: str) -> dict[str, list[dict[str, Any]]]:
+    return {
+        table: sorted((dict(row) for row in conn.execute(text(f"SELECT * FROM {table}")).mappings()), key=repr)  # noqa: S608
+        for table in tables
+    }
 
 
 @dataclass
@@ -115,6 +143,36 @@ class Desk:
     ledger: Ledger
     catalog: Catalog
     envelopes: dict[tuple[str, int], Envelope] = field(default_factory=dict)
+    _shared: Connection | None = None
+
+    @contextmanager
+    def in_one_transaction(self) -> Iterator[None]:
+        """Everything inside is committed together: quick preparation of what a test starts from."""
+        with self.ledger.write() as conn:
+            self._shared = conn
+            try:
+                yield
+            finally:
+                self._shared = None
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """What happens inside happens in one transaction that is rolled back."""
+        with self.ledger.engine.connect() as conn:
+            self._shared = conn
+            try:
+                yield
+            finally:
+                self._shared = None
+                conn.rollback()
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        if self._shared is not None:
+            yield self._shared
+            return
+        with self.ledger.write() as conn:
+            yield conn
 
     def with_backend(self, name: str = "runway", **changes: Any) -> None:
         """Change what the catalogue says of one backend."""
@@ -132,7 +190,7 @@ class Desk:
         now: datetime = NOW,
     ) -> Envelope:
         """Enter a job, its manifest and an approval of `amount`."""
-        with self.ledger.write() as conn:
+        with self._write() as conn:
             jobs.enter(conn, job_id, JobSpec(prompt="a lighthouse"), now=now)
             priced = Estimate(tariff="list", lines=(), expected=0, worst_case=amount)
             jobs.write_manifest(conn, manifest(job_id, version=version), priced, ["runway"], by="test", now=now)
@@ -173,7 +231,7 @@ class Desk:
         limits: Sequence[Cap] | None = None,
         now: datetime = NOW,
     ) -> Purchase:
-        with self.ledger.write() as conn:
+        with self._write() as conn:
             return purchases.hold(
                 conn,
                 request(shot, backend=backend, prompt=prompt),
@@ -189,32 +247,32 @@ class Desk:
             )
 
     def claim(self, key: str, *, now: datetime = NOW, envelope: Envelope | None = None) -> int | None:
-        with self.ledger.write() as conn:
+        with self._write() as conn:
             found = purchases.get(conn, key)
             assert found is not None
             allowed = envelope or self.envelopes[found.job_id, found.version]
             return purchases.claim(conn, key, envelope=allowed, catalog=self.catalog, now=now)
 
     def accept(self, key: str, vendor_id: str | None = None, *, now: datetime = NOW) -> bool:
-        with self.ledger.write() as conn:
+        with self._write() as conn:
             return purchases.accept(conn, key, vendor_id or f"vendor-{key}", now=now)
 
     def lose(self, key: str, *, now: datetime = NOW + LEASE, fence: int | None = None) -> bool:
-        with self.ledger.write() as conn:
+        with self._write() as conn:
             return purchases.lose(conn, key, catalog=self.catalog, now=now, fence=fence)
 
     def close(self, key: str, step: Step, *, charge: int = 0, now: datetime = NOW, why: Failure | None = None) -> bool:
-        with self.ledger.write() as conn:
+        with self._write() as conn:
             return purchases.close(
                 conn, key, step, catalog=self.catalog, now=now, charge=charge, cost_source="vendor", failure=why
             )
 
     def adjust(self, key: str, delta: int, reference: str, *, now: datetime = NOW) -> bool:
-        with self.ledger.write() as conn:
+        with self._write() as conn:
             return purchases.adjust(conn, key, delta, reference=reference, now=now)
 
     def release(self, key: str, step: Step, *, now: datetime = NOW) -> bool:
-        with self.ledger.write() as conn:
+        with self._write() as conn:
             return purchases.release(conn, key, step, catalog=self.catalog, now=now)
 
     def step(self, key: str, step: Step) -> object:
@@ -241,19 +299,30 @@ class Desk:
         return self.bring(self.hold(envelope, shot=shot, amount=amount, **options).purchase_id, "submitted")
 
     def get(self, key: str) -> Purchase:
-        with self.ledger.read() as conn:
+        with self._read() as conn:
             found = purchases.get(conn, key)
         assert found is not None
         return found
 
     def balance(self, kind: str, key: str) -> caps.Balance:
-        with self.ledger.read() as conn:
+        with self._read() as conn:
             found = caps.balance(conn, kind, key)
         assert found is not None
         return found
 
     def topics(self) -> list[str]:
-        return [row["topic"] for row in sorted(rows(self.ledger, "outbox")["outbox"], key=lambda row: row["id"])]
+        return [row["topic"] for row in sorted(self.rows("outbox")["outbox"], key=lambda row: row["id"])]
+
+    def rows(self, *tables: str) -> dict[str, list[dict[str, Any]]]:
+        with self._read() as conn:
+            return _rows(conn, *tables)
+
+    def audit(self) -> list[str]:
+        with self._read() as conn:
+            return audit(conn)
+
+    def _read(self) -> AbstractContextManager[Connection]:
+        return self._write() if self._shared is not None else self.ledger.read()
 
 
 def errors(results: Iterable[object]) -> list[Exception]:

@@ -11,7 +11,7 @@ Its books (one file per billable accept, made with O_EXCL) are the ground truth 
 | fail-charged | accepted, then failed inside the vendor; charged |
 | lose | accepted and recorded, the answer is lost |
 | drop | never arrives, and the answer is lost |
-| die / die-before | the process is killed after / before the vendor has the request; once per key |
+| die / die-before | the process is killed after / before the vendor has the request; once per prompt |
 | bad | delivers a still picture |
 | html | delivers something that is no video |
 | slow:N | the render takes N seconds |
@@ -34,7 +34,7 @@ import numpy as np
 from aiprod.backends.base import Backend
 from aiprod.catalog import BackendEntry
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
-from aiprod.models import Accepted, Found, JobState, RenderRequest
+from aiprod.models import Accepted, Found, JobState, RenderRequest, fingerprint
 
 #: Where the vendor keeps its books and films; set it for every process that may talk to it.
 BOOKS = "TEST_VENDOR_BOOKS"
@@ -61,12 +61,12 @@ class Vendor(Backend):
         order = self._order(request.prompt)
         if "reject" in order:
             raise SubmitRejected(f"{self.name}: HTTP 503, try later", kind=FailureKind.TRANSIENT)
-        if "die-before" in order and self._first(f"{key}.die-before"):
+        if "die-before" in order and self._first(f"{fingerprint(request.prompt)}.die-before"):
             os.kill(os.getpid(), signal.SIGKILL)
         if "drop" in order:
             raise SubmitAmbiguous(f"{self.name}: connection reset before the request was read")
         vendor_id = self._accept(request, key, order)
-        if "die" in order and self._first(f"{key}.die"):
+        if "die" in order and self._first(f"{fingerprint(request.prompt)}.die"):
             os.kill(os.getpid(), signal.SIGKILL)
         if "lose" in order:
             raise SubmitAmbiguous(f"{self.name}: read timeout")

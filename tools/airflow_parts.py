@@ -18,6 +18,8 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
+import psutil
+
 from tools import processes
 
 #: Log servers are left out: logs are read from the disk, and two instances would want the same ports.
@@ -28,7 +30,8 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "triggerer": ("--skip-serve-logs",),
 }
 
-#: What components and tasks would each import for themselves. Nothing of ours: edited code must reach the next task.
+#: What components and tasks would each import for themselves; with ours every task start costs 0.05 CPU-seconds less.
+#: The price: edited library code counts after a restart, as it does for plugins everywhere. DAG files are read anew.
 PRELOAD = (
     "airflow.__main__",
     "airflow.jobs.scheduler_job_runner",
@@ -40,10 +43,17 @@ PRELOAD = (
     "airflow.sdk.definitions.decorators",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.hitl",
+    "aiprod_airflow.steps",
+    "aiprod_airflow.forms",
+    "aiprod_airflow.operators.approval",
+    "aiprod_airflow.operators.render",
 )
 
 #: Long enough for a task's `on_kill`, short enough for a person who pressed Ctrl-C.
 GRACE = 5.0
+
+#: How long a triggerer may take to sign off.
+SIGN_OFF = 12.0
 
 
 def main(argv: list[str]) -> int:
@@ -68,15 +78,35 @@ def main(argv: list[str]) -> int:
     while not (stopping or ended or _owner_gone(owner)):
         ended = _ended(components)
     print(f"{ended} ended; ending the rest" if ended else "stopping", flush=True)
-    _end(home, components)
+    _end(home, components, lasting=owner is None)
     return 1 if ended else 0
 
 
-def _end(home: Path, components: dict[int, str]) -> None:
-    """End everything, the API server last: without it a task cannot report that it was stopped, and waits to retry."""
-    server = next(pid for pid, name in components.items() if name == "api-server")
-    processes.end(lambda: [process for process in processes.marked(home) if process.pid != server], grace=GRACE)
-    processes.end(lambda: processes.marked(home), grace=GRACE)
+def _end(home: Path, components: dict[int, str], *, lasting: bool) -> None:
+    """End everything in the order in which nobody waits for somebody who is gone.
+
+    The API server is last: without it a task cannot report that it was stopped, and tries again. The triggerer ends its
+    own child, and may then sit out ten seconds for nothing. Only an Airflow that will be started again lets it: a
+    triggerer that did not sign off is missed for half a minute.
+    """
+    pids = {name: pid for pid, name in components.items()}
+
+    def working() -> list[psutil.Process]:
+        parents = {process: _parent(process) for process in processes.marked(home)}
+        idle = {pids["api-server"]} | ({pids["triggerer"]} - set(parents.values()))
+        return [process for process, parent in parents.items() if process.pid not in idle and parent != pids["triggerer"]]
+
+    processes.end(working, grace=GRACE)
+    processes.end(lambda: processes.marked(home), grace=SIGN_OFF if lasting else 0.5)
+    _ended(components)
+
+
+def _parent(process: psutil.Process) -> int:
+    """Return the pid of a process's parent, 0 when it has just gone."""
+    try:
+        return int(process.ppid())
+    except psutil.Error:
+        return 0
 
 
 def run(name: str) -> None:
@@ -103,12 +133,12 @@ def _start(name: str, home: Path) -> int:
         os.dup2(log, 2)
         if sys.platform == "darwin":
             # Apple's libraries do not survive a fork that goes on in the same program.
-            os.execv(sys.executable, [sys.executable, "-c", f"from tools.airflow_parts import run; run({name!r})"])
+            os.execv(sys.executable, [sys.executable, "-c", f"from tools.airflow_parts import run; run({name!r})"])  # noqa: S606 - no shell is wanted
         run(name)
         code = 0
     except SystemExit as leave:
         code = leave.code if isinstance(leave.code, int) else 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's code
         traceback.print_exc()
         code = 1
     sys.stdout.flush()

@@ -40,7 +40,7 @@ def move_off_the_loop() -> None:
         log_action = original(event)
 
         async def log_in_a_thread(request: Request, session: SessionDep, user: GetUserDep) -> None:
-            page = _Page()
+            page: Any = _Page()
             await log_action(request, page, user)
 
             def commit() -> None:

@@ -30,7 +30,12 @@ RESULT = VAR / "demo" / "result.json"
 RUN_SECONDS = 600.0
 
 #: Ours would lead to another ledger; the vendors' keys would make the demo cost money.
-NOT_FOR_THE_DEMO = ("AIPROD_CONFIG_DIR", "AIPROD_DATABASE_URL", "AIPROD_STORAGE_URL", "AIPROD_TARIFF", "AIPROD_DRY_RUN") + (
+NOT_FOR_THE_DEMO = (
+    "AIPROD_CONFIG_DIR",
+    "AIPROD_DATABASE_URL",
+    "AIPROD_DRY_RUN",
+    "AIPROD_STORAGE_URL",
+    "AIPROD_TARIFF",
     "RUNWAYML_API_SECRET",
     "REPLICATE_API_TOKEN",
     "GCP_PROJECT_ID",
@@ -86,7 +91,7 @@ def _make(airflow: LocalAirflow, order: dict[str, Any], started: float) -> dict[
     print(f"Airflow is up after {time.monotonic() - started:.0f} s. Order {job_id}:\n  {link}", flush=True)
     state = _watch(airflow, job_id)
     if state != "success":
-        raise AirflowError(_why(airflow, job_id, link))
+        raise AirflowError(_why(airflow, job_id))
     facts = ledger.result(airflow, job_id)
     keys = ("job_id", "video", "poster", "contact_sheet", "manifest", "quality", "technical", "semantic", "cost_usd", "attempts")
     told = {key: facts[key] for key in keys}
@@ -107,15 +112,15 @@ def _watch(airflow: LocalAirflow, job_id: str) -> str:
     return airflow.wait(over, f"{job_id} did not end", timeout=RUN_SECONDS, run=(DAG, job_id))
 
 
-def _why(airflow: LocalAirflow, job_id: str, link: str) -> str:
+def _why(airflow: LocalAirflow, job_id: str) -> str:
     """Name the first task that failed, and the end of its log."""
     tasks = sorted(airflow.task_instances(DAG, job_id), key=lambda task: str(task["end_date"]))
     failed = next((task for task in tasks if task["state"] == "failed"), None)
     if failed is None:
-        return f"{job_id} failed, though no task did: {link}"
+        return f"{job_id} failed, though no task did"
     lines = airflow.log(DAG, job_id, failed["task_id"], failed["try_number"])
     said = "\n".join(f"  {line}" for line in lines[-12:])
-    return f"{job_id} failed at {failed['task_id']}. The end of its log:\n{said}\nLook again with `make up`, or in the log folder."
+    return f"{job_id} failed at {failed['task_id']}. The end of its log:\n{said}"
 
 
 def _tell(facts: dict[str, Any]) -> None:
@@ -128,7 +133,7 @@ def _tell(facts: dict[str, Any]) -> None:
         f"  contact sheet  {facts['contact_sheet']}\n"
         f"  manifest       {facts['manifest']}\n"
         f"  scores         {scores}{status}\n"
-        f"  cost           ${facts['cost_usd']} in {facts['attempts']} attempts\n"
+        f"  cost           ${facts['cost_usd']:.2f} in {facts['attempts']} attempts\n"
         f"  in Airflow     {facts['link']} (stopped now; `make up` starts one that stays)\n"
         f"  all of this    {RESULT}"
     )

@@ -42,8 +42,14 @@ def _steps(uv: str | None) -> list[list[str]]:
     if uv:
         return [
             [uv, "venv", "--quiet", "--no-config", "--python", sys.executable, str(VENV)],
-            [uv, "pip", "install", "--quiet", "--no-config", "--python", str(PYTHON), "--compile-bytecode"]
-            + ["--require-hashes", "-r", str(LOCK)],
+            [
+                uv,
+                *("pip", "install", "--quiet", "--no-config", "--compile-bytecode", "--require-hashes"),
+                "--python",
+                str(PYTHON),
+                "-r",
+                str(LOCK),
+            ],
         ]
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     return [[sys.executable, "-m", "venv", str(VENV)], [*pip, "--require-hashes", "-r", str(LOCK)]]

@@ -111,7 +111,7 @@ class LocalAirflow(AirflowApi):
         if launcher is not None:
             with suppress(psutil.Error):
                 launcher.terminate()
-            psutil.wait_procs([launcher], timeout=2 * airflow_parts.GRACE + 2)
+            psutil.wait_procs([launcher], timeout=airflow_parts.GRACE + airflow_parts.SIGN_OFF + 5)
         processes.end(self._processes, grace=airflow_parts.GRACE)
         if self._process is not None:
             self._process.wait(timeout=10)

@@ -24,7 +24,8 @@ def main(argv: list[str]) -> int:
         # Only the public index decides what is locked, not this machine's mirrors.
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
         subprocess.run([uv, *COMPILE.split(), "--no-config", *argv], cwd=CHECKOUT, env=env, check=True)
-    foreign = [line for line in LOCK.read_text(encoding="utf-8").splitlines() if re.search(r"://|--(extra-)?index|--find-links", line)]
+    lines = LOCK.read_text(encoding="utf-8").splitlines()
+    foreign = [line for line in lines if re.search(r"://|--(extra-)?index|--find-links", line)]
     if foreign:
         print("requirements.lock names an index:\n" + "\n".join(foreign), file=sys.stderr)
         return 1

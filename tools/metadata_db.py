@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -39,8 +38,10 @@ def _template(env: Mapping[str, str]) -> Path:
             fresh = Path(folder) / "airflow.db"
             _migrate(fresh, env)
             with closing(sqlite3.connect(fresh)) as db:
-                # One file, nothing left in a log beside it.
-                db.execute("PRAGMA journal_mode=DELETE")
+                # One file, nothing left beside it. It stays in WAL mode: four components that each want to switch a new
+                # file over at once are told "database is locked" without waiting.
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                db.execute("PRAGMA journal_mode=WAL")
             fresh.replace(template)
     return template
 
@@ -61,6 +62,6 @@ def _migrate(path: Path, env: Mapping[str, str]) -> None:
 
 
 def _revision(path: Path) -> str:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+    with closing(sqlite3.connect(path)) as db:
         row = db.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else ""

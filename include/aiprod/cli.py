@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
+from sqlalchemy.exc import SQLAlchemyError
 
 from aiprod import ordering
 from aiprod.catalog import catalog
@@ -50,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AiprodError as error:
         print(f"aiprod: {error}", file=sys.stderr)
         return 1
+    except SQLAlchemyError as error:
+        why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        print(f"aiprod: the ledger (AIPROD_DATABASE_URL) cannot be used: {why}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -68,8 +73,10 @@ def _estimate(args: argparse.Namespace) -> None:
     pipeline = Pipeline()
     try:
         raw = yaml.safe_load(args.order.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise SpecError([f"{args.order}: {error}"]) from None
+    except OSError as error:
+        raise SpecError([f"{args.order}: {error.strerror}"]) from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise SpecError([f"{args.order}: {' '.join(str(error).split())}"]) from None
     with pipeline.ledger.read() as conn:
         now = database_now(conn)
     spec = JobSpec.parse(raw)

@@ -85,14 +85,21 @@ class MoneyError(AiprodError):
     """The ledger refused."""
 
 
+def _dollars(amount: int) -> str:
+    """To the last micro-dollar: `$10.00 wanted, but $10.00 left` would explain nothing."""
+    whole, rest = divmod(amount, 1_000_000)
+    digits = f"{rest:06d}"
+    return f"${whole}.{digits[:2]}{digits[2:].rstrip('0')}"
+
+
 class BudgetExceeded(MoneyError):
     """A hold does not fit under at least one cap. `short` says which, and how much each has left."""
 
     def __init__(self, wanted: int, short: Sequence[tuple[str, int]]) -> None:
         self.wanted = wanted
         self.short = tuple(short)
-        left = "; ".join(f"{name} has ${free / 1_000_000:.2f} left" for name, free in self.short)
-        super().__init__(f"${wanted / 1_000_000:.2f} wanted, but {left}")
+        left = "; ".join(f"{name} has {_dollars(max(0, free))} left" for name, free in self.short)
+        super().__init__(f"{_dollars(wanted)} wanted, but {left}")
 
 
 class KeyReused(MoneyError):

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from aiprod import assembly, settings
+from aiprod import settings
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import JobFailed
 from aiprod.ledger import Ledger, approvals, jobs, outbox, points, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
-from aiprod.models import USD, Delivery, Manifest, Noun, Take, Verdict, fingerprint
-from aiprod.qa.judge import Expected, report, verdict
-from aiprod.qa.measure import measure
+from aiprod.models import USD, Delivery, Manifest, Noun, Take, Verdict
 from aiprod.storage import Storage
 
 __all__ = ["Review", "answer_review", "assemble_job", "deliver_job", "has_video", "result", "review_job", "score_job"]
@@ -32,6 +32,7 @@ class Review(Noun):
     reasons: tuple[str, ...] = ()
     answer: Literal["accepted", "rejected"] | None = None
     cut_sha: str = ""
+    answer_within: timedelta
 
 
 def score_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> list[str]:
@@ -45,6 +46,9 @@ def score_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, v
 
 
 def _score(ledger: Ledger, catalog: Catalog, storage: Storage, take: Take, preset: Preset, floor: float) -> str:
+    # Only here: every task process pays for its imports, and only this step decodes video.
+    from aiprod.qa import Expected, measure, report, verdict
+
     with ledger.read() as conn:
         purchase = purchases.get(conn, take.take_id)
     if purchase is None:
@@ -71,6 +75,9 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
     Accepted takes first, then those that wait for a person's word, then rejected ones without a veto; what is
     not accepted goes to `review`. The same takes are never assembled twice.
     """
+    # Only here: every task process pays for its imports, and only this step cuts video.
+    from aiprod import assembly
+
     with ledger.read() as conn:
         manifest = jobs.priced(conn, job_id, version).manifest
         chosen = _best(conn, manifest)
@@ -83,7 +90,6 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
     if first is None:
         raise JobFailed(f"take {takes[0]} has no purchase")
     request = first.render_request
-    place = f"{job_id}/v{version}/cuts/{fingerprint(list(takes))[:12]}"
     scratch_root = settings.var_dir() / "scratch"
     scratch_root.mkdir(parents=True, exist_ok=True)
     with ExitStack() as open_files:
@@ -101,6 +107,9 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
         )
         assembly.poster(video, poster)
         assembly.contact_sheet(video, sheet)
+        with video.open("rb") as stream:
+            # By content: another machine's encoder may cut the same takes into other bytes.
+            place = f"{job_id}/v{version}/cuts/{hashlib.file_digest(stream, 'sha256').hexdigest()[:12]}"
         made = Cut(
             takes=takes,
             video=storage.keep(video, f"{place}/video.mp4"),
@@ -159,8 +168,9 @@ def review_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> R
         elif judged.verdict is Verdict.REJECTED:
             codes = ", ".join(f.code for f in judged.report.findings) or "low quality"
             reasons.append(f"shot {judged.take.shot} was rejected ({codes}) and nothing better came back")
+    within = timedelta(hours=preset.approval_hours)
     word: Literal["accepted", "rejected"] | None = "accepted" if answer == "accepted" else "rejected" if answer else None
-    return Review(job_id=job_id, version=version, reasons=tuple(reasons), answer=word, cut_sha=made.video.sha256)
+    return Review(job_id=job_id, version=version, reasons=tuple(reasons), answer=word, cut_sha=made.video.sha256, answer_within=within)
 
 
 def has_video(ledger: Ledger, job_id: str, version: int) -> bool:
@@ -214,7 +224,11 @@ def deliver_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str,
     if made is None:
         raise JobFailed(f"job {job_id} version {version} has no assembled video")
     review = review_job(ledger, catalog, job_id, version)
-    if review.reasons and review.answer != "accepted":
+    if review.cut_sha != made.video.sha256:
+        raise JobFailed(f"job {job_id} was cut again meanwhile; clear `review` to look at the new cut")
+    if review.answer == "rejected":
+        raise JobFailed(f"job {job_id} was looked at and rejected")
+    if review.reasons and review.answer is None:
         raise JobFailed(f"job {job_id} waits for a person: {'; '.join(review.reasons)}")
     place = f"{job_id}/v{version}"
     files = {}
@@ -247,6 +261,7 @@ def _final_manifest(
     priced = jobs.priced(conn, job_id, version)
     judged = {j.take.take_id: j for j in results.judged(conn, job_id, version)}
     bought = purchases.of_job(conn, job_id, version) + purchases.of_job(conn, job_id, version, kind="judge")
+    stored = results.takes_by_id(conn, [p.purchase_id for p in bought])
     choices = {purchase_id: str(decision) for _, purchase_id, decision in jobs.decisions_of(conn, job_id, version) if purchase_id}
     degraded = {d.shot for _, p, d in jobs.decisions_of(conn, job_id, version) if d.degraded and p in made.takes}
     used = [judged[take_id] for take_id in made.takes]
@@ -288,8 +303,8 @@ def _final_manifest(
                              "charged", "cost_source", "failure", "message", "submitted_at", "closed_at"},
                 ),
                 "decision": choices.get(p.purchase_id),
-                "take_sha256": judged[p.purchase_id].take.sha256 if p.purchase_id in judged else None,
-                "verdict": judged[p.purchase_id].verdict.value if p.purchase_id in judged else None,
+                "take_sha256": stored[p.purchase_id].sha256 if p.purchase_id in stored else None,
+                **_scores(judged.get(p.purchase_id)),
             }
             for p in bought
         ],
@@ -297,6 +312,16 @@ def _final_manifest(
         **{**summary, "labels": list(labels)},
     }  # fmt: skip
     return document, summary
+
+
+def _scores(judged: Judged | None) -> dict[str, Any]:
+    """What came of judging an attempt's take; all None where there was none."""
+    return {
+        "verdict": judged.verdict.value if judged else None,
+        "technical": judged.report.technical if judged else None,
+        "quality": judged.report.quality if judged else None,
+        "findings": [f.code for f in judged.report.findings] if judged else [],
+    }
 
 
 def _worst(scores: list[float | None]) -> float | None:

@@ -60,7 +60,8 @@ def fingerprint(value: Any) -> str:
 class Noun(BaseModel):
     """What every value that crosses a room boundary has in common."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Validators are built when a noun is first used: every Airflow task imports them all and uses a few.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class VideoBackend(StrEnum):
@@ -114,7 +115,8 @@ def _reached(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[ip
         return (address, address.sixtofour)
     if address in _NAT64 or int(address) >> 32 == 0:
         return (ipaddress.IPv4Address(int(address) & 0xFFFFFFFF),)
-    return (address,)
+    # Site-local addresses were given up in 2004, and Python takes them for global.
+    return (ipaddress.IPv6Address("::1"),) if address.is_site_local else (address,)
 
 
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
@@ -202,7 +204,10 @@ class JobSpec(Noun):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            lines = [_plain(e["loc"], e["msg"], e["type"], e.get("input")) for e in error.errors()]
+            # A list whose items are wrong is also reported as too short: once the bad ones are gone.
+            inside = {e["loc"][:1] for e in error.errors() if len(e["loc"]) > 1}
+            told = [e for e in error.errors() if not (e["type"] == "too_short" and e["loc"] in inside)]
+            lines = [_plain(e["loc"], e["msg"], e["type"], e.get("input")) for e in told]
             if isinstance(raw, dict) and isinstance(raw.get("shots"), list) and len(raw["shots"]) > MAX_SHOTS:
                 lines.insert(0, f"shots: at most {MAX_SHOTS} shots, got {len(raw['shots'])}")
             more = [f"… and {len(lines) - MAX_PROBLEMS} more problems"] if len(lines) > MAX_PROBLEMS else []

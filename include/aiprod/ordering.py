@@ -40,6 +40,7 @@ class SpendQuestion(Noun):
     amount: Micros
     budget_left: Micros
     shown_version: int
+    answer_within: timedelta
 
 
 class Asked(Noun):
@@ -72,7 +73,9 @@ def enter(ledger: Ledger, catalog: Catalog, raw: Mapping[str, Any], *, job_id: s
             manifest, priced_at, names = priced
             jobs.write_manifest(conn, manifest, priced_at, names, by="order", now=now)
         version = jobs.latest(conn, job_id)
-        jobs.attach_run(conn, run_id, job_id, version, now=now)
+        if jobs.of_run(conn, run_id).get(job_id) != version:
+            # Attaching again would forget that the run was settled, and with it that its approval is used up.
+            jobs.attach_run(conn, run_id, job_id, version, now=now)
     return Entered(job_id=job_id, version=version, new=new)
 
 
@@ -145,10 +148,12 @@ def spend_question(ledger: Ledger, catalog: Catalog, job_id: str, *, run_id: str
         now = database_now(conn)
         version = jobs.latest(conn, job_id)
         priced = jobs.priced(conn, job_id, version)
+        preset = jobs.spec(conn, job_id).preset
         return SpendQuestion(
             manifest=priced.manifest,
             estimate=priced.estimate,
-            preset=jobs.spec(conn, job_id).preset,
+            preset=preset,
+            answer_within=timedelta(hours=catalog.presets[preset].approval_hours),
             amount=_amount(conn, catalog, job_id, version),
             budget_left=_budget_left(conn, catalog, job_id),
             shown_version=approvals.show(conn, run_id, task_id, job_id, version, now=now),

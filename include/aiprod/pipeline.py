@@ -67,7 +67,7 @@ class Pipeline:
             )
             for n, raw in enumerate(orders, start=1)
         ]
-        return [e.job_id for e in entered]
+        return list(dict.fromkeys(e.job_id for e in entered))
 
     # 2. approve
     def ask(self, job_id: str, *, run_id: str) -> Asked:
@@ -119,9 +119,9 @@ class Pipeline:
         self._each(job_ids, one, stage="score")
         complete = [self._complete(job_id) for job_id in job_ids]
         worked = [sourcing.worked_on(self.ledger, j, v, round) for j, v in self._versions(job_ids).items()]
-        if all(complete) or (any(complete) and not any(worked)):
+        if all(complete) or (any(complete) and not any(worked) and not lines):
             return Scored("assemble", tuple(lines))
-        return Scored("again" if any(worked) else "stuck", tuple(lines))
+        return Scored("again" if any(worked) or lines else "stuck", tuple(lines))
 
     # 6. assemble
     def assemble(self, job_ids: Sequence[str]) -> list[str]:
@@ -220,17 +220,24 @@ class Pipeline:
             return not sourcing.shots_without_take(conn, job_id, jobs.latest(conn, job_id))
 
     def _each(self, job_ids: Sequence[str], do: Callable[[str, int], _T], *, stage: str) -> dict[str, _T]:
-        """Do one step for every job; write down whose trouble it was. Returns the results of those that went on."""
+        """Do one step for every job; write down whose trouble it was. Returns the results of those that went on.
+
+        What may pass by itself is raised, once every other job had its turn.
+        """
         done: dict[str, _T] = {}
+        passing: AiprodError | None = None
         for job_id, version in self._versions(job_ids).items():
             try:
                 done[job_id] = do(job_id, version)
             except AiprodError as error:
                 if error.retryable:
-                    raise
+                    passing = passing or error
+                    continue
                 with self.ledger.write() as conn:
                     code = type(error).__name__
                     jobs.fail(conn, job_id, version, stage, str(error), code=code, now=database_now(conn))
+        if passing is not None:
+            raise passing
         return done
 
     def _why(self, job_ids: Sequence[str], summary: str) -> str:

@@ -6,6 +6,7 @@ asked to look for it, and only proof that nothing runs lets the same shot be bou
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import tempfile
 import time
@@ -19,16 +20,25 @@ from aiprod import settings
 from aiprod.backends import Backend, backend
 from aiprod.budgets import caps_for
 from aiprod.catalog import Catalog
-from aiprod.errors import BackendError, FailureKind, MoneyError, PurchasingStopped, StaleState, StorageError, SubmitAmbiguous, SubmitRejected
+from aiprod.errors import (
+    BackendError,
+    FailureKind,
+    MoneyError,
+    PurchasingStopped,
+    StaleState,
+    StorageError,
+    SubmitAmbiguous,
+    SubmitRejected,
+)
 from aiprod.ledger import Ledger, approvals, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Failure, Purchase
 from aiprod.ledger.states import Step
-from aiprod.models import Accepted, Envelope, JobState, Noun, Take, dollars
-from aiprod.pricing import legal_request, quote
+from aiprod.models import Accepted, Envelope, Found, JobState, Noun, Take, dollars
+from aiprod.pricing import NotCapable, legal_request, quote
 from aiprod.storage import Storage
 
-__all__ = ["Progress", "Waiting", "drive", "envelope_of", "place_hold", "render"]
+__all__ = ["Progress", "Waiting", "drive", "envelope_of", "place_hold", "render", "unfinished"]
 
 log = logging.getLogger(__name__)
 
@@ -120,27 +130,36 @@ def render(ledger: Ledger, catalog: Catalog, storage: Storage, versions: Mapping
     if not routed:
         return Progress()
     adapter = backend(catalog, name)
-    driven, stopped, trouble = [], [], []
+    driven: list[Purchase] = []
+    stopped: list[str] = []
+    troubles: list[Exception] = []
     for purchase in routed:
         try:
             driven.append(drive(ledger, catalog, storage, adapter, purchase.purchase_id))
         except PurchasingStopped as error:
             stopped.append(f"{purchase.job_id} shot {purchase.subject} at {name}: {error}")
-        except StorageError as error:
-            trouble.append(str(error))
-    if trouble:
-        raise StorageError("\n".join(trouble))
+        except Exception as error:
+            # One shot's trouble must not keep the others, paid as they are, from being looked after.
+            troubles.append(error)
+    if troubles:
+        others = [error for error in troubles if not isinstance(error, StorageError)]
+        raise others[0] if others else StorageError("\n".join(str(error) for error in troubles))
     progress = _progress(ledger, catalog, driven)
     return progress.model_copy(update={"failed": (*progress.failed, *stopped)})
 
 
 def _routed(conn: Connection, job_id: str, version: int, name: str, round: int) -> list[Purchase]:
-    """The newest purchase of every shot that this round, or a live one before it, sent to the backend."""
+    """The newest purchase of every shot that this round, or an unfinished one before it, sent to the backend."""
     newest: dict[str, Purchase] = {}
     for purchase in purchases.of_job(conn, job_id, version):
-        if purchase.round == round or purchase.live:
+        if purchase.round == round or unfinished(conn, purchase):
             newest[purchase.subject] = purchase
     return [p for p in newest.values() if p.backend == name]
+
+
+def unfinished(conn: Connection, purchase: Purchase) -> bool:
+    """Whether a purchase is still worked on: live, or paid and its file not home."""
+    return purchase.live or (purchase.state == "succeeded" and results.take_of(conn, purchase.purchase_id) is None)
 
 
 def _progress(ledger: Ledger, catalog: Catalog, driven: list[Purchase]) -> Progress:
@@ -156,12 +175,11 @@ def _progress(ledger: Ledger, catalog: Catalog, driven: list[Purchase]) -> Progr
             waiting.append(Waiting(purchase_id=p.purchase_id, vendor_id=p.vendor_id))
         elif p.state == "submitting":
             again.append(p.lease_until or now)
-        elif p.state == "held":
-            again.append(now + timedelta(seconds=catalog.backends[p.backend].poll_seconds))
-        elif p.state == "unknown" and p.parked_at is None:
+        elif p.state == "held" or (p.state == "unknown" and p.parked_at is None):
             again.append(now + timedelta(seconds=catalog.backends[p.backend].poll_seconds))
         elif p.state == "unknown":
-            failed.append(f"{where}: the answer was lost and {p.backend} offers no way to look; parked, {dollars(p.hold)} stay held")
+            lost = f"the answer was lost and {p.backend} offers no way to look"
+            failed.append(f"{where}: {lost}; parked, {dollars(p.hold)} stay held")
         elif p.state in ("voided", "expired"):
             failed.append(f"{where}: the hold was given back before it was sent")
         else:
@@ -202,14 +220,13 @@ def _send(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
     key = purchase.purchase_id
     try:
         with ledger.write() as conn:
-            now = database_now(conn)
+            now, claimed_at = database_now(conn), time.monotonic()
             if purchase.expires_at is not None and purchase.expires_at <= now:
                 purchases.release(conn, key, Step.EXPIRE, catalog=catalog, now=now)
                 fence = None
             else:
                 envelope = envelope_of(conn, purchase.job_id, purchase.version)
                 fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)
-        claimed_at = time.monotonic()
     except StaleState:
         # Another process was faster: what it did is in the ledger.
         fence = None
@@ -223,6 +240,7 @@ def _request(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purch
     """Send the one request, outside any transaction, and record its outcome."""
     key = purchase.purchase_id
     accepted: Accepted | None = None
+    ours = False
     rejected: Failure | None = None
     lost = ""
     if time.monotonic() - claimed_at > MAX_CLAIM_AGE.total_seconds():
@@ -238,15 +256,24 @@ def _request(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purch
             # An adapter that breaks its contract cannot say whether the request left. Assume that it did.
             log.exception("%s broke its contract while submitting %s", adapter.name, key)
             lost = f"{type(error).__name__}: {error}"
-    with ledger.write() as conn:
-        now = database_now(conn)
-        if accepted is not None:
-            purchases.accept(conn, key, accepted.vendor_id, now=now)
-        elif rejected is not None:
-            purchases.close(conn, key, Step.REJECT, catalog=catalog, now=now, failure=rejected, fence=fence)
-        else:
-            purchases.lose(conn, key, catalog=catalog, now=now, fence=fence, why=lost)
-    if accepted is not None and accepted.state is not None and accepted.state.final:
+    if accepted is not None and not accepted.vendor_id:
+        accepted, lost = None, "the vendor accepted it without an id"
+    if accepted is not None:
+        # Written down even when the ledger cannot be: a person can find the render by it.
+        log.info("%s accepted %s as %s", adapter.name, key, accepted.vendor_id)
+    try:
+        with ledger.write() as conn:
+            now = database_now(conn)
+            if accepted is not None:
+                ours = purchases.accept(conn, key, accepted.vendor_id, now=now)
+            elif rejected is not None:
+                purchases.close(conn, key, Step.REJECT, catalog=catalog, now=now, failure=rejected, fence=fence)
+            else:
+                purchases.lose(conn, key, catalog=catalog, now=now, fence=fence, why=lost)
+    except StaleState as error:
+        # The lease was taken over meanwhile: who did looks after it.
+        log.warning("what %s said of %s came too late: %s", adapter.name, key, error)
+    if accepted is not None and ours and accepted.state is not None and accepted.state.final:
         _close(ledger, catalog, _reload(ledger, key), accepted.state)
 
 
@@ -256,9 +283,10 @@ def _look(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
     since = purchase.submitted_at or purchase.created_at
     try:
         found = adapter.find(purchase.render_request, key=key, since=since)
-    except BackendError as error:
-        log.warning("looking for %s at %s failed: %s", key, adapter.name, error)
-        return purchase
+    except Exception as error:
+        # Not having looked proves nothing, and is no reason to look for ever.
+        log.warning("looking for %s at %s failed: %s", key, adapter.name, error, exc_info=not isinstance(error, BackendError))
+        found = Found()
     with ledger.write() as conn:
         now = database_now(conn)
         longest = timedelta(seconds=catalog.backends[purchase.backend].max_run_seconds)
@@ -277,23 +305,34 @@ def _buy_again(ledger: Ledger, catalog: Catalog, purchase: Purchase) -> Purchase
     """Hold the shot once more at a backend that proved that it never got the request."""
     with ledger.read() as conn:
         siblings = [p for p in purchases.of_job(conn, purchase.job_id, purchase.version) if p.subject == purchase.subject]
+        choices = jobs.decisions_of(conn, purchase.job_id, purchase.version)
+    newest = siblings[-1]
+    if newest.sequence > purchase.sequence:
+        # It was bought again before, or the shot went on elsewhere; only the first is this backend's.
+        return newest if (newest.backend, newest.round) == (purchase.backend, purchase.round) else None
     absent = [p for p in siblings if p.state == "absent" and p.backend == purchase.backend and p.round == purchase.round]
-    if len(absent) > MAX_PROVEN_ABSENT or any(p.live for p in siblings):
+    if len(absent) > MAX_PROVEN_ABSENT:
         return None
     try:
         with ledger.write() as conn:
-            return place_hold(
+            now = database_now(conn)
+            # The sequence makes sure that nobody went on elsewhere in between: it would be taken.
+            held = place_hold(
                 conn,
                 catalog,
                 job_id=purchase.job_id,
                 version=purchase.version,
                 shot=purchase.shot,
                 backend=purchase.backend,
-                sequence=max(p.sequence for p in siblings) + 1,
+                sequence=purchase.sequence + 1,
                 round=purchase.round,
-                now=database_now(conn),
+                now=now,
             )
-    except MoneyError as error:
+            for round, purchase_id, decision in choices:
+                if purchase_id == purchase.purchase_id:
+                    jobs.decide(conn, held.job_id, held.version, round, decision, held.purchase_id, now=now)
+            return held
+    except (MoneyError, NotCapable) as error:
         log.warning("%s shot %s is not bought again: %s", purchase.job_id, purchase.subject, error)
         return None
 
@@ -317,17 +356,21 @@ def _close(ledger: Ledger, catalog: Catalog, purchase: Purchase, state: JobState
     if state.state != "succeeded":
         kind = state.kind or FailureKind.VENDOR_INTERNAL
         failure = Failure(kind=kind, message=state.message or state.state, money_moved=state.money_moved)
-    with ledger.write() as conn:
-        purchases.close(
-            conn,
-            purchase.purchase_id,
-            _STEP_OF[state.state],
-            catalog=catalog,
-            now=database_now(conn),
-            charge=charge,
-            cost_source="vendor" if told else "quote",
-            failure=failure,
-        )
+    try:
+        with ledger.write() as conn:
+            purchases.close(
+                conn,
+                purchase.purchase_id,
+                _STEP_OF[state.state],
+                catalog=catalog,
+                now=database_now(conn),
+                charge=charge,
+                cost_source="vendor" if told else "quote",
+                failure=failure,
+            )
+    except StaleState as error:
+        # Another process was told another end, and was faster.
+        log.warning("%s is %s by now: %s", purchase.purchase_id, state.state, error)
     return _reload(ledger, purchase.purchase_id)
 
 
@@ -343,10 +386,13 @@ def _secure(ledger: Ledger, storage: Storage, adapter: Backend, purchase: Purcha
         file = Path(scratch) / "take.mp4"
         try:
             adapter.fetch(purchase.vendor_id or "", file)
-        except BackendError as error:
+            # Part of the name: a download that differs from one kept before a crash must not be refused for it.
+            with file.open("rb") as stream:
+                mark = hashlib.file_digest(stream, "sha256").hexdigest()[:8]
+        except (BackendError, OSError) as error:
             paid = f"{purchase.job_id} shot {purchase.subject} is paid at {purchase.backend}, but its file did not come home"
             raise StorageError(f"{paid}: {error}") from error
-        kept = storage.keep(file, f"{purchase.job_id}/v{purchase.version}/takes/shot-{purchase.shot:02d}-{key[:12]}.mp4")
+        kept = storage.keep(file, f"{purchase.job_id}/v{purchase.version}/takes/shot-{purchase.shot:02d}-{key[:12]}-{mark}.mp4")
     take = Take(
         take_id=key,
         job_id=purchase.job_id,

@@ -50,8 +50,9 @@ def reconcile(ledger: Ledger, catalog: Catalog, storage: Storage) -> Reconciled:
             )
             if after.state != purchase.state or purchase.state == "succeeded":
                 moved.append(f"{what}: {purchase.state} → {after.state}")
-        except AiprodError as error:
-            log.warning("%s: %s", what, error)
+        except Exception as error:
+            # Whatever one purchase's vendor, file or configuration does, the next one gets its turn.
+            log.warning("%s: %s", what, error, exc_info=not isinstance(error, AiprodError))
             troubles.append(f"{what}: {error}")
     return Reconciled(looked_at=len(due), moved=tuple(moved), troubles=tuple(troubles))
 

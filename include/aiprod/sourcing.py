@@ -10,13 +10,13 @@ from sqlalchemy import Connection
 from aiprod.backends import why_not_configured
 from aiprod.budgets import caps_for
 from aiprod.catalog import Catalog
-from aiprod.errors import BudgetExceeded, FailureKind, JobFailed, StaleState
+from aiprod.errors import BudgetExceeded, FailureKind, JobFailed, KeyReused, StaleState
 from aiprod.ledger import Ledger, caps, health, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import Decision, Envelope, JobSpec, Manifest, Noun, Verdict
 from aiprod.pricing import NotCapable, legal_request, quote
-from aiprod.purchasing import envelope_of, place_hold
+from aiprod.purchasing import envelope_of, place_hold, unfinished
 from aiprod.routing import Facts, route
 
 __all__ = ["Routed", "configured", "facts_before_money", "route_job", "shots_without_take", "worked_on"]
@@ -71,23 +71,18 @@ def route_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int, round
     work: list[str] = []
     refused: list[str] = []
     for shot in missing:
-        with ledger.read() as conn:
-            underway = _underway(conn, job_id, version, shot)
-        if underway is not None:
-            work.append(underway.backend)
-            continue
-        decision = _choose(ledger, catalog, job_id, version, shot, round)
-        if decision.chosen is None:
-            refused.append(str(decision))
-        else:
-            work.append(decision.chosen)
+        choice = _choose(ledger, catalog, job_id, version, shot, round)
+        if isinstance(choice, Purchase):
+            work.append(choice.backend)
+        elif choice is not None:
+            refused.append(str(choice))
     return Routed(backends=tuple(dict.fromkeys(work)), refused=tuple(refused))
 
 
 def worked_on(ledger: Ledger, job_id: str, version: int, round: int) -> bool:
     """Whether a round of the run bought anything for a job, or took care of what was bought before."""
     with ledger.read() as conn:
-        return any(p.round == round or p.live for p in purchases.of_job(conn, job_id, version))
+        return any(p.round == round or unfinished(conn, p) for p in purchases.of_job(conn, job_id, version))
 
 
 def _underway(conn: Connection, job_id: str, version: int, shot: int) -> Purchase | None:
@@ -99,11 +94,21 @@ def _underway(conn: Connection, job_id: str, version: int, shot: int) -> Purchas
     return None
 
 
-def _choose(ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: int, round: int) -> Decision:
-    """Decide and hold in one transaction; decide again when the ledger moved in between."""
+def _choose(ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: int, round: int) -> Purchase | Decision | None:
+    """Decide and hold in one transaction; decide again when the ledger moved in between.
+
+    Returns the purchase that works on the shot, the decision that found nobody for it, or None when the shot has
+    its take by now.
+    """
     for _ in range(_ROUNDS):
         try:
             with ledger.write() as conn:
+                # Looked at in here: another process may be routing this job, or be done with it.
+                if shot not in shots_without_take(conn, job_id, version):
+                    return None
+                underway = _underway(conn, job_id, version, shot)
+                if underway is not None:
+                    return underway
                 now = database_now(conn)
                 decision = _decide(conn, catalog, job_id, version, shot, now=now)
                 if decision.chosen is None:
@@ -120,9 +125,10 @@ def _choose(ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: i
                     round=round,
                     now=now,
                 )
-                jobs.decide(conn, job_id, version, round, decision, held.purchase_id, now=now)
-                return decision
-        except (BudgetExceeded, StaleState):
+                if not any(decided == held.purchase_id for _, decided, _ in jobs.decisions_of(conn, job_id, version)):
+                    jobs.decide(conn, job_id, version, round, decision, held.purchase_id, now=now)
+                return held
+        except (BudgetExceeded, KeyReused, StaleState):
             continue
     raise JobFailed(f"{job_id} shot {shot}: money or health changed {_ROUNDS} times while choosing; clear `route` to try again")
 
@@ -162,7 +168,7 @@ def _facts_now(
 ) -> Facts:
     limits = caps_for(spec=spec, job_id=envelope.job_id, envelope=envelope, backend=name, catalog=catalog, now=now)
     here = [p for p in made if p.backend == name and p.state not in ("absent", "voided", "expired")]
-    barred = next((f"{_BARRED[p.failure]} before" for p in here if p.failure in _BARRED), "")
+    barred = next((f"{_BARRED[p.failure]} before" for p in here if p.failure and p.failure in _BARRED), "")
     known = _facts(
         catalog, manifest, shot, name, headroom=caps.headroom(conn, limits), now=now, sequence=len(made) + 1, tried=len(here)
     )

@@ -41,6 +41,9 @@ def told_to_airflow() -> Iterator[None]:
             log.error("Order refused: %s", problem)
         raise OrderRefused(f"order refused: {'; '.join(error.problems)}") from None
     except AiprodError as error:
+        # The log's first lines are what people read; the exception's own text hides behind its traceback.
+        for line in str(error).splitlines():
+            log.error("%s", line)
         if error.retryable:
             raise
         raise AirflowFailException(str(error)) from None

@@ -69,6 +69,6 @@ def backend_tasks() -> tuple[str, ...]:
 def job_name(run_id: str) -> str:
     """Return the job id that a run without one gets: its run id, shortened and made safe. Same run, same job."""
     plain = re.sub(r"[^a-z0-9_-]+", "-", run_id.lower()).strip("-_")
-    if plain == run_id and len(plain) <= 64:
+    if plain and plain == run_id and len(plain) <= 64:
         return plain
     return f"{plain[:48].rstrip('-_') or 'job'}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"

@@ -10,13 +10,18 @@ __all__ = ["plain", "review_body", "spend_body"]
 
 #: A prompt is shown, not published: the rest is in the studio.
 _LONGEST = 160
+#: GitHub Markdown looks for addresses in the finished text, so escapes do not keep it from linking them. A joiner that
+#: nobody sees, put here, does.
+_LINK_STARTS = re.compile(r"(https?://|www(?=\.)|@)", re.IGNORECASE)
+_JOINER = "\N{WORD JOINER}"
 
 
 def plain(text: str) -> str:
     """Return a customer's text as Markdown that renders as exactly that text: no links, images, tables or HTML."""
     short = " ".join(text.split())
     short = short if len(short) <= _LONGEST else short[: _LONGEST - 1] + "…"
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>&~:@$])", lambda m: f"&#{ord(m[1])};", short)
+    unlinked = _LINK_STARTS.sub(rf"\1{_JOINER}", short)
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>&~:@$])", lambda m: f"&#{ord(m[1])};", unlinked)
 
 
 def spend_body(manifest: Manifest, estimate: Estimate, *, amount: int, budget_left: int, preset: str) -> str:

@@ -68,15 +68,20 @@ class TestKeep:
         assert everything(root) == ["take.mp4"]
 
     def test_a_source_that_is_not_there_is_named(self, root, tmp_path):
-        with pytest.raises(StorageError, match="nothing.mp4.*not there"):
+        with pytest.raises(StorageError, match=r"nothing\.mp4.*not there"):
             Storage.at(root).keep(tmp_path / "nothing.mp4", "take.mp4")
 
     @pytest.mark.parametrize(
-        "name", ["", "/etc/passwd", "../out", "a/../../out", "a//b", "./a", "a/.", "a\0b", "a\\b", "a/*", "gs://b/a", "C:/a", "a/"]
+        "name",
+        ["", "/etc/passwd", "../out", "a/../../out", "a//b", "./a", "a/.", "a\0b", "a\\b", "a/*", "gs://b/a", "C:/a", "a/"],
     )
     def test_a_name_that_leaves_the_root_is_refused(self, root, source, name):
         storage = Storage.at(root)
-        for refused in (lambda: storage.keep(source, name), lambda: storage.keep_text("", name), lambda: storage.local(name).__enter__()):
+        for refused in (
+            lambda: storage.keep(source, name),
+            lambda: storage.keep_text("", name),
+            lambda: storage.local(name).__enter__(),
+        ):
             with pytest.raises(StorageError, match="not a plain path"):
                 refused()
 
@@ -198,7 +203,6 @@ class TestBucket:
         with pytest.raises(StorageError, match="bad sector"):
             storage.keep(Broken(), "take.mp4")
         assert everything("memory://bucket/broken") == []
-
 
 
 class TestAirflow:

@@ -70,7 +70,15 @@ def probe(path: Path, frames: int) -> Source:
     with av.open(str(path)) as container:
         video = video_of(container, path)
         codec = video.codec_context
-        parameters = (codec.name, codec.profile, codec.width, codec.height, codec.pix_fmt, bytes(codec.extradata or b""), video.time_base)
+        parameters = (
+            codec.name,
+            codec.profile,
+            codec.width,
+            codec.height,
+            codec.pix_fmt,
+            bytes(codec.extradata or b""),
+            video.time_base,
+        )
         for packet in container.demux(video):
             if packet.pts is None or packet.dts is None:
                 plain = plain and packet.size == 0

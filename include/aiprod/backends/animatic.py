@@ -31,6 +31,8 @@ _DONE = JobState(state="succeeded", progress=1.0, charged=0, money_moved="no")
 class AnimaticBackend(Backend):
     """Draws previews inside `submit`, one per key, on this machine."""
 
+    can_find = True
+
     def validate(self, request: RenderRequest) -> RenderRequest:
         """Refuse what H.264 cannot hold: odd or tiny pictures, no frame at all."""
         if request.width % 2 or request.height % 2 or min(request.width, request.height) < 64:
@@ -110,9 +112,7 @@ class AnimaticBackend(Backend):
 
     def _film(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
-            raise SubmitRejected(
-                f"{self.name}: {key!r} is not a key; use a-z, 0-9, _ and - only", kind=FailureKind.INVALID_INPUT
-            )
+            raise SubmitRejected(f"{self.name}: {key!r} is not a key; use a-z, 0-9, _ and - only", kind=FailureKind.INVALID_INPUT)
         return settings.var_dir() / "animatic" / f"{key}.mp4"
 
     @contextmanager

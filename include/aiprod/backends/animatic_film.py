@@ -36,7 +36,9 @@ def shoot(request: RenderRequest, into: Path) -> None:
     """Write the preview of `request` to `into` as MP4 (H.264, and AAC where sound was asked). Overwrites."""
     cv2.setNumThreads(1)
     with av.open(str(into), "w", format="mp4", options={"movflags": "+faststart"}) as film:
-        film.metadata.update(title=f"Animatic preview, shot {request.shot}", comment="generator=aiprod animatic; ai_generated=false")
+        film.metadata.update(
+            title=f"Animatic preview, shot {request.shot}", comment="generator=aiprod animatic; ai_generated=false"
+        )
         picture = _picture_stream(film, request)
         sound = _sound_stream(film) if request.audio else None
         blocks = _tone(request)
@@ -59,7 +61,7 @@ def _picture_stream(film: av.container.OutputContainer, request: RenderRequest) 
     stream = film.add_stream("libx264", rate=Fraction(request.fps))
     stream.width, stream.height, stream.pix_fmt = request.width, request.height, "yuv420p"
     # x264's macroblock tree reads memory it never wrote in some sizes, and the same frames become other bytes.
-    stream.options = {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}
+    stream.options = {"preset": "veryfast", "crf": "22", "x264-params": "mbtree=0"}
     codec = stream.codec_context
     codec.thread_count = 1
     codec.color_range, codec.colorspace, codec.color_primaries, codec.color_trc = _LIMITED, _BT709, _BT709, _BT709

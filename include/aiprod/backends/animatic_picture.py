@@ -42,23 +42,25 @@ class Layer:
         luma = luma + rng.uniform(-0.7, 0.7, (full[1], full[0])).astype(np.float32)
         planes = [luma, yuv[..., 1], yuv[..., 2]]
         self.top = 0
-        self.keep: Picture | None = None
+        self.keep: tuple[Picture, ...] = ()
         if cover is not None:
             self.top = int(np.argmax(cover.max(axis=1) > 0))
             half = cv2.resize(cover, (full[0] // 2, full[1] // 2), interpolation=cv2.INTER_AREA)
             planes = [luma * cover, planes[1] * half, planes[2] * half]
-            self.keep = np.rint(255 * (1 - cover)).astype(np.uint8)
+            # Luma and chroma each with their own: weights that do not add up to one are a coloured seam.
+            self.keep = tuple(np.rint(255 * (1 - part)).astype(np.uint8) for part in (cover, half))
         self.planes = tuple(np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in planes)
 
     def repeated(self, width: int) -> Layer:
         """Append the first columns again, so that a window of `width` may start anywhere in the period."""
-        self.planes = tuple(
-            np.concatenate([plane, plane[:, : extra + 2]], axis=1)
-            for plane, extra in zip(self.planes, (width, width // 2, width // 2), strict=True)
-        )
-        if self.keep is not None:
-            self.keep = np.concatenate([self.keep, self.keep[:, : width + 2]], axis=1)
+        widths = (width, width // 2, width // 2)
+        self.planes = tuple(_longer(plane, extra) for plane, extra in zip(self.planes, widths, strict=True))
+        self.keep = tuple(_longer(plane, extra) for plane, extra in zip(self.keep, widths, strict=False))
         return self
+
+
+def _longer(plane: Picture, extra: int) -> Picture:
+    return np.concatenate([plane, plane[:, : extra + 2]], axis=1)
 
 
 class World:
@@ -216,7 +218,7 @@ class World:
         for layer in self._layers:
             scale, x, y = self._camera(at, layer.depth)
             first = 0
-            if layer.keep is not None:
+            if layer.keep:
                 first = math.floor((layer.top - y) * scale + self.height / 2) - 2
                 first = min(max(0, first) // 2 * 2, self.height - 2)
             self._lay(layer, (luma, u, v), scale, x, y, first)
@@ -227,7 +229,9 @@ class World:
         eased = done * done * (3 - 2 * done)
         zoom = 1 + abs(move.zoom) * (eased if move.zoom >= 0 else 1 - eased) * (0.4 + 0.6 * depth)
         turn = 2 * math.pi * at
-        across = self.scene.heading * move.drift * at * max(self.width, self.height) + move.sway * self.width * math.sin(turn / 5.1)
+        across = self.scene.heading * move.drift * at * max(self.width, self.height) + move.sway * self.width * math.sin(
+            turn / 5.1
+        )
         up = move.tilt * (done - 0.5) * self.height + move.sway * self.height * math.cos(turn / 3.7)
         room = 0.5 * (self._high - self.height)
         return zoom, (across * depth) % self._wide, self._high / 2 + max(-room, min(room, up * depth))
@@ -236,21 +240,17 @@ class World:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         step = 1 / scale
         left, up = x + self.width / 2 * (1 - step), y - self.height / 2 * step + first * step
-        keep: Picture | None = None
         for index, (plate, target) in enumerate(zip(layer.planes, onto, strict=True)):
             part = target[first:] if index == 0 else target[first // 2 :]
             # A chroma sample sits between two luma samples: half the size, a quarter of a sample aside.
             moved = (left, up) if index == 0 else ((left + step / 2 - 0.5) / 2, (up + step / 2 - 0.5) / 2)
             matrix = np.array([[step, 0, moved[0]], [0, step, moved[1]]], np.float32)
             size = (part.shape[1], part.shape[0])
-            if layer.keep is None:
+            if not layer.keep:
                 cv2.warpAffine(plate, matrix, size, dst=part, flags=flags, borderMode=cv2.BORDER_REPLICATE)
                 continue
-            if index == 0:
-                keep = cv2.warpAffine(layer.keep, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[assignment]
-            elif index == 1 and keep is not None:
-                keep = cv2.resize(keep, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+            if index < 2:
+                keep = cv2.warpAffine(layer.keep[index], matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
             over = cv2.warpAffine(plate, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-            assert keep is not None
             cv2.multiply(part, keep, dst=part, scale=1 / 255)
             cv2.add(part, over, dst=part)

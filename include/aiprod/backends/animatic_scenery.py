@@ -34,15 +34,19 @@ _LIGHTS: Mapping[str, Light] = {
     "desert sand dune canyon mars savanna": Light((112, 156, 190), (248, 218, 166), (112, 60, 36)),
     "space galaxy star planet cosmos nebula orbit": Light((20, 18, 48), (104, 72, 158), (24, 22, 50)),
     "forest jungle tree pine wood garden green": Light((134, 172, 172), (228, 234, 204), (22, 48, 38)),
-    "ocean sea beach wave lake river water coast island underwater": Light((74, 138, 190), (218, 234, 238), (18, 52, 72)),
-    "studio product bottle watch coffee food portrait white minimal kitchen": Light((150, 136, 124), (244, 232, 214), (86, 66, 56)),
+    "ocean sea beach wave lake river water coast island": Light((74, 138, 190), (218, 234, 238), (18, 52, 72)),
+    "studio product bottle watch coffee food portrait white kitchen": Light((150, 136, 124), (244, 232, 214), (86, 66, 56)),
     "city street skyline downtown urban building tokyo york": Light((96, 132, 176), (226, 222, 214), (34, 42, 60)),
 }
 #: What a prompt gets that names no light: one of these, always the same for the same prompt.
-_ANY_LIGHT = (Light((62, 120, 156), (236, 214, 186), (30, 48, 60)), Light((104, 92, 146), (244, 190, 170), (44, 34, 58)),
-              Light((84, 140, 132), (240, 224, 178), (30, 52, 50)), Light((120, 92, 92), (248, 206, 150), (58, 36, 34)))  # fmt: skip
+_ANY_LIGHT = (
+    Light((62, 120, 156), (236, 214, 186), (30, 48, 60)),
+    Light((104, 92, 146), (244, 190, 170), (44, 34, 58)),
+    Light((84, 140, 132), (240, 224, 178), (30, 52, 50)),
+    Light((120, 92, 92), (248, 206, 150), (58, 36, 34)),
+)
 
-_STARRY = frozenset("night midnight moon moonlit starry star space galaxy planet cosmos nebula".split())
+_STARRY = frozenset(("night", "midnight", "moon", "moonlit", "starry", "star", "space", "galaxy", "planet", "cosmos", "nebula"))
 
 _PLACES: Mapping[str, str] = {
     "city street skyline downtown urban building tokyo york cyberpunk neon office": "city",
@@ -63,7 +67,7 @@ class Move:
     sway: float = 0.0
 
 
-#: The drift is never small: the encoder drops motion of a fraction of a pixel, and a picture that stands still is frozen.
+#: The drift is never small: the encoder drops motion of a fraction of a pixel.
 _MOVES: Mapping[str, Move] = {
     "static locked tripod still": Move(0.05, sway=0.006),
     "tilt crane": Move(0.055, tilt=0.2),

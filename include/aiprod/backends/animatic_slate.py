@@ -15,6 +15,7 @@ __all__ = ["SLATE", "Slate", "wrap"]
 SLATE = "ANIMATIC PREVIEW - not an AI render"
 _AMBER, _WHITE, _DIM = (255, 200, 84), (245, 245, 245), (196, 200, 206)
 _CAPTION_LINES = 3
+_UNPARTED = r"\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef"
 
 
 class _Panel:
@@ -73,7 +74,7 @@ class Slate:
 
     def _header(self, facts: str) -> _Panel:
         unit, high = self._unit, round(self._unit * 4.6) // 2 * 2
-        panel = _Panel(0, self.width, high, 0.62 * np.linspace(1, 0, high, dtype=np.float32) ** 0.8)
+        panel = _Panel(0, self.width, high, 0.7 * np.linspace(1, 0, high, dtype=np.float32) ** 1.3)
         margin, bold, pad = unit, 700, round(unit * 0.45)
         # The label gives way to the time code in a narrow picture, never the other way round.
         room = self.width - 2 * margin - 8 * self._cell - unit - 2 * pad
@@ -91,7 +92,7 @@ class Slate:
         size, leading = round(unit * 1.25), round(unit * 1.7)
         lines = wrap(prompt, size, self.width - 2 * unit, _CAPTION_LINES)
         high = min(round(leading * len(lines) + unit * 3.4) // 2 * 2, self.height // 2 * 2)
-        panel = _Panel(self.height - high, self.width, high, 0.7 * np.linspace(0, 1, high, dtype=np.float32) ** 0.7)
+        panel = _Panel(self.height - high, self.width, high, 0.8 * np.linspace(0, 1, high, dtype=np.float32) ** 1.3)
         base = high - round(unit * 1.5) - leading * (len(lines) - 1)
         for number, line in enumerate(lines):
             panel.write(line, (unit, base + number * leading), size, _WHITE, 400)
@@ -124,14 +125,14 @@ def wrap(text: str, size: int, room: int, most: int) -> list[str]:
     """Break `text` into at most `most` lines that fit `room` pixels; what does not fit ends in an ellipsis."""
     clean = "".join(character if character.isprintable() else " " for character in text)
     # Words, and single characters of scripts that do not part words.
-    tokens = re.findall(r"[\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]|[^\s\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]+|\s+", clean.strip())
+    tokens = re.findall(rf"[{_UNPARTED}]|[^\s{_UNPARTED}]+|\s+", clean.strip())
     lines, line = [], ""
-    for token in (piece for token in tokens for piece in _pieces(token, size, room)):
-        if _width((line + token).rstrip(), size) <= room:
-            line += token
+    for piece in (part for token in tokens for part in _pieces(token, size, room)):
+        if _width((line + piece).rstrip(), size) <= room:
+            line += piece
             continue
         lines.append(line.rstrip())
-        line = token.lstrip()
+        line = piece.lstrip()
         if len(lines) == most:
             return [*lines[:-1], _cut(lines[-1], size, room)]
     return [*lines, line.rstrip()]

@@ -62,12 +62,19 @@ class Ledger:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         with self.engine.begin() as conn:
+            if conn.dialect.name == "postgresql":
+                # Two machines that start together migrate one after the other, as SQLite's write lock makes them.
+                conn.execute(text("SELECT pg_advisory_xact_lock(hashtext('aiprod ledger upgrade'))"))
             config.attributes["connection"] = conn
             alembic_upgrade(config, "head")
         return REVISION
 
     def check(self) -> None:
         """Raise `ConfigError` unless the schema is at this release's revision."""
+        file = _file(self.url)
+        if file is not None and not file.exists():
+            # Connecting would create it, empty and readable for everybody.
+            raise ConfigError(f"the ledger at {self.where} does not exist yet; run `python -m aiprod.cli ledger upgrade`")
         try:
             with self.read() as conn:
                 known = inspect(conn).has_table(VERSION_TABLE)

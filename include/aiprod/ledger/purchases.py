@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from aiprod.budgets import Cap
@@ -272,7 +272,7 @@ def close(
     allowed, leads_to = STEPS[step]
     if charge < 0 or (charge and step not in CHARGED):
         raise ValueError(f"{step} cannot charge {charge}")
-    condition = purchases.c.state.in_(allowed)
+    condition: ColumnElement[bool] = purchases.c.state.in_(allowed)
     if fence is not None:
         condition = and_(condition, purchases.c.fence == fence)
     done = conn.execute(

@@ -54,7 +54,12 @@ def report(
 ) -> QAReport:
     """Return the report of one take. `semantic` and `quality` stay None until somebody looked at the picture."""
     findings = judge(measurements, expected, thresholds)
-    weights: dict[Severity, float] = {"veto": 0.0, "major": thresholds.major_weight, "minor": thresholds.minor_weight, "info": 1.0}
+    weights: dict[Severity, float] = {
+        "veto": 0.0,
+        "major": thresholds.major_weight,
+        "minor": thresholds.minor_weight,
+        "info": 1.0,
+    }
     return QAReport(
         take_id=take_id,
         technical=round(prod(weights[finding.severity] for finding in findings), 4),

@@ -94,7 +94,9 @@ def _tile(frame: VideoFrame) -> Tile:
     if frame.format.name not in _PLAIN_LUMA:
         frame = frame.reformat(format="yuv420p")
     plane = frame.planes[0]
-    luma = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * frame.height].reshape(frame.height, plane.line_size)[:, : frame.width]
+    luma = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * frame.height].reshape(frame.height, plane.line_size)[
+        :, : frame.width
+    ]
     scale = min(1.0, _TILE / max(frame.width, frame.height))
     size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
     return np.array(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -69,8 +68,9 @@ class ApproveSpendOperator(_Question):
     The ledger's answer wins over Airflow's: API and studio write there first. No answer in time fails the task:
     nothing is bought, and a run that delivered nothing is not green.
 
+    It waits as long as the preset says.
+
     :param job_ids: The jobs the run carries (templated, from `estimate`).
-    :param response_timeout: How long to wait for a person.
     """
 
     def execute(self, context: Context) -> Any:
@@ -85,6 +85,7 @@ class ApproveSpendOperator(_Question):
             self.subject = f"Spend on {job_id}, version {question.manifest.version}?"
             if question.shown_version != question.manifest.version:
                 self.subject = f"{job_id} changed to version {question.manifest.version}: open the studio"
+            self.response_timeout = question.answer_within
             self.body = spend_body(
                 question.manifest,
                 question.estimate,
@@ -127,6 +128,7 @@ class ReviewVideoOperator(_Question):
             one = waiting[0]
             with told_to_airflow():
                 video, poster = pipeline.cut_urls(job_id)
+            self.response_timeout = one.answer_within
             self.subject = f"Deliver {job_id}, version {one.version}?"
             self.body = review_body(job_id, one.version, one.reasons, video, poster)
             super().execute(context)
@@ -142,7 +144,3 @@ class ReviewVideoOperator(_Question):
         with told_to_airflow():
             Pipeline().answer_review(self.one_job(list(self.job_ids)), "accepted" if word == "approved" else "rejected", by=by)
         return self.execute(context)
-
-
-#: How long a question waits when the DAG does not say.
-RESPONSE_TIMEOUT = timedelta(hours=72)

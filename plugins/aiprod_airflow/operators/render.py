@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ class RenderOperator(BaseOperator):
     :param attempt: Which unrolled attempt of the run this is.
     """
 
-    template_fields: Sequence[str] = ("job_ids",)
+    template_fields: Collection[str] = ("job_ids",)
 
     def __init__(self, *, job_ids: Any, backend: str, attempt: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -54,6 +54,8 @@ class RenderOperator(BaseOperator):
             progress = Pipeline().render(self.job_ids, self.backend, self.attempt)
         if not progress.finished:
             self._wait(progress)
+        for line in progress.failed:
+            self.log.error("%s", line)
         if progress.failed:
             raise AirflowFailException("\n".join(progress.failed))
         self.log.info("%s: %d takes", self.backend, progress.done)

@@ -41,7 +41,7 @@ def backend(folder):
 def held(folder):
     """Another process that holds the lock of `key-1`, as one that draws does."""
     folder.mkdir()
-    code = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+    code = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.flock(f, 2); print('held', flush=True); sys.stdin.read()"
     other = subprocess.Popen(
         [sys.executable, "-c", code, str(folder / "key-1.lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -149,7 +149,8 @@ class TestFilm:
         for key, seed in (("a", 1), ("b", 1), ("c", 2)):
             backend.submit(wanted(seed=seed, width=size[0], height=size[1]), key=key)
             # Used memory is not empty: an encoder that reads what it never wrote shows itself.
-            _ = [np.full(500_000 + 40_000 * n, 5 + 17 * ord(key) % 200, np.uint8) for n in range(20)]
+            used = [np.full(100_000 * n, 5 + 17 * ord(key) % 200, np.uint8) for n in range(1, 30)]
+            del used
         one, same, other = ((folder / f"{key}.mp4").read_bytes() for key in "abc")
         assert one == same != other
 

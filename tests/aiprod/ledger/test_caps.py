@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from aiprod.budgets import Cap
 from aiprod.errors import BudgetExceeded
-from aiprod.ledger import caps
+from aiprod.ledger import Ledger, caps
 from aiprod.ledger.states import Step
 from aiprod.models import USD
-from tests.desk import NOW, errors, race, rows
+from tests.desk import NOW, Desk, errors, race, rows
 
 
 def day(cap, **options):
@@ -129,3 +131,64 @@ class TestConcurrency:
 
         assert race(6, work) == [True] * 6
         assert desk.balance("job", "job-1").settled == 3 * 8 * USD
+
+
+#: Biased to the edges: amounts near what is left, bills at, above and below the hold, refunds right after.
+MOVE = st.tuples(
+    st.sampled_from(["hold", "hold", "close", "close", "fail", "adjust", "twin"]),
+    st.sampled_from(["some", "all that is left", "one more than is left", "nothing"]),
+    st.sampled_from([0.0, 0.5, 1.0, 1.2, -0.5]),
+    st.integers(0, 30),
+)
+
+
+class TestAgainstAModel:
+    """The same moves in a model of four lines of arithmetic: what it takes and refuses, the ledger takes and refuses."""
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+    @given(moves=st.lists(MOVE, min_size=4, max_size=14))
+    def test_every_move_is_answered_as_the_model_answers_and_the_books_agree(self, sqlite_url, config, moves):
+        desk = Desk(Ledger(sqlite_url), config)
+        desk.with_backend("runway", slots=1_000)
+        with desk.undone():
+            envelope = desk.order(amount=1_000)
+            limits = [Cap(kind="job", key="job-1", cap=60), day(100)]
+            used = {"job": 0, "day": 0}
+            open_: dict[str, int] = {}
+            ended: list[str] = []
+            for n, (what, size, factor, some) in enumerate(moves, start=1):
+                left = min(60 - used["job"], 100 - used["day"])
+                if what == "hold":
+                    amount = {"some": some, "all that is left": left, "one more than is left": left + 1, "nothing": 0}[size]
+                    if amount < 0:
+                        continue
+                    try:
+                        key = desk.hold(envelope, shot=n, amount=amount, limits=limits).purchase_id
+                        desk.claim(key), desk.accept(key)
+                        assert amount <= left
+                        open_[key] = amount
+                        used = {cap: sum_ + amount for cap, sum_ in used.items()}
+                    except BudgetExceeded:
+                        assert amount > left
+                elif what in ("close", "fail", "twin") and open_:
+                    key, amount = next(iter(open_.items()))
+                    if what == "twin":
+                        desk.accept(key, f"twin-{n}")
+                        used = {cap: sum_ + amount for cap, sum_ in used.items()}
+                        continue
+                    charge = max(0, int(amount * factor))
+                    desk.close(key, Step.SUCCEED if what == "close" else Step.FAIL, charge=charge)
+                    used = {cap: sum_ - amount + charge for cap, sum_ in used.items()}
+                    ended.append(key)
+                    del open_[key]
+                elif what == "adjust" and ended:
+                    delta = int(some * (factor or 1))
+                    desk.adjust(ended[-1], delta, f"line-{n}")
+                    used = {cap: sum_ + delta for cap, sum_ in used.items()}
+                assert desk.audit() == []
+            for cap in limits if rows_of(desk) else ():
+                assert desk.balance(cap.kind, cap.key).free == cap.cap - used[cap.kind]
+
+
+def rows_of(desk):
+    return desk.rows("caps")["caps"]

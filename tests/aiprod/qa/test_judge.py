@@ -9,7 +9,7 @@ import pytest
 from aiprod.catalog import catalog
 from aiprod.models import Finding, QAReport, Verdict
 from aiprod.qa import Expected, Measurements, Span, judge, measure, report, verdict
-from conftest import moving, tone, write
+from tests.aiprod.qa.specimens import moving, tone, write
 
 BLACK = np.full((180, 320), 16, np.uint8)
 
@@ -148,7 +148,9 @@ class TestReport:
 
 def judged(*, technical=1.0, quality=None, findings=()):
     semantic = "unscored" if quality is None else "scored"
-    return QAReport(take_id="t", technical=technical, quality=quality, semantic=quality, semantic_status=semantic, findings=findings)
+    return QAReport(
+        take_id="t", technical=technical, quality=quality, semantic=quality, semantic_status=semantic, findings=findings
+    )
 
 
 class TestVerdict:

@@ -8,7 +8,7 @@ import av.logging
 import numpy as np
 import pytest
 from aiprod.qa import judge, measure
-from conftest import moving, tone, turned, write
+from tests.aiprod.qa.specimens import moving, tone, turned, write
 
 
 def codes(path, expected, thresholds):
@@ -28,7 +28,13 @@ class TestWholeFiles:
 
     @pytest.mark.parametrize(
         ("name", "more"),
-        [("a.mp4", {}), ("a.mkv", {}), ("a.mov", {}), ("a.webm", {"codec": "libvpx-vp9"}), ("a.mp4", {"options": {"movflags": "frag_keyframe+empty_moov"}})],
+        [
+            ("a.mp4", {}),
+            ("a.mkv", {}),
+            ("a.mov", {}),
+            ("a.webm", {"codec": "libvpx-vp9"}),
+            ("a.mp4", {"options": {"movflags": "frag_keyframe+empty_moov"}}),
+        ],
     )
     def test_no_container_is_called_broken_for_what_it_is(self, clip, expected, thresholds, name, more):
         assert codes(clip(name, **more), expected, thresholds) == set()
@@ -62,6 +68,16 @@ class TestWholeFiles:
             path = tmp_path / "padded.mp4"
             path.write_bytes(clean.read_bytes() + padding)
             assert "truncated" not in codes(path, expected, thresholds)
+
+
+class TestDamage:
+    def test_what_only_the_reader_of_the_container_notices_is_counted(self, clip, tmp_path):
+        whole, cut = clip("whole.mkv").read_bytes(), tmp_path / "cut.mkv"
+        said = []
+        for part in range(40, 60):
+            cut.write_bytes(whole[: len(whole) * part // 100])
+            said.append(measure(cut).first_stream_error)
+        assert "File ended prematurely" in said
 
 
 class TestMotion:
@@ -100,7 +116,14 @@ class TestSound:
 class TestHostileFiles:
     @pytest.mark.parametrize(
         "content",
-        [b"", b"x", b"<html>502 Bad Gateway</html>" * 20, b'{"error": "no"}', os.urandom(4096), b"\0\0\0\x18ftypmp42" + b"\0" * 64],
+        [
+            b"",
+            b"x",
+            b"<html>502 Bad Gateway</html>" * 20,
+            b'{"error": "no"}',
+            np.random.default_rng(2).bytes(4096),
+            b"\0\0\0\x18ftypmp42" + b"\0" * 64,
+        ],
         ids=["empty", "one byte", "html", "json", "noise", "only a header"],
     )
     def test_what_is_no_video_is_unreadable(self, tmp_path, content):
@@ -112,9 +135,13 @@ class TestHostileFiles:
 
     def test_a_playlist_cannot_make_us_open_another_file(self, clean, tmp_path):
         path = tmp_path / "take.mp4"
-        path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{clean}\n#EXT-X-ENDLIST\n")
-
-        assert not measure(path).readable
+        (tmp_path / "other.mp4").write_bytes(clean.read_bytes())
+        for script in (
+            "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nother.mp4\n#EXT-X-ENDLIST\n",
+            "ffconcat version 1.0\nfile other.mp4\n",
+        ):
+            path.write_text(script)
+            assert not measure(path).readable
 
     def test_a_missing_file_a_folder_and_a_pipe_are_unreadable(self, tmp_path):
         os.mkfifo(tmp_path / "pipe")

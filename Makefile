@@ -1,0 +1,59 @@
+# `make demo` and `make test` are all one needs: both set up what they use, inside this folder.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all up down lint types lock install clean
+export PYTHONPATH := include:plugins
+BIN := .venv/bin
+JOB ?=
+ARGS ?=
+
+help: ## says what each command does
+	@echo "make demo      one order from file to finished video in a real Airflow, no key needed (JOB=examples/jobs/….yaml)"
+	@echo "make test      the tests that run everywhere, a few minutes (ARGS=… goes to pytest)"
+	@echo "make test-all  every test, the slow ones too"
+	@echo "make up        an Airflow that stays: prints its address"
+	@echo "make down      ends it"
+	@echo "make lint      style, format and who imports whom"
+	@echo "make types     mypy --strict on the library, basedpyright on everything"
+	@echo "make lock      requirements.txt to requirements.lock (ARGS=--upgrade for newer versions)"
+	@echo "make clean     removes .venv, .airflow and caches; keeps var/ (your videos and the ledger)"
+
+# The first Python that is new enough; `make PYTHON=/path/to/python …` decides otherwise.
+install:
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    exec "$$python" tools/install.py; \
+	  fi; \
+	done; \
+	echo "AIPROD needs Python 3.11 or newer; none of python3.13, python3.12, python3.11, python3 is." >&2; exit 1
+
+demo: install
+	@exec $(BIN)/python -m tools.demo $(JOB)
+
+test: install
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: install
+	$(BIN)/python -m pytest $(ARGS)
+
+up: install
+	@set -a; if [ -f .env ]; then . ./.env; fi; set +a; exec $(BIN)/python -m tools.stack up
+
+down: install
+	@exec $(BIN)/python -m tools.stack down
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: install
+	$(BIN)/mypy include/aiprod
+	$(BIN)/basedpyright
+
+lock: install
+	$(BIN)/python -m tools.lock $(ARGS)
+
+clean:
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tools.stack down; fi
+	rm -rf .venv .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,187 @@
+"""What is bought is legal, what is quoted is what the price book says on that day, and what has no price is not bought."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiprod.budgets import envelope_amount
+from aiprod.catalog import Model, Price, Tariff, catalog
+from aiprod.models import USD, Shot
+from aiprod.pricing import NotCapable, estimate, frame_size, legal_request, price_of, quote
+from tests.desk import manifest, request
+
+TODAY = date(2026, 11, 23)
+VENDORS = ("runway", "veo3", "replicate")
+
+
+def ask(config, backend, *, seconds=5.0, **changes):
+    made = manifest(seconds=seconds).model_copy(update=changes)
+    return legal_request(backend, config.backends[backend], made, made.shots[0])
+
+
+class TestLegal:
+    @pytest.mark.parametrize(
+        ("backend", "asked", "bought"),
+        [
+            ("veo3", 5, 6),
+            ("veo3", 4, 4),
+            ("veo3", 1, 4),
+            ("veo3", 6.01, 8),
+            ("replicate", 5.5, 10),
+            ("runway", 1, 2),
+            ("runway", 7.25, 7.25),
+        ],
+    )
+    def test_a_length_is_snapped_up_to_what_the_model_makes(self, config, backend, asked, bought):
+        made = ask(config, backend, seconds=asked)
+        assert (made.seconds, made.asked_seconds) == (bought, asked)
+
+    @pytest.mark.parametrize(
+        ("backend", "changes", "why"),
+        [
+            ("veo3", {"seconds": 9}, "makes 8 s at most, 9 s asked"),
+            ("runway", {"aspect_ratio": "1:1"}, "gen4.5 has no 1:1; veo3.1 has no 1:1"),
+            ("runway", {"resolution": "4k"}, "has no 4k"),
+            (
+                "replicate",
+                {"shots": (Shot(index=1, prompt="a", seconds=5, reference_image_url="https://x.y"),)},
+                "takes no reference image",
+            ),
+            ("runway", {"shots": (Shot(index=1, prompt="🎬" * 501, seconds=5),)}, "prompts of 1000 characters at most"),
+        ],
+    )
+    def test_what_no_model_can_make_says_why_for_each(self, config, backend, changes, why):
+        with pytest.raises(NotCapable, match=why):
+            ask(config, backend, **changes)
+
+    def test_the_first_model_that_can_is_taken(self, config):
+        assert ask(config, "runway").model == "gen4.5"
+        assert ask(config, "runway", audio=True).model == "veo3.1"
+        assert ask(config, "runway", resolution="1080p").model == "veo3.1"
+
+    def test_the_seed_is_the_orders_or_one_of_job_version_shot_and_sequence(self, config):
+        made = manifest(shots=2)
+        entry = config.backends["runway"]
+
+        def seed(manifest, shot=1, sequence=1):
+            return legal_request("runway", entry, manifest, manifest.shot(shot), sequence=sequence).seed
+
+        drawn = [seed(made), seed(made, 2), seed(made, 1, 2), seed(made.model_copy(update={"version": 2}))]
+        assert len(set(drawn)) == 4
+        assert seed(made) == drawn[0]
+        fixed = made.model_copy(update={"shots": (Shot(index=1, prompt="a", seconds=5, seed=0),)})
+        assert seed(fixed) == 0
+
+    @pytest.mark.parametrize(
+        ("ratio", "resolution", "size"),
+        [
+            ("16:9", "720p", (1280, 720)),
+            ("9:16", "1080p", (1080, 1920)),
+            ("1:1", "480p", (480, 480)),
+            ("16:9", "480p", (854, 480)),
+            ("4:3", "4k", (2880, 2160)),
+        ],
+    )
+    def test_a_picture_has_even_sides_and_its_short_one_is_the_resolution(self, ratio, resolution, size):
+        assert frame_size(ratio, resolution) == size
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.floats(1, 60), min_size=1, max_size=5), st.floats(1, 60))
+    def test_snapping_never_shortens_and_never_invents_a_length(self, lengths, asked):
+        model = Model(name="m", seconds=tuple(lengths), aspect_ratios=("16:9",), resolutions=("720p",), audio=True, image=True)
+        got = model.snap(asked)
+        assert (got is None) is (asked > max(lengths) + 1e-9)
+        if got is not None:
+            assert got in lengths
+            assert got >= asked - 1e-9
+
+
+def book(*prices, bills="bought_seconds"):
+    made = tuple(Price(backend="runway", model="gen4.5", source="s", confidence="A", **price) for price in prices)
+    return Tariff(name="t", title="t", bills=bills, credit_usd=1, prices=made)
+
+
+class TestQuote:
+    def test_a_list_pays_for_what_is_bought_and_the_orders_card_for_what_is_asked(self, config, monkeypatch):
+        five_on_six = ask(config, "veo3")
+        assert quote(config.tariffs["list"], five_on_six, TODAY) == 2_400_000
+        assert quote(config.tariffs["phase3"], five_on_six, TODAY) == 2_600_000
+
+    @pytest.mark.parametrize(("backend", "usd"), [("runway", "30"), ("veo3", "2.60"), ("replicate", "0.26"), ("animatic", "0")])
+    def test_the_orders_card_says_what_the_order_says(self, config, backend, usd):
+        assert quote(config.tariffs["phase3"], ask(config, backend), TODAY) == int(Decimal(usd) * USD)
+
+    def test_a_price_holds_from_its_day_on_until_the_next(self):
+        dated = book(
+            {"usd_per_second": 1, "valid_from": date(2026, 1, 1)},
+            {"usd_per_second": 2, "valid_from": date(2026, 11, 23)},
+            {"usd_per_second": 9, "valid_from": date(2027, 1, 1)},
+        )
+        on = {day: quote(dated, request(), day) for day in (date(2026, 1, 1), date(2026, 11, 22), TODAY, date(2027, 6, 1))}
+        assert list(on.values()) == [5 * USD, 5 * USD, 10 * USD, 45 * USD]
+        with pytest.raises(NotCapable, match=r"gen4\.5 has no price in tariff t"):
+            quote(dated, request(), date(2025, 12, 31))
+
+    def test_a_price_for_sound_is_not_a_price_for_silence(self):
+        loud = book({"usd_per_second": 1, "valid_from": TODAY, "audio": True})
+        assert price_of(loud, request(), TODAY) is None
+        assert price_of(loud, request().model_copy(update={"audio": True}), TODAY) is not None
+
+    def test_a_price_for_4k_is_not_a_price_for_720p(self):
+        assert price_of(book({"usd_per_second": 1, "valid_from": TODAY, "resolutions": ("4k",)}), request(), TODAY) is None
+
+    @given(st.decimals("0.000001", 100, places=9), st.floats(1, 60))
+    def test_a_quote_is_the_exact_product_rounded_up_once(self, usd, seconds):
+        exact = usd * Decimal(str(seconds)) * USD
+        got = quote(book({"usd_per_second": usd, "valid_from": TODAY}), request(seconds=seconds), TODAY)
+        assert exact <= got < exact + 1
+
+
+class TestEstimate:
+    def price(self, config, backends=VENDORS, attempts=3, *, chosen=None, seconds=5.0, shots=1, **changes):
+        made = manifest(seconds=seconds, shots=shots).model_copy(update=changes)
+        return estimate(made, config, backends, attempts, chosen or {}, TODAY)
+
+    def test_each_shot_has_a_line_per_backend_that_can_make_it_and_a_reason_where_not(self, config):
+        found = self.price(config, shots=2, seconds=9)
+        assert [(line.shot, line.backend) for line in found.lines] == [(s, b) for s in (1, 2) for b in ("runway", "replicate")]
+        assert [r.split(": veo")[0] for r in found.refusals] == ["shot 1", "shot 2"]
+
+    def test_what_is_cut_off_is_said(self, config):
+        note = {line.backend: line.note for line in self.price(config).lines}
+        assert note == {"runway": "", "veo3": "bought as 6 s, cut to 5 s in delivery", "replicate": ""}
+
+    def test_expected_is_what_was_chosen(self, config):
+        assert self.price(config, shots=2, chosen={1: "runway", 2: "veo3"}).expected == 600_000 + 2_400_000
+
+    def test_the_worst_case_charges_every_attempt_dearest_first(self, config):
+        assert [self.price(config, attempts=n).worst_case for n in (1, 2, 3)] == [2_400_000, 3_000_000, 3_500_000]
+
+    def test_with_fewer_backends_than_attempts_the_dearest_is_charged_again(self, config):
+        assert self.price(config, ["veo3"]).worst_case == 3 * 2_400_000
+        assert self.price(config, ["veo3", "replicate"]).worst_case == 2_400_000 + 500_000 + 2_400_000
+
+    def test_what_nobody_can_make_costs_nothing_and_says_so(self, config):
+        found = self.price(config, aspect_ratio="4:3")
+        assert (found.lines, found.expected, found.worst_case, len(found.refusals)) == ((), 0, 0, 3)
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.floats(1, 10),
+        st.integers(1, 5),
+        st.integers(1, 3),
+        st.lists(st.sampled_from(VENDORS), min_size=1, unique=True),
+        st.integers(0, 10**8),
+    )
+    def test_expected_is_within_worst_case_and_the_envelope_within_both_limits(self, seconds, shots, attempts, backends, budget):
+        known = catalog()
+        lines = self.price(known, backends, attempts, seconds=seconds, shots=shots).lines
+        chosen = {line.shot: line.backend for line in lines}
+        found = self.price(known, backends, attempts, chosen=chosen, seconds=seconds, shots=shots)
+        assert found.expected <= found.worst_case
+        assert envelope_amount(budget, found.worst_case) <= min(budget, found.worst_case)

@@ -1,0 +1,588 @@
+"""The door through which money leaves: whatever dies, repeats or lies, one shot is paid once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiprod import purchasing
+from aiprod.errors import BackendError, FailureKind, StorageError, SubmitAmbiguous, SubmitRejected
+from aiprod.ledger import purchases, results
+from aiprod.ledger.engine import now as database_now
+from aiprod.models import Accepted, Found, JobState, RenderRequest
+from aiprod.purchasing import MAX_PROVEN_ABSENT
+from aiprod.storage import Storage
+from tests.desk import race_of_processes
+from tests.market import Market, killed, lethal
+from tests.vendor import ListingVendor, MuteVendor, Vendor
+
+SHOTS_OF_THREE = [{"prompt": f"shot {n} [[runway=slow:600]]", "seconds": 1} for n in (1, 2, 3)]
+
+
+def _takes(market: Market, job_id: str = "job-1") -> int:
+    with market.ledger.read() as conn:
+        return len(results.unjudged(conn, job_id, 1)) + len(results.judged(conn, job_id, 1))
+
+
+# --- the same thing done again --------------------------------------------------------------------------
+
+
+def test_rendering_again_and_again_buys_once(market: Market) -> None:
+    market.routed()
+    assert [market.render().done for _ in range(3)] == [1, 1, 1]
+    assert len(market.accepts()) == 1
+    assert market.states() == [("runway", "succeeded")]
+
+
+def test_rendering_without_a_hold_buys_nothing(market: Market) -> None:
+    market.approved()
+    assert market.render().finished
+    assert market.accepts() == []
+
+
+@pytest.mark.parametrize("order", ["", "[[runway=lose]]"])
+def test_processes_that_render_at_the_same_moment_buy_once(market: Market, order: str) -> None:
+    market.routed(f"a lighthouse {order}")
+    answers = race_of_processes(3, lambda n: type(market.render()).__name__)
+    assert answers == ["Progress"] * 3
+    market.render()
+    assert len(market.accepts()) == 1
+    assert market.states() == [("runway", "succeeded")]
+
+
+def test_processes_that_find_a_request_lost_at_the_same_moment_buy_it_again_a_bounded_number_of_times(market: Market) -> None:
+    market.routed("a lighthouse [[runway=drop]]")
+    race_of_processes(3, lambda n: type(market.render()).__name__)
+    market.render()
+    assert market.states() == [("runway", "absent")] * (1 + MAX_PROVEN_ABSENT)
+    assert [p.sequence for p in market.purchases()] == [1, 2, 3]
+    assert market.balance().reserved == 0
+
+
+# --- killed on the way ----------------------------------------------------------------------------------
+
+POINTS: dict[str, Callable[[], None]] = {
+    "before the intent is committed": lambda: lethal(purchases, "claim", after=True),
+    "before the request leaves": lambda: lethal(Vendor, "submit"),
+    "after the vendor accepted": lambda: lethal(Vendor, "_accept", after=True),
+    "before the answer is committed": lambda: lethal(purchases, "accept", after=True),
+    "before the vendor is asked": lambda: lethal(Vendor, "poll"),
+    "before the end is committed": lambda: lethal(purchases, "close", after=True),
+    "before the file is fetched": lambda: lethal(Vendor, "fetch"),
+    "before the file is stored": lambda: lethal(Storage, "keep"),
+    "after the file is stored": lambda: lethal(Storage, "keep", after=True),
+    "before the take is committed": lambda: lethal(results, "keep", after=True),
+}
+#: Where a vendor that cannot be asked leaves us without knowing what happened.
+BLIND = ("before the request leaves", "after the vendor accepted", "before the answer is committed")
+
+
+def _dies(market: Market, point: str) -> None:
+    def work() -> None:
+        POINTS[point]()
+        market.render()
+
+    killed(work)
+    market.leases_run_out()
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_process_killed_anywhere_leaves_a_shot_that_is_paid_once(market: Market, point: str) -> None:
+    market.routed()
+    _dies(market, point)
+    assert market.render().done == 1
+    assert len(market.accepts()) == 1
+    assert _takes(market) == 1
+    assert (market.balance().reserved, market.balance().settled) == (0, market.purchases()[-1].hold)
+
+
+@pytest.mark.parametrize("point", [p for p in POINTS if p not in BLIND])
+def test_a_vendor_that_cannot_be_asked_is_paid_once_where_the_ledger_knows(mute_market: Market, point: str) -> None:
+    mute_market.routed()
+    _dies(mute_market, point)
+    assert mute_market.render().done == 1
+    assert len(mute_market.accepts()) == 1
+
+
+@pytest.mark.parametrize("point", BLIND)
+def test_a_vendor_that_cannot_be_asked_is_not_asked_again_and_its_money_stays_held(mute_market: Market, point: str) -> None:
+    mute_market.routed()
+    _dies(mute_market, point)
+    for _ in range(3):
+        assert "parked" in mute_market.render().failed[0]
+    parked = mute_market.only()
+    assert parked.state == "unknown" and parked.parked_at is not None
+    assert mute_market.balance().reserved == parked.hold
+    assert len(mute_market.accepts()) <= 1
+
+
+def test_a_parked_shot_goes_on_elsewhere_with_a_hold_of_its_own(mute_market: Market) -> None:
+    mute_market.routed("a lighthouse [[runway=lose]]")
+    mute_market.render()
+    assert mute_market.pipeline.route(["job-1"], 2) == ["veo3"]
+    assert mute_market.render("veo3", round=2).done == 1
+    parked, bought = mute_market.purchases()
+    assert (parked.state, bought.state) == ("unknown", "succeeded")
+    assert (mute_market.balance().reserved, mute_market.balance().settled) == (parked.hold, bought.hold)
+    assert [len(mute_market.accepts(name)) for name in ("runway", "veo3")] == [1, 1]
+
+
+def test_a_paid_file_comes_home_later_without_being_bought_again(mute_market: Market) -> None:
+    mute_market.routed()
+    _dies(mute_market, "before the file is fetched")
+    assert mute_market.pipeline.reconcile().troubles == ()
+    assert _takes(mute_market) == 1
+    assert len(mute_market.accepts()) == 1
+
+
+# --- answers that are lost ------------------------------------------------------------------------------
+
+
+def test_a_lost_answer_is_found_and_not_bought_again(market: Market) -> None:
+    market.routed("a lighthouse [[runway=lose]]")
+    assert market.render().done == 1
+    assert len(market.accepts()) == 1
+
+
+def test_a_request_that_provably_never_arrived_is_bought_again_a_bounded_number_of_times(market: Market) -> None:
+    market.routed("a lighthouse [[runway=drop]]")
+    assert "never arrived" in market.render().failed[0]
+    assert market.render().failed
+    assert market.states() == [("runway", "absent")] * (1 + MAX_PROVEN_ABSENT)
+    assert market.balance().reserved == market.balance().settled == 0
+
+
+def test_what_is_bought_again_keeps_the_reason_for_which_it_was_chosen(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    market.routed("a lighthouse")
+    _dies(market, "before the request leaves")
+    market.render()
+    absent, bought = market.purchases()
+    reasons = {purchase_id: str(decision) for _, purchase_id, decision in market.decisions()}
+    assert reasons[bought.purchase_id] == reasons[absent.purchase_id]
+
+
+def test_a_shot_that_has_a_take_elsewhere_is_not_bought_again_where_it_never_arrived(market: Market) -> None:
+    """Its process died between the proof and buying again; the next attempt went elsewhere; somebody clears the first task."""
+    market.routed("a lighthouse")
+    _dies(market, "before the request leaves")
+
+    def dies_after_the_proof() -> None:
+        lethal(purchasing, "_buy_again")
+        market.render()
+
+    killed(dies_after_the_proof)
+    assert market.states() == [("runway", "absent")]
+    market.sql("UPDATE backend_health SET unhealthy_since = :us", us=2**52)
+    assert market.pipeline.route(["job-1"], 2) == ["veo3"]
+    assert market.render("veo3", round=2).done == 1
+    market.pipeline.score(["job-1"], 2)
+    market.sql("UPDATE backend_health SET unhealthy_since = NULL")
+    assert market.render("runway", round=1).done == 0
+    assert market.states() == [("runway", "absent"), ("veo3", "succeeded")]
+    assert len(market.accepts()) == 1
+
+
+def test_an_adapter_that_breaks_its_contract_while_submitting_may_have_sent_it(
+    mute_market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accepts_and_breaks(self: Vendor, request: RenderRequest, *, key: str) -> Accepted:
+        self._accept(request, key, [])
+        raise RuntimeError("a bug in the adapter")
+
+    monkeypatch.setattr(Vendor, "submit", accepts_and_breaks)
+    mute_market.routed()
+    for _ in range(2):
+        assert "parked" in mute_market.render().failed[0]
+    assert mute_market.only().state == "unknown"
+    assert len(mute_market.accepts()) == 1
+
+
+def test_an_answer_without_an_id_is_a_lost_answer(mute_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Vendor, "submit", lambda self, request, *, key: Accepted(vendor_id=""))
+    mute_market.routed()
+    mute_market.render()
+    assert mute_market.only().state == "unknown"
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError("a bug in the adapter"), BackendError("503", kind=FailureKind.TRANSIENT, money_moved="no")])
+def test_a_lost_request_that_cannot_be_looked_for_is_parked_after_the_longest_run(
+    market: Market, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    def find(self: ListingVendor, request: RenderRequest, *, key: str, since: object) -> Found:
+        raise trouble
+
+    monkeypatch.setattr(ListingVendor, "find", find)
+    market.routed("a lighthouse [[runway=lose]]")
+    assert market.render().look_again_at is not None
+    assert market.only().parked_at is None
+    market.age("purchases", "submitted_at")
+    assert "parked" in market.render().failed[0]
+    assert market.balance().reserved == market.only().hold
+
+
+def test_looking_without_proof_never_frees_the_money(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ListingVendor, "find", lambda self, request, *, key, since: Found())
+    market.routed("a lighthouse [[runway=lose]]")
+    for _ in range(3):
+        assert market.render().look_again_at is not None
+    assert market.states() == [("runway", "unknown")]
+    assert market.balance().reserved == market.only().hold
+    assert len(market.accepts()) == 1
+
+
+def test_a_second_render_under_the_same_mark_is_seen_and_booked(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(self: Vendor, request: RenderRequest, *, key: str) -> Accepted:
+        self._accept(request, key, [])
+        self._accept(request, key, [])
+        raise SubmitAmbiguous("read timeout")
+
+    monkeypatch.setattr(Vendor, "submit", twice)
+    market.routed()
+    market.render()
+    assert market.only().state == "succeeded"
+    assert market.balance().settled == 2 * market.only().hold
+
+
+# --- doors that are shut --------------------------------------------------------------------------------
+
+
+def test_in_a_dry_run_nothing_leaves(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    market.routed()
+    monkeypatch.setenv("AIPROD_DRY_RUN", "1")
+    progress = market.render()
+    assert progress.finished and "dry run" in progress.failed[0]
+    assert market.accepts() == []
+    assert market.states() == [("runway", "held")]
+
+
+@pytest.mark.parametrize(
+    ("shut", "why"),
+    [
+        (Market.cancel, "cancelled by somebody"),
+        (Market.stop, "purchasing is stopped: a test says so"),
+        (lambda m: m.age("approvals", "expires_at"), "ran out"),
+        (lambda m: m.sql("UPDATE approvals SET answer = 'rejected'"), "has no approval"),
+    ],
+    ids=["cancelled", "kill switch", "approval ran out", "approval withdrawn"],
+)
+def test_a_door_that_shuts_between_hold_and_request_keeps_the_request_in(
+    market: Market, shut: Callable[[Market], None], why: str
+) -> None:
+    market.routed()
+    shut(market)
+    assert why in market.render().failed[0]
+    assert market.accepts() == []
+    assert market.states() == [("runway", "held")]
+
+
+def test_a_hold_that_ran_out_is_given_back_and_not_sent(market: Market) -> None:
+    market.routed()
+    market.age("purchases", "expires_at")
+    assert "given back" in market.render().failed[0]
+    assert market.accepts() == []
+    assert market.states() == [("runway", "expired")]
+    assert market.balance().reserved == 0
+
+
+def test_a_shut_door_also_stops_buying_again(market: Market) -> None:
+    market.routed()
+    _dies(market, "before the request leaves")
+    market.cancel()
+    assert "never arrived" in market.render().failed[0]
+    assert market.states() == [("runway", "absent")]
+
+
+def test_a_shot_that_was_stopped_does_not_stop_the_others(market: Market) -> None:
+    first, second = market.routed(job_id="job-1"), market.routed(job_id="job-2")
+    market.cancel(first)
+    progress = market.pipeline.render([first, second], "runway", 1)
+    assert progress.done == 1 and len(progress.failed) == 1
+    assert market.states(second) == [("runway", "succeeded")]
+
+
+@pytest.mark.parametrize("where", ["poll", "fetch"])
+def test_an_adapter_that_breaks_over_one_shot_does_not_keep_the_others_from_home(
+    market: Market, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    market.routed(shots=[{"prompt": f"shot {n}", "seconds": 1} for n in (1, 2)])
+    original = getattr(Vendor, where)
+
+    def breaks_on_the_first(self: Vendor, vendor_id: str, *args: Any) -> Any:
+        if self._booked(vendor_id)["request"]["shot"] == 1:  # type: ignore[index]
+            raise RuntimeError("a bug in the adapter")
+        return original(self, vendor_id, *args)
+
+    monkeypatch.setattr(Vendor, where, breaks_on_the_first)
+    with pytest.raises(RuntimeError, match="a bug in the adapter"):
+        market.render()
+    assert _takes(market) == 1
+    assert len(market.accepts()) == 2
+
+
+def test_a_claim_that_got_too_old_is_not_sent(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process was stopped between its intent and its request: somebody else may have taken over by now."""
+    clock = iter([100.0, 100.0 + purchasing.MAX_CLAIM_AGE.total_seconds() + 1])
+    market.routed()
+    monkeypatch.setattr(purchasing.time, "monotonic", lambda: next(clock))
+    assert "not sent" in market.render().failed[0]
+    assert market.accepts() == []
+    assert market.balance().reserved == 0
+
+
+def test_a_claim_ages_from_the_moment_its_lease_was_written(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is stopped while its intent commits has no less stale a claim."""
+    clock = [100.0]
+    claim = purchases.claim
+
+    def slow_claim(*args: Any, **kwargs: Any) -> int | None:
+        fence = claim(*args, **kwargs)
+        clock[0] += purchasing.MAX_CLAIM_AGE.total_seconds() + 1
+        return fence
+
+    market.routed()
+    monkeypatch.setattr(purchasing.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(purchases, "claim", slow_claim)
+    assert "not sent" in market.render().failed[0]
+    assert market.accepts() == []
+
+
+# --- slots ----------------------------------------------------------------------------------------------
+
+
+def test_more_shots_than_slots_wait_for_their_turn(market: Market) -> None:
+    market.with_backend("runway", slots=1)
+    market.routed(shots=SHOTS_OF_THREE)
+    for turn in (1, 2, 3):
+        progress = market.render()
+        assert len(progress.waiting) == 1 and (progress.look_again_at is not None) == (turn < 3)
+        assert len(market.accepts()) == turn
+        market.finish()
+        market.pipeline.reconcile()
+    assert market.render().done == 3
+    assert len(market.accepts()) == 3
+
+
+def test_a_lost_request_keeps_its_slot(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ListingVendor, "find", lambda self, request, *, key, since: Found())
+    market.with_backend("runway", slots=1)
+    market.routed(shots=[{"prompt": f"shot {n} [[runway=lose]]", "seconds": 1} for n in (1, 2)])
+    market.render()
+    market.render()
+    assert sorted(p.state for p in market.purchases()) == ["held", "unknown"]
+    assert len(market.accepts()) == 1
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+def test_a_failed_download_is_tried_again_and_never_bought_again(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(self: Vendor, vendor_id: str, into: Path) -> None:
+        raise BackendError("404", kind=FailureKind.GONE, money_moved="yes")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Vendor, "fetch", gone)
+        market.routed()
+        for _ in range(2):
+            with pytest.raises(StorageError, match="is paid at runway"):
+                market.render()
+        assert market.pipeline.route(["job-1"], 2) == ["runway"]
+        with pytest.raises(StorageError, match="is paid at runway"):
+            market.render(round=2)
+    assert market.render(round=2).done == 1
+    assert len(market.accepts()) == 1
+    assert _takes(market) == 1
+
+
+def test_a_full_disk_while_downloading_is_tried_again(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Vendor, vendor_id: str, into: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Vendor, "fetch", full)
+        market.routed()
+        with pytest.raises(StorageError, match="No space left"):
+            market.render()
+    assert market.render().done == 1
+
+
+def test_a_second_download_with_other_bytes_still_comes_home(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first process stored the file and died before it could say so; the vendor stamps every download."""
+    fetch = Vendor.fetch
+    market.routed()
+    _dies(market, "after the file is stored")
+
+    def stamped(self: Vendor, vendor_id: str, into: Path) -> None:
+        fetch(self, vendor_id, into)
+        with into.open("ab") as file:
+            file.write(b"\x00\x00\x00\x08free")
+
+    monkeypatch.setattr(Vendor, "fetch", stamped)
+    assert market.render().done == 1
+    assert _takes(market) == 1
+
+
+# --- what it costs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "charged", "source"),
+    [
+        (JobState(state="succeeded", charged=123, money_moved="yes"), 123, "vendor"),
+        (JobState(state="succeeded", money_moved="yes"), "hold", "quote"),
+        (JobState(state="succeeded", charged=9_999_999, money_moved="yes"), 9_999_999, "vendor"),
+        (JobState(state="failed", charged=0, money_moved="no"), 0, "vendor"),
+        (JobState(state="failed", money_moved="no"), 0, "quote"),
+        (JobState(state="failed", money_moved="maybe"), "hold", "quote"),
+        (JobState(state="failed", charged=50_000, money_moved="yes"), 50_000, "vendor"),
+        (JobState(state="cancelled", money_moved="maybe"), "hold", "quote"),
+    ],
+    ids=lambda value: value.state if isinstance(value, JobState) else str(value),
+)
+def test_a_shot_costs_what_the_vendor_says_else_its_quote(
+    market: Market, monkeypatch: pytest.MonkeyPatch, said: JobState, charged: int | str, source: str
+) -> None:
+    monkeypatch.setattr(Vendor, "poll", lambda self, vendor_id: said)
+    market.routed()
+    market.render()
+    ended = market.only()
+    owed = ended.hold if charged == "hold" else charged
+    assert (ended.state, ended.charged, ended.cost_source) == (said.state, owed, source)
+    assert (market.balance().settled, market.balance().reserved) == (owed, 0)
+
+
+def test_an_answer_that_is_final_at_once_is_booked_at_once(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit = Vendor.submit
+    done = JobState(state="succeeded", charged=77, money_moved="yes")
+    monkeypatch.setattr(
+        Vendor, "submit", lambda self, request, *, key: submit(self, request, key=key).model_copy(update={"state": done})
+    )
+    monkeypatch.setattr(Vendor, "poll", lambda self, vendor_id: pytest.fail("was asked although it had said all"))
+    market.routed()
+    assert market.render().done == 1
+    assert market.only().charged == 77
+
+
+@pytest.mark.parametrize(
+    ("order", "state", "charged"),
+    [("reject", "rejected", False), ("fail", "failed", False), ("fail-charged", "failed", True), ("moderated", "failed", True)],
+)
+def test_a_failure_is_booked_as_what_it_cost(market: Market, order: str, state: str, charged: bool) -> None:
+    market.routed(f"a lighthouse [[runway={order}]]")
+    assert len(market.render().failed) == 1
+    ended = market.only()
+    assert (ended.state, ended.charged) == (state, ended.hold if charged else 0)
+    assert market.balance().reserved == 0
+
+
+def test_a_vendor_that_does_not_answer_changes_nothing(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(self: Vendor, vendor_id: str) -> JobState:
+        raise BackendError("502", kind=FailureKind.TRANSIENT, money_moved="maybe")
+
+    monkeypatch.setattr(Vendor, "poll", down)
+    market.routed()
+    assert len(market.render().waiting) == 1
+    assert market.states() == [("runway", "submitted")]
+
+
+def test_two_processes_told_different_ends_keep_the_first(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While this process was being told one end, another one booked another."""
+    market.routed("a lighthouse [[runway=slow:600]]")
+    market.render()
+
+    poll = Vendor.poll
+
+    def told_late(self: Vendor, vendor_id: str) -> JobState:
+        monkeypatch.setattr(Vendor, "poll", poll)
+        market.finish()
+
+        def closes_it_and_dies() -> None:
+            POINTS["before the file is fetched"]()
+            market.render()
+
+        killed(closes_it_and_dies)
+        return JobState(state="failed", charged=1, money_moved="yes")
+
+    monkeypatch.setattr(Vendor, "poll", told_late)
+    assert market.render().done == 1
+    assert market.only().charged == market.only().hold
+    assert _takes(market) == 1
+
+
+# --- who is asked next ----------------------------------------------------------------------------------
+
+
+def test_who_moderated_a_shot_is_not_asked_for_it_again(market: Market) -> None:
+    market.bought("a lighthouse [[runway=moderated]]")
+    market.pipeline.score(["job-1"], 1)
+    assert market.pipeline.route(["job-1"], 2) == ["veo3"]
+    decision = market.decisions()[-1][2]
+    assert "runway: moderated this shot before" in str(decision)
+    assert len(market.accepts("runway")) == 1
+
+
+def test_a_refusal_is_said_in_one_line(market: Market) -> None:
+    market.routed("a lighthouse [[runway=reject]]")
+    assert market.render().failed == ("job-1 shot 1 at runway: transient: runway: HTTP 503, try later",)
+
+
+def test_what_was_refused_is_free_and_frees_its_slot(market: Market) -> None:
+    market.with_backend("runway", slots=1)
+    market.routed(shots=[{"prompt": f"shot {n} [[runway=reject]]", "seconds": 1} for n in (1, 2)])
+    assert len(market.render().failed) == 2
+    assert market.accepts() == []
+
+
+def test_a_mute_vendor_is_mute_and_a_listing_one_is_not() -> None:
+    assert ListingVendor.can_find and not MuteVendor.can_find
+
+
+def test_a_refusal_that_comes_after_the_lease_was_taken_over_is_no_crash(mute_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slower than its lease: another process declared it lost and parked it; what the vendor says now stops nobody."""
+
+    def refuses_late(self: Vendor, request: RenderRequest, *, key: str) -> Accepted:
+        mute_market.leases_run_out()
+        mute_market.pipeline.reconcile()
+        raise SubmitRejected("HTTP 503", kind=FailureKind.TRANSIENT)
+
+    monkeypatch.setattr(Vendor, "submit", refuses_late)
+    mute_market.routed()
+    assert "parked" in mute_market.render().failed[0]
+
+
+def test_an_acceptance_that_comes_after_the_request_was_given_up_is_seen_and_booked(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The facts call it a zombie: proven absent, then accepted after all. We pay for it, visibly."""
+    done = JobState(state="succeeded", money_moved="yes")
+    submit = Vendor.submit
+
+    def accepts_late(self: Vendor, request: RenderRequest, *, key: str) -> Accepted:
+        monkeypatch.setattr(Vendor, "submit", submit)
+        market.leases_run_out()
+        market.pipeline.reconcile()
+        return Accepted(vendor_id=self._accept(request, key, []), state=done)
+
+    monkeypatch.setattr(Vendor, "submit", accepts_late)
+    market.routed()
+    market.render()
+    absent = market.purchases()[0]
+    assert (absent.state, absent.charged) == ("absent", absent.hold)
+
+
+def test_too_long_a_wait_at_the_lease_says_when_to_look_again(market: Market) -> None:
+    market.routed()
+
+    def work() -> None:
+        POINTS["before the request leaves"]()
+        market.render()
+
+    killed(work)
+    progress = market.render()
+    with market.ledger.read() as conn:
+        assert progress.look_again_at is not None
+        assert timedelta(0) < progress.look_again_at - database_now(conn) < timedelta(minutes=1)
+    assert market.accepts() == []

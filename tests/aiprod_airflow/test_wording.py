@@ -1,0 +1,171 @@
+"""What people read before they answer is what was ordered, and nothing a customer wrote is more than text."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from markdown_it import MarkdownIt
+
+from aiprod.models import USD, Estimate, EstimateLine, Manifest, Shot
+from aiprod_airflow.wording import plain, review_body, spend_body
+
+#: GitHub's tables and strikethrough over CommonMark, HTML let through: no stricter than Airflow's page.
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+
+#: What remark-gfm (Airflow's renderer) turns into links in the finished text, after all escapes are resolved.
+LINKED_LATER = (
+    re.compile(r"(https?:\/\/|www(?=\.))([-.\w]+)([^ \t\r\n]*)", re.IGNORECASE),
+    re.compile(r"([-.\w+]+)@([-\w]+(?:\.[-\w]+)+)"),
+)
+
+NASTY = [
+    "a | b | c",
+    "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "![poster](https://evil.example/x.png)",
+    "[approve here](javascript:alert(1))",
+    "<https://evil.example>",
+    "see https://evil.example/pay and www.evil.example or HTTP://EVIL.EXAMPLE, ask a@evil.example",
+    "**bold** _it_ ~~gone~~ `code` ```fence```",
+    "one\n\n# heading\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n* item",
+    "line\r\nbreak\u2028paragraph\x85next",
+    "&lt;b&gt; &#60;b&#62; &amp; &nbsp;",
+    "back\\slash \\| \\` \\<b\\>",
+    "{{ 1 / 0 }} {% raw %}",
+    "$1.00 [^1] :smile: - [ ] todo 1. list > quote + plus ---",
+    "`|` and ``|``",
+    "x" * 500,
+]
+
+
+class Page(HTMLParser):
+    """The tags of a page, and its text cell by cell."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self._cell = False
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self._cell = True
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._cell:
+            self.rows[-1][-1] += data
+
+
+def page(markdown: str) -> Page:
+    return Page(MARKDOWN.render(markdown))
+
+
+def seen(text: str) -> str:
+    """A text as somebody sees it: without joiners that take no room."""
+    return text.replace("\N{WORD JOINER}", "").strip()
+
+
+def on_one_line(text: str) -> str:
+    short = " ".join(text.split())
+    return short if len(short) <= 160 else short[:159] + "…"
+
+
+class TestPlain:
+    @pytest.mark.parametrize("text", NASTY)
+    def test_it_renders_as_exactly_that_text(self, text: str) -> None:
+        rendered = page(f"before {plain(text)} after")
+
+        assert rendered.tags == ["p"]
+        assert seen(rendered.text) == f"before {on_one_line(text)} after"
+
+    @pytest.mark.parametrize("text", NASTY)
+    def test_nothing_in_it_becomes_a_link_afterwards(self, text: str) -> None:
+        shown = page(plain(text)).text
+
+        assert [pattern.search(shown) for pattern in LINKED_LATER] == [None, None]
+
+    @pytest.mark.parametrize("text", NASTY)
+    def test_it_is_one_line(self, text: str) -> None:
+        assert len(plain(text).splitlines()) == 1
+
+    def test_words_are_left_alone(self) -> None:
+        assert plain("Ein Leuchtturm im Morgenlicht, 5 Möwen") == "Ein Leuchtturm im Morgenlicht, 5 Möwen"
+
+
+def spend(*prompts: str, note: str = "", backends: tuple[str, ...] = ("runway", "veo3")) -> Page:
+    manifest = Manifest(
+        job_id="job-1",
+        version=2,
+        aspect_ratio="16:9",
+        resolution="720p",
+        audio=True,
+        shots=tuple(Shot(index=n, prompt=prompt, seconds=4) for n, prompt in enumerate(prompts, start=1)),
+    )
+    lines = tuple(
+        EstimateLine(shot=shot.index, backend=name, model="m", bought_seconds=5, quote=USD // 2, note=note)
+        for shot in manifest.shots
+        for name in backends
+        if not (shot.index == 2 and name == "veo3")
+    )
+    priced = Estimate(tariff="list", lines=lines, expected=USD, worst_case=3 * USD)
+    return page(spend_body(manifest, priced, amount=3 * USD, budget_left=10 * USD, preset="quick_social"))
+
+
+class TestSpendBody:
+    @pytest.mark.parametrize("prompt", NASTY)
+    def test_every_row_of_a_table_has_the_columns_of_its_head(self, prompt: str) -> None:
+        rows = spend(prompt, prompt).rows
+
+        assert [len(row) for row in rows] == [5, 5, 5, 2, 2, 2, 2, 2]
+        assert seen(rows[1][-1]) == on_one_line(prompt)
+
+    @pytest.mark.parametrize("prompt", NASTY)
+    def test_a_prompt_adds_nothing_to_the_page(self, prompt: str) -> None:
+        assert spend(prompt, prompt).tags == spend("a lake", "a lake").tags
+
+    def test_a_shot_that_a_backend_cannot_make_has_no_price_there(self) -> None:
+        assert spend("a", "b").rows[2][:4] == ["2", "4", "$0.50", "–"]
+
+    def test_what_is_approved_is_the_envelope(self) -> None:
+        sums = dict(row for row in spend("a").rows if len(row) == 2)
+
+        assert sums["You approve at most"] == "$3.00"
+        assert sums["Expected"] == "$1.00"
+        assert sums["Worst case, every allowed attempt charged"] == "$3.00"
+        assert sums["Left in the job's budget"] == "$10.00"
+
+    def test_it_says_which_version_the_answer_counts_for(self) -> None:
+        assert "The answer counts for version 2 only." in spend("a").text
+
+    def test_a_note_of_the_price_stands_below_its_mark(self) -> None:
+        noted = spend("a", note="bought as 5 s")
+
+        assert noted.rows[1][2] == "$0.50 ¹"
+        assert "¹ runway: bought as 5 s" in noted.text
+
+    def test_one_backend_makes_one_column(self) -> None:
+        assert [len(row) for row in spend("a", backends=("runway",)).rows][:2] == [4, 4]
+
+
+class TestReviewBody:
+    def test_it_says_why_somebody_is_asked_and_where_to_look(self) -> None:
+        shown = page(review_body("job-1", 3, ("shot 1 was not scored",), "file:///v/video_1.mp4", "file:///v/poster*.jpg"))
+
+        for part in ("job-1", "version 3", "shot 1 was not scored", "file:///v/video_1.mp4", "file:///v/poster*.jpg"):
+            assert part in shown.text
+
+    @pytest.mark.parametrize("reason", NASTY)
+    def test_a_reason_adds_nothing_to_the_page(self, reason: str) -> None:
+        assert page(review_body("job-1", 1, (reason,), "v", "p")).tags == page(review_body("job-1", 1, ("a",), "v", "p")).tags

@@ -1,0 +1,212 @@
+"""The trigger asks vendors and wakes the operator: not too early, not too often, and not never."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+from airflow.serialization.serialized_objects import BaseSerialization
+from airflow.triggers.base import TriggerEvent
+
+from aiprod.catalog import Catalog, catalog
+from aiprod.models import RenderRequest
+from aiprod_airflow.triggers.render import COALESCE, RenderTrigger, Watch
+from tests import desk
+from tests.aiprod_airflow.shop import Shop
+from tests.vendor import Vendor
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def watch(*vendor_ids: str, first: float = 20, look_again: float | None = None, deadline: float = 600) -> Watch:
+    return Watch(
+        list(vendor_ids),
+        first_event_at=at(first),
+        look_again_at=None if look_again is None else at(look_again),
+        deadline=at(deadline),
+    )
+
+
+class TestWatch:
+    @pytest.mark.parametrize("now", [0, 10, 19.999])
+    def test_nothing_wakes_the_operator_before_the_first_event_is_due(self, now: float) -> None:
+        over = watch("a", look_again=1, deadline=2)
+        over.finished("a", now=at(0))
+
+        assert not over.wake(now=at(now))
+        assert over.wake(now=at(20))
+
+    def test_renders_that_run_let_it_sleep(self) -> None:
+        assert not watch("a", "b").wake(now=at(599))
+
+    def test_when_all_are_over_it_wakes_at_once(self) -> None:
+        two = watch("a", "b")
+        two.finished("a", now=at(30))
+        two.finished("b", now=at(31))
+
+        assert two.wake(now=at(31))
+
+    def test_one_finish_waits_a_little_for_the_others(self) -> None:
+        two = watch("a", "b")
+        two.finished("a", now=at(30))
+
+        assert not two.wake(now=at(30) + COALESCE - timedelta(seconds=1))
+        assert two.wake(now=at(30) + COALESCE)
+
+    def test_later_finishes_do_not_put_the_first_one_off(self) -> None:
+        many = watch(*"abcdef")
+        for n, name in enumerate("abcde"):
+            many.finished(name, now=at(30 + 10 * n))
+
+        assert many.wake(now=at(30) + COALESCE)
+
+    def test_a_batch_of_fifty_wakes_a_few_times_and_not_fifty(self) -> None:
+        names, wakes = [f"v{n}" for n in range(50)], 0
+        over = dict(zip(names, range(30, 180, 3), strict=True))
+        waiting = watch(*names)
+        for second in range(20, 240):
+            for name in sorted(waiting.pending):
+                if over[name] <= second:
+                    waiting.finished(name, now=at(second))
+            if waiting.wake(now=at(second)):
+                wakes += 1
+                waiting = watch(*waiting.pending, first=second + 20)
+            if not waiting.pending:
+                break
+
+        assert wakes <= 6
+
+    def test_the_deadline_wakes_it_whatever_runs(self) -> None:
+        assert not watch("a", deadline=100).wake(now=at(99.9))
+        assert watch("a", deadline=100).wake(now=at(100))
+
+    def test_a_lease_or_a_slot_is_looked_at_again_when_it_is_due(self) -> None:
+        assert not watch("a", look_again=60).wake(now=at(59))
+        assert watch("a", look_again=60).wake(now=at(60))
+
+    def test_with_nothing_at_the_vendor_it_waits_for_the_look_alone(self) -> None:
+        assert not watch(look_again=60).wake(now=at(59))
+        assert watch(look_again=60).wake(now=at(60))
+
+    def test_with_nothing_to_wait_for_it_wakes(self) -> None:
+        assert watch().wake(now=at(20))
+
+    @pytest.mark.parametrize(
+        ("now", "sleeps"),
+        [(0, 8), (15, 5), (20, 8), (57, 3), (95, 5), (200, 8)],
+        ids=["a poll", "until the first event", "a poll again", "until the look", "until the deadline", "late, a poll"],
+    )
+    def test_it_sleeps_until_the_next_poll_or_the_next_moment_that_matters(self, now: float, sleeps: float) -> None:
+        waiting = watch("a", first=20, look_again=60, deadline=100)
+
+        assert waiting.next_look(now=at(now), poll=timedelta(seconds=8)) == timedelta(seconds=sleeps)
+
+    def test_it_never_spins(self) -> None:
+        assert watch("a").next_look(now=at(0), poll=timedelta(0)) >= timedelta(milliseconds=100)
+
+
+class TestTravelling:
+    """What is stored with a parked task, and read again by another process."""
+
+    trigger = RenderTrigger(
+        backend="runway",
+        vendor_ids=["task-1", "task-2"],
+        first_event_at=at(20).isoformat(),
+        look_again_at=None,
+        deadline=at(600).isoformat(),
+        poll_seconds=5,
+    )
+
+    def test_it_comes_back_as_it_left(self) -> None:
+        path, arguments = self.trigger.serialize()
+        stored = BaseSerialization.deserialize(json.loads(json.dumps(BaseSerialization.serialize(arguments))))
+
+        assert RenderTrigger(**stored).serialize() == (path, arguments)
+
+    def test_its_import_path_is_stored_with_every_parked_task_and_stays(self) -> None:
+        assert self.trigger.serialize()[0] == "aiprod_airflow.triggers.render.RenderTrigger"
+
+    def test_it_carries_identifiers_and_times_and_nothing_a_customer_or_a_vendor_could_be_harmed_by(self) -> None:
+        _, arguments = self.trigger.serialize()
+
+        assert set(arguments) == {"backend", "vendor_ids", "first_event_at", "look_again_at", "deadline", "poll_seconds"}
+
+
+class MoodyVendor(Vendor):
+    """Answers every second question with an error."""
+
+    asked: ClassVar[dict[str, int]] = {}
+
+    def poll(self, vendor_id: str) -> Any:
+        self.asked[vendor_id] = self.asked.get(vendor_id, 0) + 1
+        if self.asked[vendor_id] % 2:
+            return super().poll("nobody knows this one")
+        return super().poll(vendor_id)
+
+
+def render_at(vendor: Vendor, prompt: str = "a") -> str:
+    request: RenderRequest = desk.request(seconds=2, prompt=prompt)
+    return vendor.submit(request, key="key").vendor_id
+
+
+class TestRunning:
+    """With moments that are in the past, nothing has to be waited for."""
+
+    @pytest.fixture
+    def config(self, shop: Shop) -> Catalog:
+        return catalog()
+
+    def run(self, trigger: RenderTrigger) -> list[TriggerEvent]:
+        async def collect() -> list[TriggerEvent]:
+            return [event async for event in trigger.run()]
+
+        return asyncio.run(asyncio.wait_for(collect(), 20))
+
+    def trigger(self, *vendor_ids: str, deadline: float = 600, look_again: float | None = None) -> RenderTrigger:
+        now = datetime.now(UTC)
+        return RenderTrigger(
+            backend="runway",
+            vendor_ids=list(vendor_ids),
+            first_event_at=(now - timedelta(seconds=1)).isoformat(),
+            look_again_at=None if look_again is None else (now + timedelta(seconds=look_again)).isoformat(),
+            deadline=(now + timedelta(seconds=deadline)).isoformat(),
+            poll_seconds=0,
+        )
+
+    def test_finished_renders_end_it_with_one_event(self, config: Catalog) -> None:
+        vendor = Vendor("runway", config.backends["runway"])
+        ids = [render_at(vendor), render_at(vendor, "[[runway=fail]]"), render_at(vendor, "[[runway=moderated]]")]
+
+        assert [event.payload for event in self.run(self.trigger(*ids))] == [{"pending": []}]
+
+    def test_a_render_that_runs_is_pending_at_the_deadline(self, config: Catalog) -> None:
+        slow = render_at(Vendor("runway", config.backends["runway"]), "[[runway=slow:1000]]")
+
+        assert [event.payload for event in self.run(self.trigger(slow, deadline=0))] == [{"pending": [slow]}]
+
+    def test_it_only_asks(self, config: Catalog, shop: Shop) -> None:
+        slow = render_at(Vendor("runway", config.backends["runway"]), "[[runway=slow:1000]]")
+
+        self.run(self.trigger(slow, look_again=0))
+
+        assert shop.accepts() == 1
+        assert list((shop.books / "films").iterdir()) == []
+
+    def test_a_vendor_that_does_not_know_the_render_does_not_end_the_watch(self, config: Catalog) -> None:
+        assert [event.payload for event in self.run(self.trigger("gone", deadline=0.3))] == [{"pending": ["gone"]}]
+
+    def test_an_error_says_nothing_about_the_render_and_the_next_answer_counts(
+        self, config: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        render = render_at(Vendor("runway", config.backends["runway"]))
+        monkeypatch.setattr("tests.vendor.ListingVendor", MoodyVendor)
+
+        assert [event.payload for event in self.run(self.trigger(render))] == [{"pending": []}]
+        assert MoodyVendor.asked[render] == 2

@@ -1,0 +1,17 @@
+"""`.env.example` is the list of what can be set."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from aiprod import settings
+from aiprod.catalog import Catalog
+from tools.airflow_env import CHECKOUT
+
+
+def test_it_names_what_the_settings_and_vendors_read_and_nothing_else(config: Catalog):
+    text = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
+    offered = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", text, re.MULTILINE))
+    read = set(re.findall(r"[\"`](AIPROD_[A-Z0-9_]+)[\"`]", Path(settings.__file__).read_text(encoding="utf-8")))
+    assert offered == read | {name for entry in config.backends.values() for name in entry.needs}
