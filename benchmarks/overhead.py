@@ -173,7 +173,9 @@ def table(report: dict[str, Any]) -> str:
         ours, naive = (report["dags"][dag][key] for dag in (OURS, NAIVE))
         cells = [f"{s['median']:.2f} ({s['least']:.2f} to {s['most']:.2f})" for s in (ours, naive)]
         rows.append(f"| {title} | {cells[0]} | {cells[1]} | {ours['median'] / naive['median']:.2f} |")
-    rows.append(f"\nThe library's own work on one such job, in one plain process: {report['library_cpu_per_job']:.2f} CPU-seconds.")
+    rows.append(
+        f"\nThe library's own work on one such job, in one plain process: {report['library_cpu_per_job']:.2f} CPU-seconds."
+    )
     return "\n".join(rows)
 
 

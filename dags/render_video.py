@@ -27,7 +27,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import Asset, ParamsDict, TaskGroup, dag, task
+from airflow.sdk import Asset, TaskGroup, dag, task
+from airflow.sdk.definitions.param import ParamsDict
 
 from aiprod_airflow import steps
 from aiprod_airflow.failures import retry_unless_refused

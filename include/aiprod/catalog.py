@@ -155,8 +155,8 @@ class Budgets(Noun):
     zone: str
     day_usd: Annotated[Decimal, Field(ge=0)]
     day_warn_usd: Annotated[Decimal, Field(ge=0)]
-    backend_day_usd: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
-    project_usd: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
+    backend_day_usd: dict[str, Annotated[Decimal, Field(ge=0)]] = Field(default_factory=dict)
+    project_usd: dict[str, Annotated[Decimal, Field(ge=0)]] = Field(default_factory=dict)
     hold_hours: Annotated[float, Field(gt=0)]
 
     @field_validator("zone")

@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
-from sqlalchemy.exc import SQLAlchemyError
 
 from aiprod import ordering
 from aiprod.catalog import catalog
 from aiprod.errors import AiprodError, SpecError
-from aiprod.ledger import Ledger
+from aiprod.ledger import DatabaseError, Ledger
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import JobSpec, dollars
 from aiprod.pipeline import Pipeline
@@ -51,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AiprodError as error:
         print(f"aiprod: {error}", file=sys.stderr)
         return 1
-    except SQLAlchemyError as error:
+    except DatabaseError as error:
         why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         print(f"aiprod: the ledger (AIPROD_DATABASE_URL) cannot be used: {why}", file=sys.stderr)
         return 1
@@ -82,7 +81,9 @@ def _estimate(args: argparse.Namespace) -> None:
     spec = JobSpec.parse(raw)
     manifest, priced, backends = ordering.price(spec.job_id or "estimate", spec, pipeline.catalog, now=now)
     for line in priced.lines:
-        print(f"shot {line.shot}  {line.backend:<10} {line.model:<22} {line.bought_seconds:g} s  {dollars(line.quote)}  {line.note}")
+        print(
+            f"shot {line.shot}  {line.backend:<10} {line.model:<22} {line.bought_seconds:g} s  {dollars(line.quote)}  {line.note}"
+        )
     print(f"{len(manifest.shots)} shots, {manifest.seconds:g} s, tariff {priced.tariff}, backends {', '.join(backends)}")
     print(f"expected {dollars(priced.expected)}, worst case {dollars(priced.worst_case)}")
 

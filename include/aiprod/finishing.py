@@ -10,12 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection
-
 from aiprod import settings
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import JobFailed
-from aiprod.ledger import Ledger, approvals, jobs, outbox, points, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, jobs, outbox, points, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
 from aiprod.models import USD, Delivery, Manifest, Noun, Take, Verdict
@@ -57,9 +55,7 @@ def _score(ledger: Ledger, catalog: Catalog, storage: Storage, take: Take, prese
     embedded = catalog.backends[take.backend].embedded
     with storage.local(take.path) as file:
         measured = measure(file)
-    expected = Expected(
-        seconds=request.seconds, fps=request.fps, width=request.width, height=request.height, audio=request.audio
-    )
+    expected = Expected(seconds=request.seconds, fps=request.fps, width=request.width, height=request.height, audio=request.audio)
     status: Literal["not_applicable", "unscored"] = "not_applicable" if embedded else "unscored"
     said = report(take.take_id, measured, expected, catalog.quality, semantic_status=status)
     word = verdict(said, embedded=embedded, preset=preset, floor=floor, thresholds=catalog.quality)
@@ -102,9 +98,7 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
             for judged in chosen
         ]
         video, poster, sheet = (Path(scratch) / name for name in ("video.mp4", "poster.jpg", "contact-sheet.jpg"))
-        assembly.assemble(
-            clips, video, width=request.width, height=request.height, fps=request.fps, audio=manifest.audio
-        )
+        assembly.assemble(clips, video, width=request.width, height=request.height, fps=request.fps, audio=manifest.audio)
         assembly.poster(video, poster)
         assembly.contact_sheet(video, sheet)
         with video.open("rb") as stream:
@@ -170,7 +164,9 @@ def review_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> R
             reasons.append(f"shot {judged.take.shot} was rejected ({codes}) and nothing better came back")
     within = timedelta(hours=preset.approval_hours)
     word: Literal["accepted", "rejected"] | None = "accepted" if answer == "accepted" else "rejected" if answer else None
-    return Review(job_id=job_id, version=version, reasons=tuple(reasons), answer=word, cut_sha=made.video.sha256, answer_within=within)
+    return Review(
+        job_id=job_id, version=version, reasons=tuple(reasons), answer=word, cut_sha=made.video.sha256, answer_within=within
+    )
 
 
 def has_video(ledger: Ledger, job_id: str, version: int) -> bool:
@@ -179,9 +175,7 @@ def has_video(ledger: Ledger, job_id: str, version: int) -> bool:
         return results.cut(conn, job_id, version) is not None
 
 
-def answer_review(
-    ledger: Ledger, job_id: str, version: int, word: Literal["accepted", "rejected"], *, by: str
-) -> str:
+def answer_review(ledger: Ledger, job_id: str, version: int, word: Literal["accepted", "rejected"], *, by: str) -> str:
     """Write a person's word on the cut as it is now; return the word that stands. Another cut needs another word."""
     with ledger.write() as conn:
         made = results.cut(conn, job_id, version)

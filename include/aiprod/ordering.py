@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection
-
 from aiprod.budgets import approval_is_automatic, envelope_amount, job_budget
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed, SpecError
-from aiprod.ledger import Ledger, approvals, caps, jobs
+from aiprod.ledger import Connection, Ledger, approvals, caps, jobs
 from aiprod.ledger.approvals import Answer
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Decision, Estimate, JobSpec, Manifest, Micros, Noun, dollars
@@ -105,9 +103,7 @@ def price(job_id: str, spec: JobSpec, catalog: Catalog, *, now: datetime) -> tup
         raise SpecError(problems)
     able = tuple(name for name in names if name in ready)
     priced = estimate(manifest, catalog, able, preset.attempts_per_shot, chosen, now.date())
-    cheapest = sum(
-        min(line.quote for line in priced.lines if line.shot == shot.index) for shot in manifest.shots
-    )
+    cheapest = sum(min(line.quote for line in priced.lines if line.shot == shot.index) for shot in manifest.shots)
     if cheapest > budget:
         raise SpecError(
             [f"budget_usd: {dollars(budget)} cannot pay for this video; the cheapest way to make it costs {dollars(cheapest)}"]

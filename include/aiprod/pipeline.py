@@ -41,9 +41,7 @@ class Scored:
 class Pipeline:
     """The steps, over one ledger, one catalogue and one storage; each is opened when first used."""
 
-    def __init__(
-        self, *, ledger: Ledger | None = None, catalogue: Catalog | None = None, storage: Storage | None = None
-    ) -> None:
+    def __init__(self, *, ledger: Ledger | None = None, catalogue: Catalog | None = None, storage: Storage | None = None) -> None:
         self._ledger, self._catalogue, self._storage = ledger, catalogue, storage
 
     @cached_property
@@ -62,9 +60,7 @@ class Pipeline:
     def estimate(self, orders: Sequence[Mapping[str, Any]], *, run_id: str, job_id: str) -> list[str]:
         """Take the orders of a run, price them, and return their job ids. Raises `SpecError` before anything happens."""
         entered = [
-            ordering.enter(
-                self.ledger, self.catalog, raw, job_id=job_id if len(orders) == 1 else f"{job_id}-{n}", run_id=run_id
-            )
+            ordering.enter(self.ledger, self.catalog, raw, job_id=job_id if len(orders) == 1 else f"{job_id}-{n}", run_id=run_id)
             for n, raw in enumerate(orders, start=1)
         ]
         return list(dict.fromkeys(e.job_id for e in entered))

@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from aiprod import settings
 from aiprod.backends import Backend, backend
 from aiprod.budgets import caps_for
@@ -30,7 +28,7 @@ from aiprod.errors import (
     SubmitAmbiguous,
     SubmitRejected,
 )
-from aiprod.ledger import Ledger, approvals, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Failure, Purchase
 from aiprod.ledger.states import Step
@@ -138,7 +136,7 @@ def render(ledger: Ledger, catalog: Catalog, storage: Storage, versions: Mapping
             driven.append(drive(ledger, catalog, storage, adapter, purchase.purchase_id))
         except PurchasingStopped as error:
             stopped.append(f"{purchase.job_id} shot {purchase.subject} at {name}: {error}")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - kept, and raised below
             # One shot's trouble must not keep the others, paid as they are, from being looked after.
             troubles.append(error)
     if troubles:
@@ -217,19 +215,18 @@ def _send(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
     """T2, the request, and what came of it."""
     if settings.dry_run():
         raise PurchasingStopped(f"dry run: {purchase.backend} was not asked for {purchase.job_id} shot {purchase.subject}")
-    key = purchase.purchase_id
+    key, fence, claimed_at = purchase.purchase_id, None, 0.0
     try:
         with ledger.write() as conn:
             now, claimed_at = database_now(conn), time.monotonic()
             if purchase.expires_at is not None and purchase.expires_at <= now:
                 purchases.release(conn, key, Step.EXPIRE, catalog=catalog, now=now)
-                fence = None
             else:
                 envelope = envelope_of(conn, purchase.job_id, purchase.version)
                 fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)
     except StaleState:
         # Another process was faster: what it did is in the ledger.
-        fence = None
+        return _reload(ledger, key)
     if fence is None:
         return _reload(ledger, key)
     _request(ledger, catalog, adapter, purchase, fence, claimed_at)

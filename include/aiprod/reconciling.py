@@ -1,4 +1,4 @@
-"""Finishes what nobody watched: expired holds, dead leases, lost answers, renders that ended unseen. The guarantee behind `settle`."""
+"""Finishes what nobody watched: expired holds, dead leases, lost answers, renders that ended unseen."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def reconcile(ledger: Ledger, catalog: Catalog, storage: Storage) -> Reconciled:
             if missing:
                 troubles.append(f"{what}: {purchase.state}, and {purchase.backend} is {missing}")
                 continue
-            after = drive(
-                ledger, catalog, storage, backend(catalog, purchase.backend), purchase.purchase_id, may_send=False
-            )
+            after = drive(ledger, catalog, storage, backend(catalog, purchase.backend), purchase.purchase_id, may_send=False)
             if after.state != purchase.state or purchase.state == "succeeded":
                 moved.append(f"{what}: {purchase.state} → {after.state}")
         except Exception as error:

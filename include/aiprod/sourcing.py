@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from aiprod.backends import why_not_configured
 from aiprod.budgets import caps_for
 from aiprod.catalog import Catalog
 from aiprod.errors import BudgetExceeded, FailureKind, JobFailed, KeyReused, StaleState
-from aiprod.ledger import Ledger, caps, health, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, caps, health, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import Decision, Envelope, JobSpec, Manifest, Noun, Verdict
@@ -140,9 +138,7 @@ def _decide(conn: Connection, catalog: Catalog, job_id: str, version: int, shot:
     envelope = envelope_of(conn, job_id, version)
     made = _of_shot(conn, job_id, version, shot)
     floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
-    known = [
-        _facts_now(conn, catalog, spec, envelope, priced.manifest, shot, name, made, now=now) for name in envelope.backends
-    ]
+    known = [_facts_now(conn, catalog, spec, envelope, priced.manifest, shot, name, made, now=now) for name in envelope.backends]
     used = sum(1 for p in made if _counts(p))
     if used >= envelope.attempts_per_shot:
         known = [f.model_copy(update={"barred": f"all {used} attempts of the approval are used"}) for f in known]
@@ -210,5 +206,3 @@ def _facts(
 
 def _of_shot(conn: Connection, job_id: str, version: int, shot: int) -> list[Purchase]:
     return [p for p in purchases.of_job(conn, job_id, version) if p.shot == shot]
-
-

@@ -208,7 +208,9 @@ def test_an_answer_without_an_id_is_a_lost_answer(mute_market: Market, monkeypat
     assert mute_market.only().state == "unknown"
 
 
-@pytest.mark.parametrize("trouble", [RuntimeError("a bug in the adapter"), BackendError("503", kind=FailureKind.TRANSIENT, money_moved="no")])
+@pytest.mark.parametrize(
+    "trouble", [RuntimeError("a bug in the adapter"), BackendError("503", kind=FailureKind.TRANSIENT, money_moved="no")]
+)
 def test_a_lost_request_that_cannot_be_looked_for_is_parked_after_the_longest_run(
     market: Market, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
@@ -540,7 +542,9 @@ def test_a_mute_vendor_is_mute_and_a_listing_one_is_not() -> None:
     assert ListingVendor.can_find and not MuteVendor.can_find
 
 
-def test_a_refusal_that_comes_after_the_lease_was_taken_over_is_no_crash(mute_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_that_comes_after_the_lease_was_taken_over_is_no_crash(
+    mute_market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Slower than its lease: another process declared it lost and parked it; what the vendor says now stops nobody."""
 
     def refuses_late(self: Vendor, request: RenderRequest, *, key: str) -> Accepted:

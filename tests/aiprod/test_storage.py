@@ -9,9 +9,10 @@ import threading
 
 import fsspec
 import pytest
+from upath import UPath
+
 from aiprod.errors import ConfigError, StorageError
 from aiprod.storage import Storage
-from upath import UPath
 
 
 @pytest.fixture(params=["disk", "file uri", "bucket"])

@@ -125,9 +125,10 @@ def test_a_task_killed_between_intent_and_answer_is_finished_by_its_retry_withou
     assert stack.ran(job_id)["attempt_1.runway"] == "success"
     assert stack.run_state(job_id) == "success"
     assert len(stack.accepts(job_id)) == 1
-    assert "Process terminated by signal" in stack.log(job_id, "attempt_1.runway", 1) or stack.airflow.call(
-        "GET", f"dags/{DAG}/dagRuns/{job_id}/taskInstances/attempt_1.runway"
-    )["try_number"] > 1
+    assert (
+        "Process terminated by signal" in stack.log(job_id, "attempt_1.runway", 1)
+        or stack.airflow.call("GET", f"dags/{DAG}/dagRuns/{job_id}/taskInstances/attempt_1.runway")["try_number"] > 1
+    )
 
 
 def test_a_lost_answer_nobody_can_look_for_is_parked_red_with_its_hold_kept(stack: Stack) -> None:

@@ -113,7 +113,8 @@ def copied(sources: Sequence[Source], wanted: Format, onto: VideoStream) -> Iter
             packets = [packet for packet in container.demux(video) if packet.dts is not None]
             begin = min(packet.pts for packet in packets if packet.pts is not None)
             for packet in packets:
-                assert packet.pts is not None and packet.dts is not None and packet.time_base is not None
+                if packet.pts is None or packet.dts is None or packet.time_base is None:
+                    continue  # `copies` has looked: only the flush packet has no times
                 shift = round(Fraction(done, wanted.fps) / packet.time_base) - begin
                 packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, onto
                 yield packet

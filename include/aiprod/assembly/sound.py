@@ -12,6 +12,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 from av.packet import Packet
 from numpy.typing import NDArray
@@ -151,7 +152,7 @@ def _drained(pull: Callable[[], object]) -> Iterator[AudioFrame]:
     while True:
         try:
             frame = pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
+        except (BlockingIOError, EOFError):
             return
         if isinstance(frame, AudioFrame):
             yield frame

@@ -128,7 +128,8 @@ def _upright(frame: VideoFrame, video: VideoStream) -> Image:
         src_colorspace=matrix_of(frame),
         src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
     )
-    return np.ascontiguousarray(np.rot90(plain.to_ndarray(), frame.rotation // 90))
+    pixels = plain.to_ndarray().astype(np.uint8, copy=False)
+    return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
 
 
 def _write(image: Image, into: Path, *, quality: int) -> None:

@@ -34,5 +34,5 @@ def backend(catalog: Catalog, name: str) -> Backend:
     if missing or entry.adapter is None:
         raise ConfigError(f"{name} is {missing}")
     module, _, attribute = entry.adapter.partition(":")
-    adapter = cast(type[Backend], getattr(importlib.import_module(module), attribute))
+    adapter = cast("type[Backend]", getattr(importlib.import_module(module), attribute))
     return adapter(name, entry)

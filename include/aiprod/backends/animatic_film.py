@@ -11,6 +11,7 @@ import av
 import cv2
 import numpy as np
 from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -57,7 +58,7 @@ def shoot(request: RenderRequest, into: Path) -> None:
             film.mux(sound.encode(None))
 
 
-def _picture_stream(film: av.container.OutputContainer, request: RenderRequest) -> VideoStream:
+def _picture_stream(film: OutputContainer, request: RenderRequest) -> VideoStream:
     stream = film.add_stream("libx264", rate=Fraction(request.fps))
     stream.width, stream.height, stream.pix_fmt = request.width, request.height, "yuv420p"
     # x264's macroblock tree reads memory it never wrote in some sizes, and the same frames become other bytes.
@@ -68,7 +69,7 @@ def _picture_stream(film: av.container.OutputContainer, request: RenderRequest) 
     return stream
 
 
-def _sound_stream(film: av.container.OutputContainer) -> AudioStream:
+def _sound_stream(film: OutputContainer) -> AudioStream:
     stream = film.add_stream("aac", rate=_RATE)
     stream.layout, stream.bit_rate = "stereo", 96_000
     return stream

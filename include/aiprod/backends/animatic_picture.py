@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -81,7 +81,7 @@ class World:
         for nearness in (0.12, 0.3):
             cover = self._cover(nearness)
             half = cv2.resize(cover, (sky.shape[1], sky.shape[0]), interpolation=cv2.INTER_AREA)[..., None]
-            sky = sky * (1 - half) + self._ground(nearness, cover) * half
+            sky = (sky * (1 - half) + self._ground(nearness, cover) * half).astype(np.float32)
         layers = [Layer(sky, None, depth=0.3, rng=self._rng)]
         for nearness, depth in ((0.6, 0.6), (0.95, 1.0)):
             cover = self._cover(nearness)
@@ -240,6 +240,7 @@ class World:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         step = 1 / scale
         left, up = x + self.width / 2 * (1 - step), y - self.height / 2 * step + first * step
+        kept: list[Any] = []
         for index, (plate, target) in enumerate(zip(layer.planes, onto, strict=True)):
             part = target[first:] if index == 0 else target[first // 2 :]
             # A chroma sample sits between two luma samples: half the size, a quarter of a sample aside.
@@ -249,8 +250,8 @@ class World:
             if not layer.keep:
                 cv2.warpAffine(plate, matrix, size, dst=part, flags=flags, borderMode=cv2.BORDER_REPLICATE)
                 continue
-            if index < 2:
-                keep = cv2.warpAffine(layer.keep[index], matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+            if index < 2:  # both chroma planes have one size, and one mask
+                kept.append(cv2.warpAffine(layer.keep[index], matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
             over = cv2.warpAffine(plate, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-            cv2.multiply(part, keep, dst=part, scale=1 / 255)
+            cv2.multiply(part, kept[-1], dst=part, scale=1 / 255)
             cv2.add(part, over, dst=part)

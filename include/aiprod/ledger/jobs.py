@@ -15,9 +15,24 @@ from aiprod.ledger.schema import decisions, failures, jobs, manifests, runs
 from aiprod.models import Decision, Estimate, JobSpec, Manifest, Noun
 
 __all__ = [
-    "Priced", "attach_run", "decide", "decisions_of", "enter", "fail", "failures_of", "known", "latest", "of_run", "priced", "settle_run",
-    "settled_at", "spec", "started_at", "versions",
-]  # fmt: skip
+    "Priced",
+    "attach_run",
+    "decide",
+    "decisions_of",
+    "enter",
+    "fail",
+    "failures_of",
+    "known",
+    "latest",
+    "of_run",
+    "priced",
+    "settle_run",
+    "settled_at",
+    "spec",
+    "started_at",
+    "versions",
+    "write_manifest",
+]
 
 
 class Priced(Noun):

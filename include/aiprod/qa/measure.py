@@ -12,7 +12,9 @@ import av.logging
 import cv2
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Disposition
+from av.video.frame import VideoFrame
 
 from aiprod.models import Noun
 from aiprod.qa.container import truncation
@@ -77,10 +79,11 @@ def measure(path: Path) -> Measurements:
     cv2.setNumThreads(1)
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
+    log: list[tuple[int, str, str]] = []
     try:
         with av.logging.Capture(local=False) as log:
             facts.update(_decoded(path))
-    except (av.error.FFmpegError, ValueError, OverflowError, MemoryError) as error:
+    except (FFmpegError, ValueError, OverflowError, MemoryError) as error:
         facts.update(readable=False, problem=f"cannot be opened as video: {error}"[:300])
     finally:
         av.logging.set_level(level)
@@ -127,7 +130,7 @@ def _watch(container: InputContainer, streams: Sequence[Any], eye: Eye, ear: Ear
             if packet is None:
                 return errors, first, True
             frames = packet.decode()
-        except av.error.FFmpegError as error:
+        except FFmpegError as error:
             errors, first = errors + 1, first or str(error)
             if errors > _MAX_DECODE_ERRORS:
                 return errors, first, False
@@ -137,6 +140,7 @@ def _watch(container: InputContainer, streams: Sequence[Any], eye: Eye, ear: Ear
         for frame in frames:
             if isinstance(frame, AudioFrame):
                 ear.hear(frame)
+            if not isinstance(frame, VideoFrame):
                 continue
             if frame.is_corrupt:
                 errors, first = errors + 1, first or f"frame {eye.frames} is damaged"

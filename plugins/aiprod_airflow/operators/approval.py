@@ -140,7 +140,9 @@ class ReviewVideoOperator(_Question):
 
     def answered(self, context: Context, word: Word, *, by: str) -> Any:
         if word == "expired":
-            raise AirflowFailException("Nobody looked in time; the video is stored but not delivered. Clear `review` to ask again.")
+            raise AirflowFailException(
+                "Nobody looked in time; the video is stored but not delivered. Clear `review` to ask again."
+            )
         with told_to_airflow():
             Pipeline().answer_review(self.one_job(list(self.job_ids)), "accepted" if word == "approved" else "rejected", by=by)
         return self.execute(context)

@@ -7,6 +7,7 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
+
 from aiprod.assembly import Clip, assemble
 from aiprod.assembly.sound import loudness
 from aiprod.catalog import catalog

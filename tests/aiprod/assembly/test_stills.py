@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import pytest
+
 from aiprod.assembly import Clip, assemble, contact_sheet, poster
 from aiprod.errors import StorageError
 from tests.aiprod.assembly.cuttings import write_clip

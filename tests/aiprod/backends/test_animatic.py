@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import av
 import numpy as np
 import pytest
+
 from aiprod.backends.animatic import AnimaticBackend
 from aiprod.catalog import catalog
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected

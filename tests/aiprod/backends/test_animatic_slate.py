@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from aiprod.backends.animatic_slate import Slate, wrap
 
 SIZE, ROOM = 20, 400

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from aiprod.catalog import catalog
 from aiprod.models import Finding, QAReport, Verdict
 from aiprod.qa import Expected, Measurements, Span, judge, measure, report, verdict

@@ -7,6 +7,7 @@ import os
 import av.logging
 import numpy as np
 import pytest
+
 from aiprod.qa import judge, measure
 from tests.aiprod.qa.specimens import moving, tone, turned, write
 

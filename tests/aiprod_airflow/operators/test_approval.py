@@ -36,9 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Every question sent to Airflow, as it was sent."""
     sent: list[dict[str, Any]] = []
     # The one call to Airflow's supervisor; there is none here.
-    monkeypatch.setattr(
-        "airflow.providers.standard.operators.hitl.upsert_hitl_detail", lambda **question: sent.append(question)
-    )
+    monkeypatch.setattr("airflow.providers.standard.operators.hitl.upsert_hitl_detail", lambda **question: sent.append(question))
     return sent
 
 
@@ -171,9 +169,7 @@ class TestApprove:
 
         assert len(asked) == 1
 
-    def test_the_ledgers_answer_wins_over_airflows(
-        self, shop: Shop, call: Call, asked: list[Any], wired: dict[str, Any]
-    ) -> None:
+    def test_the_ledgers_answer_wins_over_airflows(self, shop: Shop, call: Call, asked: list[Any], wired: dict[str, Any]) -> None:
         shop.order(preset="brand_campaign")
         self.parked(call)
         shop.pipeline.answer_spend("job-1", "rejected", by="studio", run_id=RUN, task_id="approve")
@@ -310,9 +306,7 @@ class TestReview:
 
         assert self.word(made) is None
 
-    def test_the_ledgers_word_wins_over_airflows(
-        self, made: Shop, call: Call, asked: list[Any], wired: dict[str, Any]
-    ) -> None:
+    def test_the_ledgers_word_wins_over_airflows(self, made: Shop, call: Call, asked: list[Any], wired: dict[str, Any]) -> None:
         made.pipeline.answer_review("job-1", "rejected", by="studio")
 
         with pytest.raises(DownstreamTasksSkipped):
