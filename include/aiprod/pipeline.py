@@ -41,8 +41,15 @@ class Scored:
 class Pipeline:
     """The steps, over one ledger, one catalogue and one storage; each is opened when first used."""
 
-    def __init__(self, *, ledger: Ledger | None = None, catalogue: Catalog | None = None, storage: Storage | None = None) -> None:
-        self._ledger, self._catalogue, self._storage = ledger, catalogue, storage
+    def __init__(
+        self,
+        *,
+        ledger: Ledger | None = None,
+        catalogue: Catalog | None = None,
+        open_storage: Callable[[], Storage] | None = None,
+    ) -> None:
+        self._ledger, self._catalogue = ledger, catalogue
+        self._open_storage = open_storage or (lambda: Storage.at(settings.storage_url()))
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -54,7 +61,7 @@ class Pipeline:
 
     @cached_property
     def storage(self) -> Storage:
-        return self._storage or Storage.at(settings.storage_url())
+        return self._open_storage()
 
     # 1. estimate
     def estimate(self, orders: Sequence[Mapping[str, Any]], *, run_id: str, job_id: str) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from aiprod import settings
-from aiprod.pipeline import Pipeline
 from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.forms import job_name
+from aiprod_airflow.pipelines import pipeline
 
 __all__ = ["assemble", "deliver", "estimate", "push_metrics", "reconcile", "route", "score", "settle"]
 
@@ -24,13 +24,13 @@ def estimate(*, params: dict[str, Any], run_id: str) -> list[str]:
 
     with told_to_airflow():
         settings.require_distributed_safe(conf.get("core", "executor"))
-        return Pipeline().estimate([dict(params)], run_id=run_id, job_id=job_name(run_id))
+        return pipeline().estimate([dict(params)], run_id=run_id, job_id=job_name(run_id))
 
 
 def route(job_ids: Sequence[str], *, attempt: int) -> list[str]:
     """Place every shot that needs a take; return the tasks that have work, and `score` behind them."""
     with told_to_airflow():
-        work = Pipeline().route(job_ids, attempt)
+        work = pipeline().route(job_ids, attempt)
     group = f"attempt_{attempt}"
     return [*(f"{group}.{name}" for name in work), f"{group}.score"]
 
@@ -40,7 +40,7 @@ def score(job_ids: Sequence[str] | None, *, attempt: int, attempts: int) -> list
     if not job_ids:
         raise AirflowSkipException("estimate did not take the order, so there is nothing to score")
     with told_to_airflow():
-        scored = Pipeline().score(job_ids, attempt)
+        scored = pipeline().score(job_ids, attempt)
     for line in scored.lines:
         log.info("%s", line)
     if scored.then == "stuck":
@@ -54,15 +54,15 @@ def score(job_ids: Sequence[str] | None, *, attempt: int, attempts: int) -> list
 def assemble(job_ids: Sequence[str]) -> None:
     """Cut the takes of every job together."""
     with told_to_airflow():
-        for job_id in Pipeline().assemble(job_ids):
+        for job_id in pipeline().assemble(job_ids):
             log.info("%s is assembled", job_id)
 
 
 def deliver(job_ids: Sequence[str], *, push: Callable[..., None]) -> list[dict[str, Any]]:
     """Publish every finished video and return where it is, what it scored and what it cost."""
     with told_to_airflow():
-        made = Pipeline().deliver(job_ids)
-        facts = [Pipeline().result(delivery.job_id) for delivery in made]
+        made = pipeline().deliver(job_ids)
+        facts = [pipeline().result(delivery.job_id) for delivery in made]
     if len(facts) == 1:
         for name in ("video", "poster", "contact_sheet", "manifest"):
             push(key=name, value=facts[0][name])
@@ -71,14 +71,14 @@ def deliver(job_ids: Sequence[str], *, push: Callable[..., None]) -> list[dict[s
 
 def settle(*, run_id: str) -> None:
     """Give back what was held and never sent. `reconcile` is the guarantee; this is the convenience."""
-    for line in Pipeline().settle(run_id):
+    for line in pipeline().settle(run_id):
         log.info("%s", line)
 
 
 def push_metrics() -> None:
     """Fold the metric outbox, best effort: figures must never fail a video."""
     try:
-        log.info("%d points folded", Pipeline().push_metrics())
+        log.info("%d points folded", pipeline().push_metrics())
     except Exception:
         log.exception("Metrics were not pushed; they stay in the outbox for the next time")
 
@@ -86,7 +86,7 @@ def push_metrics() -> None:
 def reconcile() -> None:
     """Finish what nobody watched, and fail visibly when something needs a person."""
     with told_to_airflow():
-        done = Pipeline().reconcile()
+        done = pipeline().reconcile()
     for line in done.moved:
         log.info("%s", line)
     log.info("%d open purchases looked at", done.looked_at)

@@ -9,8 +9,8 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from aiprod.errors import JobFailed
-from aiprod.pipeline import Pipeline
 from aiprod_airflow.failures import told_to_airflow
+from aiprod_airflow.pipelines import pipeline
 from aiprod_airflow.wording import review_body, spend_body
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ class ApproveSpendOperator(_Question):
     """
 
     def execute(self, context: Context) -> Any:
-        pipeline, run_id = Pipeline(), str(context["run_id"])
+        orders, run_id = pipeline(), str(context["run_id"])
         with told_to_airflow():
-            asked = [pipeline.ask(job_id, run_id=run_id) for job_id in self.job_ids]
+            asked = [orders.ask(job_id, run_id=run_id) for job_id in self.job_ids]
         waiting = [a for a in asked if a.answer is None]
         if waiting:
             job_id = self.one_job([a.job_id for a in waiting])
             with told_to_airflow():
-                question = pipeline.spend_question(job_id, run_id=run_id, task_id=self.task_id)
+                question = orders.spend_question(job_id, run_id=run_id, task_id=self.task_id)
             self.subject = f"Spend on {job_id}, version {question.manifest.version}?"
             if question.shown_version != question.manifest.version:
                 self.subject = f"{job_id} changed to version {question.manifest.version}: open the studio"
@@ -103,10 +103,10 @@ class ApproveSpendOperator(_Question):
         return None
 
     def answered(self, context: Context, word: Word, *, by: str) -> Any:
-        pipeline = Pipeline()
+        orders = pipeline()
         job_id = self.one_job(list(self.job_ids))
         try:
-            pipeline.answer_spend(job_id, word, by=by, run_id=str(context["run_id"]), task_id=self.task_id)
+            orders.answer_spend(job_id, word, by=by, run_id=str(context["run_id"]), task_id=self.task_id)
         except JobFailed as moved_on:
             self.log.warning("%s; asking again", moved_on)
         return self.execute(context)
@@ -119,15 +119,15 @@ class ReviewVideoOperator(_Question):
     """
 
     def execute(self, context: Context) -> Any:
-        pipeline = Pipeline()
+        orders = pipeline()
         with told_to_airflow():
-            reviews = pipeline.reviews(self.job_ids)
+            reviews = orders.reviews(self.job_ids)
         waiting = [r for r in reviews if r.reasons and r.answer is None]
         if waiting:
             job_id = self.one_job([r.job_id for r in waiting])
             one = waiting[0]
             with told_to_airflow():
-                video, poster = pipeline.cut_urls(job_id)
+                video, poster = orders.cut_urls(job_id)
             self.response_timeout = one.answer_within
             self.subject = f"Deliver {job_id}, version {one.version}?"
             self.body = review_body(job_id, one.version, one.reasons, video, poster)
@@ -144,5 +144,5 @@ class ReviewVideoOperator(_Question):
                 "Nobody looked in time; the video is stored but not delivered. Clear `review` to ask again."
             )
         with told_to_airflow():
-            Pipeline().answer_review(self.one_job(list(self.job_ids)), "accepted" if word == "approved" else "rejected", by=by)
+            pipeline().answer_review(self.one_job(list(self.job_ids)), "accepted" if word == "approved" else "rejected", by=by)
         return self.execute(context)

@@ -11,8 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from aiprod import settings
 from aiprod.catalog import catalog
-from aiprod.pipeline import Pipeline
 from aiprod_airflow.failures import told_to_airflow
+from aiprod_airflow.pipelines import pipeline
 from aiprod_airflow.triggers.render import RenderTrigger
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class RenderOperator(BaseOperator):
 
     def _push(self) -> None:
         with told_to_airflow():
-            progress = Pipeline().render(self.job_ids, self.backend, self.attempt)
+            progress = pipeline().render(self.job_ids, self.backend, self.attempt)
         if not progress.finished:
             self._wait(progress)
         for line in progress.failed:

@@ -1,0 +1,34 @@
+"""The library's pipeline as Airflow runs it: files go through Airflow's object storage."""
+
+from __future__ import annotations
+
+from aiprod import settings
+from aiprod.errors import ConfigError
+from aiprod.pipeline import Pipeline
+from aiprod.storage import Storage
+
+__all__ = ["pipeline"]
+
+
+def pipeline() -> Pipeline:
+    """Return a pipeline of this process's ledger and catalogue.
+
+    `AIPROD_STORAGE_URL` may name an Airflow connection as its user: `gs://my_conn@bucket/prefix`.
+    """
+    return Pipeline(open_storage=_storage)
+
+
+def _storage() -> Storage:
+    # Not at the top: it loads every file system Airflow knows, and most tasks touch no file.
+    from airflow.sdk import ObjectStoragePath
+
+    url = settings.storage_url()
+    root = ObjectStoragePath(url)
+    try:
+        root.fs  # noqa: B018 - opened now: its absence is a mistake in the configuration, not in a task
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            f"AIPROD_STORAGE_URL={url}: {error}; install the Airflow provider that brings this file system, "
+            "for gs:// apache-airflow-providers-google"
+        ) from None
+    return Storage(root)
