@@ -32,7 +32,6 @@ TESTED_ELSEWHERE = {
     "aiprod/qa/senses.py": "a part of measure.py: test_measure.py shows it pictures and sounds",
     "aiprod/cli.py": "not written yet",
     "aiprod/finishing.py": "not written yet; test_steps.py and test_grid.py go through it",
-    "aiprod/ordering.py": "not written yet; test_approval.py and test_grid.py go through it",
     "aiprod/pipeline.py": "not written yet; test_steps.py and test_grid.py go through it",
     "aiprod/reconciling.py": "not written yet",
     "aiprod/sourcing.py": "not written yet; test_steps.py and test_grid.py go through it",

@@ -21,6 +21,10 @@ from aiprod.sourcing import configured, facts_before_money
 __all__ = ["Asked", "Entered", "SpendQuestion", "answer_shown", "answer_spend", "ask_spend", "enter", "price", "spend_question"]
 
 
+#: More than any cap: what a shot would get if money were no object.
+_NO_LIMIT: Micros = 10**15
+
+
 class Entered(Noun):
     """A job as it stands after its order came in."""
 
@@ -90,24 +94,28 @@ def price(job_id: str, spec: JobSpec, catalog: Catalog, *, now: datetime) -> tup
     manifest = plan(job_id, spec, catalog, names)
     budget = job_budget(spec, preset)
     floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
-    problems: list[str] = []
     chosen: dict[int, str] = {}
+    problems: list[str] = []
+    cheapest = 0
+
+    def decide(shot: int, money: Micros) -> Decision:
+        known = facts_before_money(catalog, manifest, shot, names, budget=money, now=now)
+        return route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=preset.may_degrade)
+
     for shot in manifest.shots:
-        known = facts_before_money(catalog, manifest, shot.index, names, budget=budget, now=now)
-        decision = route(shot.index, known, floor=floor, prefer=spec.prefer, may_degrade=preset.may_degrade)
-        if decision.chosen is None:
-            problems.append(_refusal(decision, shot.index, spec, names))
-        else:
-            chosen[shot.index] = decision.chosen
+        wide = decide(shot.index, _NO_LIMIT)
+        if wide.chosen is None:
+            problems.append(_refusal(wide, shot.index, spec, names))
+        cheapest += min((c.quote or 0 for c in wide.candidates if c.rank is not None), default=0)
+        chosen[shot.index] = decide(shot.index, budget).chosen or ""
     if problems:
         raise SpecError(problems)
-    able = tuple(name for name in names if name in ready)
-    priced = estimate(manifest, catalog, able, preset.attempts_per_shot, chosen, now.date())
-    cheapest = sum(min(line.quote for line in priced.lines if line.shot == shot.index) for shot in manifest.shots)
     if cheapest > budget:
         raise SpecError(
             [f"budget_usd: {dollars(budget)} cannot pay for this video; the cheapest way to make it costs {dollars(cheapest)}"]
         )
+    able = tuple(name for name in names if name in ready)
+    priced = estimate(manifest, catalog, able, preset.attempts_per_shot, chosen, now.date())
     return manifest, priced, able
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from aiprod import settings
 from aiprod.errors import ConfigError
 from aiprod.pipeline import Pipeline
 from aiprod.storage import Storage
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 __all__ = ["pipeline"]
 
@@ -31,4 +36,5 @@ def _storage() -> Storage:
             f"AIPROD_STORAGE_URL={url}: {error}; install the Airflow provider that brings this file system, "
             "for gs:// apache-airflow-providers-google"
         ) from None
-    return Storage(root)
+    # A universal path in all but its base class.
+    return Storage(cast("UPath", root))
