@@ -74,7 +74,8 @@ def headroom(conn: Connection, wanted: Sequence[Cap]) -> tuple[Micros, str]:
     for cap in wanted:
         found = balance(conn, cap.kind, cap.key)
         free = found.free if found else cap.cap
-        if tightest is None or free < tightest[0]:
+        # Of two that are equally tight the wider one is named: it is the one that somebody set.
+        if tightest is None or free <= tightest[0]:
             tightest = (free, cap.name)
     return tightest or (0, "budget")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -126,6 +127,19 @@ def _file(url: str) -> Path | None:
     return Path(path) if url.startswith("sqlite") and path and path != ":memory:" else None
 
 
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Turn write-ahead logging on. Of several first openers SQLite refuses some at once, whatever their busy timeout."""
+    give_up = time.monotonic() + _BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+
+
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         options = "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
@@ -137,8 +151,9 @@ def _engine(url: str) -> Engine:
     def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
         # Transactions are begun below, by us: sqlite3's deferred BEGIN cannot be upgraded under contention.
         connection.isolation_level = None
-        for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        _switch_to_wal(connection)
 
     @event.listens_for(engine, "begin")
     def _on_begin(conn: Connection) -> None:

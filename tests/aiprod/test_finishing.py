@@ -1,0 +1,190 @@
+"""From takes to a delivery: the best take of every shot, nothing invented, nothing bad passed as good."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiprod import finishing
+from aiprod.errors import JobFailed
+from aiprod.ledger import results
+from aiprod.ledger.engine import now as database_now
+from aiprod.models import QAReport, Verdict
+from aiprod.qa.measure import measure
+from tests.market import Market
+
+
+def judged(market: Market, job_id: str = "job-1") -> list[tuple[int, str, str]]:
+    with market.ledger.read() as conn:
+        return [(j.take.shot, j.take.backend, j.verdict.value) for j in results.judged(conn, job_id, 1)]
+
+
+def rejudge(market: Market, backend: str, verdict: Verdict, **report: Any) -> None:
+    """Somebody's other opinion about the take of a backend."""
+    with market.ledger.read() as conn:
+        found = next(j for j in results.judged(conn, "job-1", 1) if j.take.backend == backend)
+    changed = found.report.model_copy(update=report)
+    market.sql(
+        "UPDATE qa_reports SET verdict = :v, report = :r WHERE take_id = :t",
+        v=verdict.value,
+        r=changed.model_dump_json(),
+        t=found.take.take_id,
+    )
+
+
+def manifest_of(market: Market) -> dict[str, Any]:
+    with market.ledger.read() as conn:
+        made = results.delivery(conn, "job-1", 1)
+    assert made is not None
+    document: dict[str, Any] = json.loads(Path(made.manifest.url).read_text())
+    return document
+
+
+class TestTakes:
+    def test_what_is_no_good_is_rejected_and_the_next_backend_delivers(self, local_market: Market) -> None:
+        local_market.approved("[[runway=bad]] [[veo3=html]]")
+        local_market.run("job-1")
+        assert judged(local_market) == [(1, "runway", "rejected"), (1, "veo3", "rejected"), (1, "replicate", "accepted")]
+
+    def test_a_vetoed_take_is_never_used(self, local_market: Market) -> None:
+        local_market.approved("[[runway=bad]] [[veo3=bad]] [[replicate=html]]")
+        local_market.run("job-1")
+        with pytest.raises(JobFailed, match="shot 1 has no usable take: runway static, veo3 static, replicate unreadable"):
+            finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1)
+
+    def test_an_accepted_take_goes_before_one_that_waits_for_a_person_and_that_before_a_rejected_one(
+        self, local_market: Market
+    ) -> None:
+        local_market.approved("[[runway=bad]] [[veo3=bad]]")
+        local_market.run("job-1")
+        for verdicts, best in (
+            ((Verdict.REJECTED, Verdict.NEEDS_PERSON, Verdict.ACCEPTED), "replicate"),
+            ((Verdict.REJECTED, Verdict.NEEDS_PERSON, Verdict.REJECTED), "veo3"),
+            ((Verdict.REJECTED, Verdict.REJECTED, Verdict.ACCEPTED), "replicate"),
+        ):
+            for backend, verdict in zip(("runway", "veo3", "replicate"), verdicts, strict=True):
+                rejudge(local_market, backend, verdict, findings=())
+            made = finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1)
+            with local_market.ledger.read() as conn:
+                assert results.takes_by_id(conn, made.takes)[made.takes[0]].backend == best
+
+    def test_the_same_takes_are_assembled_once(self, local_market: Market) -> None:
+        local_market.bought()
+        local_market.pipeline.score(["job-1"], 1)
+        first = finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1)
+        before = Path(first.video.url).stat().st_mtime_ns
+        assert finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1) == first
+        assert Path(first.video.url).stat().st_mtime_ns == before
+
+
+class TestDelivery:
+    def test_it_is_one_video_of_the_asked_length_with_everything_that_was_paid_in_its_manifest(self, market: Market) -> None:
+        market.approved(shots=[{"prompt": "a [[runway=fail-charged]]", "seconds": 1}, {"prompt": "b", "seconds": 2}])
+        market.run("job-1")
+        market.pipeline.assemble(["job-1"])
+        (made,) = market.pipeline.deliver(["job-1"])
+        document = manifest_of(market)
+
+        assert measure(Path(made.video.url)).seconds == pytest.approx(3, abs=0.05)
+        assert [(a["backend"], a["state"], a["charged"]) for a in document["attempts"]] == [
+            ("runway", "failed", 120_000),
+            ("veo3", "succeeded", 400_000),
+            ("runway", "succeeded", 240_000),
+        ]
+        assert made.cost == document["cost"] == 760_000
+        assert all(a["decision"].startswith("Shot") for a in document["attempts"])
+        assert [s["take"]["sha256"] for s in document["shots"]] == [a["take_sha256"] for a in document["attempts"][1:]]
+        assert document["files"]["video.mp4"]["sha256"] == made.video.sha256
+
+    def test_a_quality_nobody_scored_is_null_and_says_so(self, market: Market) -> None:
+        market.bought()
+        market.pipeline.score(["job-1"], 1)
+        market.pipeline.assemble(["job-1"])
+        (made,) = market.pipeline.deliver(["job-1"])
+        assert (made.quality, made.semantic, made.semantic_status) == (None, None, "unscored")
+        assert "quality was not scored" in made.labels
+
+    def test_a_preview_says_that_it_is_one(self, local_market: Market) -> None:
+        local_market.bought(backend="animatic")
+        local_market.pipeline.score(["job-1"], 1)
+        local_market.pipeline.assemble(["job-1"])
+        (made,) = local_market.pipeline.deliver(["job-1"])
+        assert (made.semantic_status, made.labels) == ("not_applicable", ("shot 1 is a labelled preview",))
+
+    def test_a_shot_made_below_the_floor_says_so(self, local_market: Market) -> None:
+        local_market.bought(quality_floor=0.99)
+        local_market.pipeline.score(["job-1"], 1)
+        local_market.pipeline.assemble(["job-1"])
+        (made,) = local_market.pipeline.deliver(["job-1"])
+        assert "shot 1 was made below the quality floor" in made.labels
+
+    def test_delivering_twice_is_one_delivery_and_counts_once(self, market: Market) -> None:
+        market.bought()
+        market.pipeline.score(["job-1"], 1)
+        market.pipeline.assemble(["job-1"])
+        assert market.pipeline.deliver(["job-1"]) == market.pipeline.deliver(["job-1"])
+        assert market.count("deliveries") == 1
+        assert market.count("metric_outbox WHERE name = 'jobs'") == 1
+
+    def test_a_job_without_a_video_is_not_delivered(self, market: Market) -> None:
+        market.bought("[[runway=fail]]")
+        with pytest.raises(JobFailed, match="1 of 1 jobs were not delivered"):
+            market.pipeline.deliver(["job-1"])
+        assert market.pipeline.result("job-1")["video"] is None
+
+
+class TestReview:
+    @pytest.fixture
+    def doubtful(self, local_market: Market) -> Market:
+        """The only take was rejected, without a veto."""
+        local_market.bought()
+        local_market.pipeline.score(["job-1"], 1)
+        rejudge(local_market, "runway", Verdict.REJECTED, technical=0.55)
+        local_market.pipeline.assemble(["job-1"])
+        return local_market
+
+    def test_a_rejected_take_is_delivered_only_after_a_person_said_so(self, doubtful: Market) -> None:
+        (review,) = doubtful.pipeline.reviews(["job-1"])
+        assert "shot 1 was rejected" in review.reasons[0]
+        with pytest.raises(JobFailed, match="waits for a person"):
+            doubtful.pipeline.deliver(["job-1"])
+
+        doubtful.pipeline.answer_review("job-1", "accepted", by="ada")
+
+        (made,) = doubtful.pipeline.deliver(["job-1"])
+        assert any(label.startswith("accepted by a person although shot 1 was rejected") for label in made.labels)
+
+    def test_a_word_about_one_cut_says_nothing_about_another(self, doubtful: Market) -> None:
+        doubtful.pipeline.answer_review("job-1", "accepted", by="ada")
+        with doubtful.ledger.read() as conn:
+            made = results.cut(conn, "job-1", 1)
+        assert made is not None
+        other = made.model_copy(update={"video": made.video.model_copy(update={"sha256": "0" * 64})})
+        with doubtful.ledger.write() as conn:
+            results.make_cut(conn, "job-1", 1, other, now=database_now(conn))
+        (review,) = doubtful.pipeline.reviews(["job-1"])
+        assert review.answer is None
+
+    def test_no_is_no(self, doubtful: Market) -> None:
+        doubtful.pipeline.answer_review("job-1", "rejected", by="ada")
+        doubtful.pipeline.answer_review("job-1", "accepted", by="bob")
+        with pytest.raises(JobFailed, match="was looked at and rejected"):
+            doubtful.pipeline.deliver(["job-1"])
+
+    def test_a_preset_that_asks_for_unscored_takes_or_a_second_look_says_why(self, local_market: Market) -> None:
+        local_market.with_preset(unscored="ask", second_review=True)
+        local_market.bought()
+        local_market.pipeline.score(["job-1"], 1)
+        local_market.pipeline.assemble(["job-1"])
+        (review,) = local_market.pipeline.reviews(["job-1"])
+        assert review.reasons == ("the preset asks for a second look", "shot 1 was not scored")
+
+
+def test_a_score_that_is_missing_for_one_shot_is_missing_for_the_video() -> None:
+    report = QAReport(take_id="t", technical=1.0)
+    assert report.quality is None
+    assert finishing._worst([0.9, None]) is None
+    assert finishing._worst([0.9, 0.7]) == 0.7

@@ -1,0 +1,102 @@
+"""What nobody watched is finished, without ever sending anything."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiprod.errors import StorageError
+from aiprod.storage import Storage
+from tests.market import Market
+from tests.vendor import Vendor
+
+
+def test_a_hold_that_ran_out_gives_its_money_back_and_is_not_sent(market: Market) -> None:
+    market.routed()
+    market.age("purchases", "expires_at")
+    assert market.pipeline.reconcile().moved == ("job-1 shot 1 at runway: held → expired",)
+    assert (market.balance().reserved, market.accepts()) == (0, [])
+
+
+def test_a_fresh_hold_is_left_alone(market: Market) -> None:
+    market.routed()
+    done = market.pipeline.reconcile()
+    assert (done.looked_at, done.moved, market.accepts()) == (0, (), [])
+
+
+@pytest.mark.parametrize(
+    ("state", "vendor_has_it", "after"),
+    [
+        ("submitting", True, "succeeded"),
+        ("submitting", False, "absent"),
+        ("unknown", True, "succeeded"),
+        ("unknown", False, "absent"),
+    ],
+)
+def test_a_lost_request_is_found_or_proved_absent(market: Market, state: str, vendor_has_it: bool, after: str) -> None:
+    market.routed("[[runway=lose]]" if vendor_has_it else "[[runway=drop]]")
+    only = market.only()
+    if vendor_has_it:
+        adapter = Vendor("runway", market.catalog.backends["runway"])
+        adapter._accept(only.render_request, only.purchase_id, [])
+    market.sql("UPDATE purchases SET state = :s, lease_until = 1, submitted_at = 1, fence = 1", s=state)
+    market.pipeline.reconcile()
+    assert market.only().state == after
+    assert len(market.accepts()) == int(vendor_has_it)
+
+
+def test_where_nobody_can_look_it_is_parked_with_its_hold(mute_market: Market) -> None:
+    mute_market.routed()
+    mute_market.sql("UPDATE purchases SET state = 'submitting', lease_until = 1, submitted_at = 1, fence = 1")
+    mute_market.pipeline.reconcile()
+    only = mute_market.only()
+    assert (only.state, only.parked_at is not None) == ("unknown", True)
+    assert mute_market.balance().reserved == only.hold
+
+
+def test_a_render_that_finished_unwatched_is_brought_home(market: Market) -> None:
+    market.bought("[[runway=slow:600]]")
+    market.finish()
+    assert market.pipeline.reconcile().moved == ("job-1 shot 1 at runway: submitted → succeeded",)
+    assert market.count("takes") == 1
+
+
+def test_what_is_paid_and_not_stored_is_fetched_and_not_bought(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Storage, *_: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "keep", full)
+        with pytest.raises(StorageError):
+            market.bought()
+        assert market.pipeline.reconcile().troubles == ("job-1 shot 1 at runway: the disk is full",)
+    market.pipeline.reconcile()
+    assert (market.count("takes"), len(market.accepts())) == (1, 1)
+
+
+def test_one_trouble_does_not_stop_the_rest(market: Market) -> None:
+    market.bought("[[runway=slow:600]]", job_id="gone")
+    market.bought("[[runway=slow:600]]", job_id="fine")
+    market.finish()
+    book = next(b for b in (market.books / "accepts").glob("*.json") if market.only("gone").purchase_id in b.read_text())
+    book.unlink()
+    done = market.pipeline.reconcile()
+    assert market.only("fine").state == "succeeded"
+    assert market.only("gone").state == "submitted"
+    assert done.looked_at == 2
+
+
+def test_a_backend_whose_key_was_taken_away_is_a_trouble_with_a_name(market: Market) -> None:
+    market.bought("[[runway=slow:600]]")
+    market.with_backend("runway", needs=("RUNWAYML_API_SECRET",))
+    (trouble,) = market.pipeline.reconcile().troubles
+    assert "runway is not configured: RUNWAYML_API_SECRET is not set" in trouble
+
+
+def test_settling_gives_back_only_what_was_never_sent(market: Market) -> None:
+    market.routed("[[runway=slow:600]]", job_id="sent")
+    market.render(job_id="sent")
+    market.routed(job_id="held")
+    for run_id in ("run-1",):
+        market.pipeline.settle(run_id)
+    assert [market.only(j).state for j in ("sent", "held")] == ["submitted", "voided"]
+    assert (market.balance(key="sent").reserved, market.balance(key="held").reserved) == (120_000, 0)
