@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from aiprod import finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
+from aiprod import delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
 from aiprod.catalog import Catalog, catalog
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review
@@ -164,7 +164,7 @@ class Pipeline:
         def one(job_id: str, version: int) -> Delivery | None:
             if not finishing.has_video(self.ledger, job_id, version):
                 return None  # `assemble` has said why
-            return finishing.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
+            return delivering.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
 
         done = [made for made in self._each(job_ids, one, stage="deliver").values() if made is not None]
         if len(done) < len(job_ids):
@@ -208,7 +208,7 @@ class Pipeline:
 
     def result(self, job_id: str) -> dict[str, Any]:
         """Return what became of a job: files, scores, cost in dollars, attempts, and what went wrong."""
-        return finishing.result(self.ledger, job_id)
+        return delivering.result(self.ledger, job_id)
 
     def _version(self, job_id: str) -> int:
         with self.ledger.read() as conn:

@@ -1,0 +1,181 @@
+"""From an assembled video to a delivery: published once, with everything that was bought for it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiprod.catalog import Catalog
+from aiprod.errors import JobFailed
+from aiprod.finishing import Review, review_job
+from aiprod.ledger import Connection, Ledger, approvals, jobs, outbox, points, purchases, results
+from aiprod.ledger.engine import now as database_now
+from aiprod.ledger.results import Cut, Judged
+from aiprod.models import USD, Delivery
+from aiprod.storage import Storage
+
+__all__ = ["deliver_job", "result"]
+
+
+def deliver_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> Delivery:
+    """Publish the finished video under its own name with poster, contact sheet and final manifest, once.
+
+    Raises `JobFailed` when there is no cut, or when a person has to look at it first and has not accepted it.
+    """
+    with ledger.read() as conn:
+        done = results.delivery(conn, job_id, version)
+        made = results.cut(conn, job_id, version)
+    if done is not None:
+        return done
+    if made is None:
+        raise JobFailed(f"job {job_id} version {version} has no assembled video")
+    review = review_job(ledger, catalog, job_id, version)
+    if review.cut_sha != made.video.sha256:
+        raise JobFailed(f"job {job_id} was cut again meanwhile; clear `review` to look at the new cut")
+    if review.answer == "rejected":
+        raise JobFailed(f"job {job_id} was looked at and rejected")
+    if review.reasons and review.answer is None:
+        raise JobFailed(f"job {job_id} waits for a person: {'; '.join(review.reasons)}")
+    place = f"{job_id}/v{version}"
+    files = {}
+    for name, kept in (("video.mp4", made.video), ("poster.jpg", made.poster), ("contact-sheet.jpg", made.contact_sheet)):
+        with storage.local(kept.path) as file:
+            files[name] = storage.keep(file, f"{place}/{name}")
+    with ledger.read() as conn:
+        document, summary = _final_manifest(conn, catalog, made, job_id, version, review)
+    document["files"] = {name: file.model_dump() for name, file in files.items()}
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    delivery = Delivery(
+        job_id=job_id,
+        version=version,
+        video=files["video.mp4"],
+        poster=files["poster.jpg"],
+        contact_sheet=files["contact-sheet.jpg"],
+        manifest=storage.keep_text(text, f"{place}/manifest.json"),
+        **summary,
+    )
+    with ledger.write() as conn:
+        if results.deliver(conn, delivery, now=database_now(conn)):
+            _count_delivery(conn, delivery)
+    return delivery
+
+
+def _final_manifest(
+    conn: Connection, catalog: Catalog, made: Cut, job_id: str, version: int, review: Review
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Everything about a delivery, and the summary that the ledger keeps. Scores of the video are its worst shot's."""
+    priced = jobs.priced(conn, job_id, version)
+    judged = {j.take.take_id: j for j in results.judged(conn, job_id, version)}
+    bought = purchases.of_job(conn, job_id, version) + purchases.of_job(conn, job_id, version, kind="judge")
+    stored = results.takes_by_id(conn, [p.purchase_id for p in bought])
+    choices = {purchase_id: str(decision) for _, purchase_id, decision in jobs.decisions_of(conn, job_id, version) if purchase_id}
+    degraded = {d.shot for _, p, d in jobs.decisions_of(conn, job_id, version) if d.degraded and p in made.takes}
+    used = [judged[take_id] for take_id in made.takes]
+    statuses = sorted({j.report.semantic_status for j in used})
+    labels = [f"shot {j.take.shot} is a labelled preview" for j in used if catalog.backends[j.take.backend].embedded]
+    labels += [f"shot {shot} was made below the quality floor" for shot in sorted(degraded)]
+    labels += ["quality was not scored"] if "unscored" in statuses else []
+    labels += [f"accepted by a person although {reason}" for reason in review.reasons]
+    summary = {
+        "technical": min(j.report.technical for j in used),
+        "semantic": _worst([j.report.semantic for j in used]),
+        "semantic_status": statuses[0] if len(statuses) == 1 else "unscored",
+        "quality": _worst([j.report.quality for j in used]),
+        "cost": sum(p.charged or 0 for p in bought),
+        "labels": tuple(labels),
+    }
+    envelope = approvals.envelope(conn, job_id, version)
+    document = {
+        "job_id": job_id,
+        "version": version,
+        "order": jobs.spec(conn, job_id).model_dump(mode="json"),
+        "manifest": priced.manifest.model_dump(mode="json"),
+        "estimate": priced.estimate.model_dump(mode="json"),
+        "envelope": envelope.model_dump(mode="json") if envelope else None,
+        "shots": [
+            {
+                "shot": j.take.shot,
+                "take": j.take.model_dump(),
+                "verdict": j.verdict.value,
+                "report": j.report.model_dump(mode="json"),
+            }
+            for j in used
+        ],
+        "attempts": [
+            {
+                **p.model_dump(
+                    mode="json",
+                    include={"purchase_id", "kind", "subject", "sequence", "backend", "model", "state", "vendor_id", "hold",
+                             "charged", "cost_source", "failure", "message", "submitted_at", "closed_at"},
+                ),
+                "decision": choices.get(p.purchase_id),
+                "take_sha256": stored[p.purchase_id].sha256 if p.purchase_id in stored else None,
+                **_scores(judged.get(p.purchase_id)),
+            }
+            for p in bought
+        ],
+        "amounts_are": "micro-dollars",
+        **{**summary, "labels": list(labels)},
+    }  # fmt: skip
+    return document, summary
+
+
+def _scores(judged: Judged | None) -> dict[str, Any]:
+    """What came of judging an attempt's take; all None where there was none."""
+    return {
+        "verdict": judged.verdict.value if judged else None,
+        "technical": judged.report.technical if judged else None,
+        "quality": judged.report.quality if judged else None,
+        "findings": [f.code for f in judged.report.findings] if judged else [],
+    }
+
+
+def _worst(scores: list[float | None]) -> float | None:
+    """The lowest score, or None when one is missing: an average over what was looked at would be a made-up number."""
+    known = [score for score in scores if score is not None]
+    return min(known) if len(known) == len(scores) and known else None
+
+
+def _count_delivery(conn: Connection, delivery: Delivery) -> None:
+    now = database_now(conn)
+    approved = approvals.latest(conn, delivery.job_id, delivery.version)
+    if approved is not None:
+        took = (now - approved.answered_at).total_seconds()
+        points.emit(conn, "pipeline_duration", took, now=now, status="delivered")
+    points.emit(conn, "jobs", 1, now=now, status="delivered")
+    by_backend: dict[str, int] = {}
+    for purchase in purchases.of_job(conn, delivery.job_id, delivery.version):
+        by_backend[purchase.backend] = by_backend.get(purchase.backend, 0) + (purchase.charged or 0)
+    for name, cost in by_backend.items():
+        points.emit(conn, "cost_per_job", cost / USD, now=now, backend=name)
+    outbox.emit(
+        conn,
+        f"{delivery.job_id}.v{delivery.version}.delivered",
+        "job_delivered",
+        now=now,
+        job_id=delivery.job_id,
+        version=delivery.version,
+        video=delivery.video.url,
+        cost_micros=delivery.cost,
+    )
+
+
+def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
+    """Return what became of a job's newest version, ready for JSON: files, scores, dollars, attempts, problems."""
+    with ledger.read() as conn:
+        version = jobs.latest(conn, job_id)
+        made = results.delivery(conn, job_id, version)
+        bought = purchases.of_job(conn, job_id, version)
+        problems = [] if made else jobs.failures_of(conn, job_id, version)
+    files = {name: getattr(made, name).url if made else None for name in ("video", "poster", "contact_sheet", "manifest")}
+    scores = {name: getattr(made, name) if made else None for name in ("quality", "technical", "semantic", "semantic_status")}
+    return {
+        "job_id": job_id,
+        "version": version,
+        **files,
+        **scores,
+        "labels": list(made.labels) if made else [],
+        "cost_usd": sum(p.charged or 0 for p in bought) / USD,
+        "attempts": sum(1 for p in bought if p.submitted_at is not None and p.state != "absent"),
+        "problems": problems,
+    }
