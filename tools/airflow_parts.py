@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import os
 import select
 import signal
@@ -43,6 +44,8 @@ PRELOAD = (
     "airflow.sdk.definitions.decorators",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.hitl",
+)
+OURS = (
     "aiprod_airflow.steps",
     "aiprod_airflow.forms",
     "aiprod_airflow.operators.approval",
@@ -61,7 +64,9 @@ def main(argv: list[str]) -> int:
     home = Path(os.environ[processes.MARK])
     owner = int(argv[0]) if argv else None
     if sys.platform != "darwin":
-        for name in PRELOAD:
+        # An Airflow with another plugins folder has none of ours.
+        ours = OURS if importlib.util.find_spec("aiprod_airflow") else ()
+        for name in (*PRELOAD, *ours):
             importlib.import_module(name)
         # Shared pages stay shared when the collector has nothing to mark in them.
         gc.freeze()
