@@ -48,12 +48,15 @@ class Market:
 
     def with_preset(self, name: str = "quick_social", **changes: Any) -> None:
         """Change what the catalogue says of one preset."""
-        preset = self.catalog.presets[name].model_copy(update=changes)
+        preset = self.catalog.presets[name]
+        preset = type(preset).model_validate(preset.model_dump() | changes)
         self.catalog = self.catalog.model_copy(update={"presets": {**self.catalog.presets, name: preset}})
 
     def with_budgets(self, **changes: Any) -> None:
         """Change the caps that no job can raise."""
-        self.catalog = self.catalog.model_copy(update={"budgets": self.catalog.budgets.model_copy(update=changes)})
+        budgets = self.catalog.budgets
+        budgets = type(budgets).model_validate(budgets.model_dump() | changes)
+        self.catalog = self.catalog.model_copy(update={"budgets": budgets})
 
     def order(self, prompt: str = "a lighthouse", *, job_id: str = "job-1", run_id: str = RUN, **spec: Any) -> str:
         """Order one second of video, or the shots of `spec`."""

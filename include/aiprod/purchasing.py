@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import monotonic
 
 from aiprod import settings
 from aiprod.backends import Backend, backend
@@ -218,7 +218,7 @@ def _send(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
     key, fence, claimed_at = purchase.purchase_id, None, 0.0
     try:
         with ledger.write() as conn:
-            now, claimed_at = database_now(conn), time.monotonic()
+            now, claimed_at = database_now(conn), monotonic()
             if purchase.expires_at is not None and purchase.expires_at <= now:
                 purchases.release(conn, key, Step.EXPIRE, catalog=catalog, now=now)
             else:
@@ -240,7 +240,7 @@ def _request(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purch
     ours = False
     rejected: Failure | None = None
     lost = ""
-    if time.monotonic() - claimed_at > MAX_CLAIM_AGE.total_seconds():
+    if monotonic() - claimed_at > MAX_CLAIM_AGE.total_seconds():
         rejected = Failure(kind=FailureKind.TIMEOUT, message="not sent: this process was stopped in between", money_moved="no")
     else:
         try:

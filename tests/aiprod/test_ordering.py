@@ -1,170 +1,233 @@
-"""From an order to an envelope: bad input writes nothing, one order is one job, and an answer counts for what was shown."""
+"""From an order to an envelope: nothing is taken that cannot be made, and nobody's word counts for more than was shown."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from aiprod import ordering
 from aiprod.errors import JobConflict, JobFailed, SpecError
-from aiprod.ledger import approvals, jobs
-from aiprod.ledger.engine import now as database_now
-from aiprod.models import USD
+from aiprod.ledger import jobs
+from aiprod.models import USD, JobSpec
 from tests.market import RUN, Market
 
-ASK = {"auto_approve_usd": None}
+TABLES = ("jobs", "manifests", "runs", "approvals", "purchases", "decisions", "outbox", "metric_outbox")
 
 
-def refused(market: Market, **raw: Any) -> str:
-    with pytest.raises(SpecError) as refusal:
-        market.pipeline.estimate([{"job_id": "job-1", **raw}], run_id=RUN, job_id="job-1")
-    assert market.count("jobs") == market.count("manifests") == market.count("runs") == 0
-    return str(refusal.value)
+def _counts(market: Market) -> dict[str, int]:
+    return {table: market.count(table) for table in TABLES}
 
 
-class TestRefusal:
-    @pytest.mark.parametrize(
-        ("raw", "line"),
-        [
-            ({"prompt": "a", "preset": "gold"}, "preset: 'gold' is unknown; known: quick_social, brand_campaign, premium_spot"),
-            ({"prompt": "a", "backend": "sora"}, "backend: 'sora' is unknown; known: auto, runway, veo3, replicate, animatic"),
-            ({"prompt": "a", "seconds": 31}, "seconds: 31 s asked, but preset quick_social allows 30 s at most"),
-            ({"prompt": "a", "seconds": 5, "budget_usd": 0.25}, "budget_usd: $0.25 cannot pay for this video"),
-            ({"prompt": "a", "aspect_ratio": "4:3", "backend": "runway"}, "backend: no backend can make shot 1: runway"),
-        ],
+def _answer(market: Market, word: Any, *, version: int = 1, by: str = "ann", run_id: str = RUN) -> ordering.Asked:
+    return ordering.answer_spend(market.ledger, market.catalog, "job-1", version, word, by=by, run_id=run_id)
+
+
+# --- taking an order ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
+        ({"backend": "nobody"}, "backend: 'nobody' is unknown"),
+        ({"preset": "grand"}, "preset: 'grand' is unknown"),
+        ({"seconds": 31}, "seconds: 31 s asked, but preset quick_social allows 30 s at most"),
+        ({"budget_usd": "0.05"}, "budget_usd: $0.05 cannot pay for this video"),
+        ({"seconds": 30, "budget_usd": "1"}, "the cheapest way to make it costs $3.00"),
+        ({"aspect_ratio": "4:3"}, "runway gen4.5 has no 4:3"),
+        ({"preset": "brand_campaign", "quality_floor": 0.99}, "is below the floor of 0.99"),
+        ({"reference_image_url": "https://example.com/a.jpg", "backend": "replicate"}, "takes no reference image"),
+        ({"colour": "red"}, "colour: unknown field"),
+    ],
+)
+def test_an_order_that_cannot_be_made_writes_nothing(local_market: Market, order: dict[str, Any], says: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        local_market.order(**order)
+    assert any(says in line for line in refused.value.problems), refused.value.problems
+    assert set(_counts(local_market).values()) == {0}
+
+
+def test_a_backend_that_is_not_configured_is_refused_by_name(local_market: Market) -> None:
+    local_market.with_backend("runway", needs=("A_KEY_NOBODY_SET",))
+    with pytest.raises(SpecError, match="runway not configured: A_KEY_NOBODY_SET is not set"):
+        local_market.order(backend="runway")
+
+
+def test_the_same_order_again_is_the_same_job_and_buys_nothing(market: Market) -> None:
+    market.approved()
+    market.run("job-1")
+    before = market.states()
+    again = ordering.enter(
+        market.ledger, market.catalog, {"prompt": "a lighthouse", "seconds": 1, "job_id": "job-1"}, job_id="x", run_id="run-2"
     )
-    def test_it_is_one_plain_line_and_nothing_is_written(self, local_market: Market, raw: dict[str, Any], line: str) -> None:
-        assert refused(local_market, **raw).startswith(line)
-
-    def test_a_backend_nobody_configured_is_named_with_what_is_missing(self, local_market: Market) -> None:
-        local_market.with_backend("runway", needs=("RUNWAYML_API_SECRET",))
-        line = refused(local_market, prompt="a", backend="runway")
-        assert "runway not configured: RUNWAYML_API_SECRET is not set" in line
-
-    def test_the_budget_line_says_what_the_cheapest_way_costs(self, local_market: Market) -> None:
-        assert "costs $0.5" in refused(local_market, prompt="a", seconds=5, budget_usd=0.1)
+    assert (again.job_id, again.version, again.new) == ("job-1", 1, False)
+    assert market.pipeline.ask("job-1", run_id="run-2").sequence == 1
+    market.run("job-1")
+    assert market.states() == before
+    assert len(market.accepts()) == 1
 
 
-class TestEnter:
-    def test_the_same_order_again_is_the_same_job(self, market: Market) -> None:
-        market.order("a lake")
-        market.order("a lake", run_id="run-2")
-        assert (market.count("jobs"), market.count("manifests"), market.count("runs")) == (1, 1, 2)
+def test_another_order_under_the_same_id_is_a_conflict(market: Market) -> None:
+    market.order()
+    before = _counts(market)
+    with pytest.raises(JobConflict, match="job-1 already names another order"):
+        market.order("another lighthouse")
+    assert _counts(market) == before
 
-    def test_another_order_under_the_same_id_is_a_conflict_and_changes_nothing(self, market: Market) -> None:
-        market.order("a lake")
-        with pytest.raises(JobConflict, match="job-1 already names another order"):
-            market.order("a sea", run_id="run-2")
-        assert (market.count("jobs"), market.count("runs")) == (1, 1)
 
-    def test_the_preview_serves_only_when_it_is_asked_for_or_nobody_else_is_there(self, local_market: Market) -> None:
-        local_market.order("a", job_id="vendors")
-        local_market.order("a", job_id="asked", backend="animatic")
-        for name in ("runway", "veo3", "replicate"):
-            local_market.with_backend(name, adapter=None)
-        local_market.order("a", job_id="alone")
+def test_an_order_without_a_name_gets_the_one_it_is_given(local_market: Market) -> None:
+    entered = ordering.enter(local_market.ledger, local_market.catalog, {"prompt": "a", "seconds": 1}, job_id="given", run_id=RUN)
+    assert entered.job_id == "given"
 
+
+def test_the_preview_is_never_a_silent_stand_in(local_market: Market) -> None:
+    def backends(**spec: Any) -> tuple[str, ...]:
         with local_market.ledger.read() as conn:
-            served = {job_id: jobs.priced(conn, job_id, 1).backends for job_id in ("vendors", "asked", "alone")}
+            return jobs.priced(conn, local_market.order(**spec), 1).backends
 
-        assert served == {"vendors": ("runway", "veo3", "replicate"), "asked": ("animatic",), "alone": ("animatic",)}
-
-    def test_what_is_estimated_is_what_is_held_and_charged(self, market: Market) -> None:
-        market.bought()
-        with market.ledger.read() as conn:
-            estimate = jobs.priced(conn, "job-1", 1).estimate
-        only = market.only()
-        assert estimate.expected == only.hold == only.charged == 120_000
+    assert backends(job_id="auto") == ("runway", "veo3", "replicate")
+    assert backends(job_id="asked", backend="animatic") == ("animatic",)
+    for name in ("runway", "veo3", "replicate"):
+        local_market.with_backend(name, adapter=None)
+    assert backends(job_id="alone") == ("animatic",)
 
 
-class TestAsk:
-    def test_the_preset_approves_by_comparing_the_envelope_and_not_the_expected_price(self, local_market: Market) -> None:
-        # One second: expected $0.12, every allowed attempt $0.62.
-        local_market.with_preset(auto_approve_usd=Decimal("0.5"))
-        local_market.order(job_id="dear")
-        assert local_market.pipeline.ask("dear", run_id=RUN).answer is None
-        local_market.order(job_id="small", budget_usd=0.5)
-        asked = local_market.pipeline.ask("small", run_id=RUN)
-        assert (asked.answer, asked.amount) == ("approved", USD // 2)
-
-    def test_without_a_limit_a_person_is_asked_even_for_nothing(self, local_market: Market) -> None:
-        local_market.with_preset(**ASK)
-        local_market.order(backend="animatic")
-        asked = local_market.pipeline.ask("job-1", run_id=RUN)
-        assert (asked.answer, asked.amount) == (None, 0)
-
-    def test_asking_twice_makes_one_envelope(self, market: Market) -> None:
-        market.order()
-        first, second = (market.pipeline.ask("job-1", run_id=RUN) for _ in range(2))
-        assert first == second
-        assert market.count("approvals") == 1
-
-    def test_an_envelope_that_ran_out_is_asked_for_again(self, market: Market) -> None:
-        market.approved()
-        market.age("approvals", "expires_at")
-        assert market.pipeline.ask("job-1", run_id=RUN).sequence == 2
-
-    def test_after_the_run_is_settled_the_old_answer_does_not_count(self, market: Market) -> None:
-        """Clearing `approve` needs a new envelope."""
-        market.approved()
-        market.pipeline.settle(RUN)
-        assert market.pipeline.ask("job-1", run_id=RUN).sequence == 2
+def test_with_no_backend_at_all_the_order_is_refused(local_market: Market) -> None:
+    for name in local_market.catalog.backends:
+        local_market.with_backend(name, adapter=None)
+    with pytest.raises(SpecError):
+        local_market.order()
 
 
-class TestAnswer:
-    @pytest.fixture
-    def asked(self, market: Market) -> Market:
-        market.with_preset(**ASK)
-        market.order()
-        market.pipeline.spend_question("job-1", run_id=RUN, task_id="approve")
-        return market
+@pytest.mark.parametrize("backend", ["runway", "veo3", "replicate"])
+def test_what_was_estimated_is_what_is_held_is_what_is_charged(market: Market, backend: str) -> None:
+    market.bought(backend=backend, seconds=3)
+    with market.ledger.read() as conn:
+        (line,) = jobs.priced(conn, "job-1", 1).estimate.lines
+    bought = market.only()
+    assert line.quote == bought.hold == bought.charged == market.balance().settled
 
-    def answer(self, market: Market, word: Any) -> ordering.Asked:
-        return market.pipeline.answer_spend("job-1", word, by="ada", run_id=RUN, task_id="approve")
 
-    def test_yes_is_the_envelope(self, asked: Market) -> None:
-        said = self.answer(asked, "approved")
-        with asked.ledger.read() as conn:
-            envelope = approvals.envelope(conn, "job-1", 1)
-        assert envelope is not None
-        assert (said.answer, envelope.approved_by, envelope.amount) == ("approved", "ada", 620_000)
+def test_pricing_touches_no_ledger(local_market: Market) -> None:
+    now = ordering.datetime(2026, 11, 23, tzinfo=ordering.timezone.utc) if hasattr(ordering, "timezone") else None
+    from datetime import UTC, datetime
 
-    @pytest.mark.parametrize("word", ["rejected", "expired"])
-    def test_anything_else_is_none(self, asked: Market, word: str) -> None:
-        assert self.answer(asked, word).answer == word
-        with asked.ledger.read() as conn:
-            assert approvals.envelope(conn, "job-1", 1) is None
+    spec = JobSpec(prompt="a", seconds=1)
+    manifest, priced, backends = ordering.price(
+        "job-1", spec, local_market.catalog, now=now or datetime(2026, 11, 23, tzinfo=UTC)
+    )
+    assert (len(manifest.shots), priced.expected, backends) == (1, 120_000, ("runway", "veo3", "replicate"))
+    assert set(_counts(local_market).values()) == {0}
 
-    def test_the_first_of_two_answers_stands(self, asked: Market) -> None:
-        self.answer(asked, "rejected")
-        assert self.answer(asked, "approved").answer == "rejected"
 
-    def test_an_answer_about_a_version_that_was_edited_meanwhile_makes_no_envelope(self, asked: Market) -> None:
-        asked.edit()
-        with pytest.raises(JobFailed, match="is at version 2; the answer was about version 1"):
-            self.answer(asked, "approved")
-        assert asked.count("approvals") == 0
+# --- who may say yes ------------------------------------------------------------------------------------
 
-    def test_the_question_shows_the_first_version_for_ever(self, asked: Market) -> None:
-        asked.edit()
-        again = asked.pipeline.spend_question("job-1", run_id=RUN, task_id="approve")
-        assert (again.shown_version, again.manifest.version) == (1, 2)
 
-    def test_an_answer_to_a_question_nobody_asked_is_refused(self, asked: Market) -> None:
-        with pytest.raises(JobFailed, match="nothing was shown"):
-            asked.pipeline.answer_spend("job-1", "approved", by="ada", run_id="other", task_id="approve")
+def test_automatic_approval_compares_the_envelope_and_not_the_expected_price(market: Market) -> None:
+    """Expected $0.12, but every allowed attempt together could cost $0.62."""
+    market.with_preset(auto_approve_usd="0.61")
+    market.order()
+    assert market.pipeline.ask("job-1", run_id=RUN).answer is None
+    market.with_preset(auto_approve_usd="0.62")
+    asked = market.pipeline.ask("job-1", run_id=RUN)
+    assert (asked.answer, asked.amount, asked.by) == ("approved", 620_000, "preset quick_social")
 
-    def test_the_envelope_never_exceeds_what_the_job_has_left(self, market: Market) -> None:
-        market.bought(budget_usd=0.5)
-        market.pipeline.settle(RUN)
-        asked = market.pipeline.ask("job-1", run_id=RUN)
-        assert asked.amount == 380_000
 
-    def test_the_question_waits_as_long_as_the_preset_says(self, asked: Market) -> None:
-        question = asked.pipeline.spend_question("job-1", run_id=RUN, task_id="approve")
-        assert question.answer_within == timedelta(hours=24)
-        with asked.ledger.read() as conn:
-            assert database_now(conn)
+def test_the_envelope_is_never_more_than_the_jobs_budget(market: Market) -> None:
+    market.order(budget_usd="0.25")
+    assert market.pipeline.ask("job-1", run_id=RUN).amount == 250_000
+
+
+def test_a_budget_of_a_fraction_of_a_micro_dollar_is_rounded_down(local_market: Market) -> None:
+    local_market.order(budget_usd="0.2500009")
+    assert local_market.pipeline.ask("job-1", run_id=RUN).amount == 250_000
+
+
+def test_asking_again_finds_the_answer_that_stands(market: Market) -> None:
+    first = market.pipeline.ask(market.order(), run_id=RUN)
+    assert market.pipeline.ask("job-1", run_id=RUN) == first
+    assert market.count("approvals") == 1
+
+
+def test_a_person_is_asked_where_the_preset_says_so(market: Market) -> None:
+    market.order(preset="brand_campaign")
+    assert market.pipeline.ask("job-1", run_id=RUN).answer is None
+    assert market.count("approvals") == 0
+    question = market.pipeline.spend_question("job-1", run_id=RUN, task_id="approve")
+    assert (question.amount, question.budget_left, question.preset) == (620_000, 100 * USD, "brand_campaign")
+
+
+def test_of_two_answers_the_first_stands(market: Market) -> None:
+    market.order(preset="brand_campaign")
+    assert _answer(market, "rejected", by="ann").answer == "rejected"
+    late = _answer(market, "approved", by="bob")
+    assert (late.answer, late.by) == ("rejected", "ann")
+    with pytest.raises(JobFailed, match="has no approval"):
+        market.pipeline.route(["job-1"], 1)
+
+
+def test_an_answer_about_another_version_makes_no_envelope(market: Market) -> None:
+    market.order(preset="brand_campaign")
+    assert market.pipeline.spend_question("job-1", run_id=RUN, task_id="approve").shown_version == 1
+    market.edit()
+    with pytest.raises(JobFailed, match="job-1 is at version 2; the answer was about version 1"):
+        market.pipeline.answer_spend("job-1", "approved", by="ann", run_id=RUN, task_id="approve")
+    with pytest.raises(JobFailed, match="at version 2"):
+        _answer(market, "approved", version=1)
+    assert market.count("approvals") == 0
+    # Airflow goes on showing what it showed first, so its answer goes on counting for that.
+    assert market.pipeline.spend_question("job-1", run_id=RUN, task_id="approve").shown_version == 1
+    assert _answer(market, "approved", version=2).answer == "approved"
+
+
+def test_an_answer_to_what_was_never_shown_is_refused(market: Market) -> None:
+    market.order(preset="brand_campaign")
+    with pytest.raises(JobFailed, match="nothing was shown"):
+        market.pipeline.answer_spend("job-1", "approved", by="ann", run_id=RUN, task_id="approve")
+
+
+def test_after_settle_an_old_approval_is_used_up(market: Market) -> None:
+    market.order(preset="brand_campaign")
+    _answer(market, "approved")
+    market.pipeline.settle(RUN)
+    assert market.pipeline.ask("job-1", run_id=RUN).answer is None
+    assert _answer(market, "approved").sequence == 2
+
+
+def test_clearing_the_whole_run_also_asks_again(market: Market) -> None:
+    """`estimate` runs again too; the approval that the first go used up must not come back with it."""
+    market.order(preset="brand_campaign")
+    _answer(market, "approved")
+    market.pipeline.settle(RUN)
+    market.order(preset="brand_campaign")
+    assert market.pipeline.ask("job-1", run_id=RUN).answer is None
+    assert _answer(market, "approved").sequence == 2
+    assert market.pipeline.ask("job-1", run_id=RUN).answer == "approved"
+
+
+def test_what_is_left_is_what_is_asked_for_the_second_time(market: Market) -> None:
+    market.with_preset(budget_usd="0.70")
+    market.approved("a lighthouse [[runway=fail-charged]]")
+    market.run("job-1", rounds=1)
+    market.pipeline.settle(RUN)
+    assert market.pipeline.ask("job-1", run_id=RUN).amount == 580_000
+
+
+def test_an_approval_that_ran_out_asks_again(market: Market) -> None:
+    market.order(preset="brand_campaign")
+    _answer(market, "approved")
+    market.age("approvals", "expires_at")
+    assert market.pipeline.ask("job-1", run_id=RUN).answer is None
+    assert _answer(market, "approved").sequence == 2
+
+
+def test_a_question_nobody_answered_stays_expired_for_the_run(market: Market) -> None:
+    market.order(preset="brand_campaign")
+    _answer(market, "expired", by="nobody")
+    assert market.pipeline.ask("job-1", run_id=RUN).answer == "expired"
+    assert _answer(market, "approved").answer == "expired"
+
+
+def test_an_unknown_job_is_named(local_market: Market) -> None:
+    with pytest.raises(JobFailed, match="ghost"):
+        local_market.pipeline.ask("ghost", run_id=RUN)

@@ -1,156 +1,265 @@
-"""Who makes which shot: every choice is recorded with its reasons, and no choice is made or paid for twice."""
+"""Who makes which shot: one recorded choice, one hold, and never more than was approved."""
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from aiprod.errors import PurchasingStopped
-from aiprod.sourcing import Routed, route_job
+from aiprod import sourcing
+from aiprod.errors import JobFailed
+from aiprod.models import USD
+from tests.desk import race_of_processes
 from tests.market import Market
 
-
-def routed(market: Market, *, round: int = 1, job_id: str = "job-1") -> Routed:
-    return route_job(market.ledger, market.catalog, job_id, 1, round)
+TWO_SHOTS = [{"prompt": f"shot {n}", "seconds": 1} for n in (1, 2)]
 
 
-def why_not(market: Market, backend: str) -> str:
-    """What the last decision holds against a backend."""
-    _, _, decision = market.decisions()[-1]
-    return next(c.lost for c in decision.candidates if c.backend == backend)
+# --- one choice, one hold -------------------------------------------------------------------------------
 
 
-class TestDecision:
-    def test_every_candidate_leaves_with_its_reason_and_the_winner_with_its_hold(self, market: Market) -> None:
-        market.approved()
-        assert routed(market) == Routed(backends=("runway",))
-
-        ((round, purchase_id, decision),) = market.decisions()
-
-        assert (round, purchase_id) == (1, market.only().purchase_id)
-        assert {c.backend: c.lost for c in decision.candidates} == {
-            "runway": "",
-            "veo3": "lower expected quality",
-            "replicate": "lower expected quality",
-        }
-        assert str(decision).startswith("Shot 1 goes to runway (gen4.5) for $0.12: best expected quality.")
-
-    def test_routing_again_decides_and_holds_nothing_more(self, market: Market) -> None:
-        market.approved()
-        assert [routed(market).backends for _ in range(3)] == [("runway",)] * 3
-        assert (len(market.decisions()), len(market.purchases())) == (1, 1)
-
-    def test_a_paid_take_that_nobody_judged_keeps_its_shot(self, market: Market) -> None:
-        market.bought()
-        assert routed(market, round=2).backends == ("runway",)
-        assert len(market.purchases()) == 1
-
-    @pytest.mark.parametrize(("prefer", "chosen"), [("quality", "runway"), ("speed", "replicate"), ("cost", "replicate")])
-    def test_the_job_says_what_it_prefers(self, local_market: Market, prefer: str, chosen: str) -> None:
-        local_market.approved(prefer=prefer)
-        assert routed(local_market).backends == (chosen,)
+def test_a_choice_is_recorded_once_with_every_candidate_and_its_reason(market: Market) -> None:
+    market.routed()
+    ((round, purchase_id, decision),) = market.decisions()
+    assert (round, purchase_id) == (1, market.only().purchase_id)
+    assert {c.backend: c.lost for c in decision.candidates} == {
+        "runway": "",
+        "veo3": "lower expected quality",
+        "replicate": "lower expected quality",
+    }
+    assert decision.quote == market.only().hold
 
 
-class TestFallback:
-    def test_a_backend_that_failed_the_shot_goes_last(self, market: Market) -> None:
-        market.bought("[[runway=fail]]")
-        assert routed(market, round=2).backends == ("veo3",)
-        assert why_not(market, "runway") == "tried before for this shot"
-
-    def test_a_backend_that_moderated_the_shot_is_not_asked_again(self, market: Market) -> None:
-        market.bought("[[runway=moderated]]", backend="runway")
-        assert routed(market, round=2).backends == ()
-        assert why_not(market, "runway") == "moderated this shot before"
-
-    def test_what_may_have_been_charged_uses_up_an_attempt(self, market: Market) -> None:
-        market.with_preset(attempts_per_shot=1)
-        market.bought("[[runway=fail-charged]]")
-        assert routed(market, round=2).backends == ()
-        assert why_not(market, "veo3") == "all 1 attempts of the approval are used"
-
-    def test_what_was_refused_before_anything_ran_uses_up_none(self, market: Market) -> None:
-        market.with_preset(attempts_per_shot=1)
-        market.bought("[[runway=reject]]")
-        assert routed(market, round=2).backends == ("veo3",)
-
-    def test_a_parked_purchase_lets_the_shot_be_bought_elsewhere_with_a_hold_of_its_own(self, mute_market: Market) -> None:
-        mute_market.bought("[[runway=lose]]")
-        assert routed(mute_market, round=2).backends == ("veo3",)
-        assert [p.state for p in mute_market.purchases()] == ["unknown", "held"]
-        assert mute_market.balance().reserved == sum(p.hold for p in mute_market.purchases())
+def test_routing_again_places_no_second_hold_and_makes_no_second_choice(market: Market) -> None:
+    market.routed()
+    assert [market.pipeline.route(["job-1"], round) for round in (1, 1, 2)] == [["runway"]] * 3
+    assert market.states() == [("runway", "held")]
+    assert len(market.decisions()) == 1
 
 
-class TestMoney:
-    @pytest.mark.parametrize(
-        ("spec", "budgets", "cap"),
-        [
-            ({"budget_usd": 0.1}, {}, "the job's budget job-1"),
-            ({"project": "acme"}, {"project_usd": {"acme": Decimal("0.1")}}, "project acme"),
-            ({}, {"day_usd": Decimal("0.1"), "day_warn_usd": Decimal("0.1")}, "the day's budget"),
-            ({}, {"backend_day_usd": {"runway": Decimal("0.1")}}, "the day's budget of runway"),
-        ],
-    )
-    def test_the_cap_that_stops_a_backend_is_named(
-        self, market: Market, spec: dict[str, Any], budgets: dict[str, Any], cap: str
-    ) -> None:
-        market.approved(**spec)
-        market.with_budgets(**budgets)
-        routed(market)
-        assert why_not(market, "runway").startswith(f"costs $0.12, {cap}")
-
-    def test_the_envelope_is_a_cap(self, market: Market) -> None:
-        market.approved()
-        market.sql("UPDATE approvals SET amount = 100000")
-        routed(market)
-        assert "the envelope job-1/1/1 has $0.10 left" in why_not(market, "runway")
-
-    def test_two_shots_cannot_both_have_the_last_dollar(self, market: Market) -> None:
-        market.with_budgets(day_usd=Decimal("0.13"), day_warn_usd=Decimal("0.13"))
-        market.approved(shots=[{"prompt": "a", "seconds": 1}, {"prompt": "b", "seconds": 1}], backend="runway")
-        assert len(routed(market).refused) == 1
-        assert len(market.purchases()) == 1
+def test_processes_that_route_at_the_same_moment_place_one_hold_and_all_go_on(market: Market) -> None:
+    market.approved()
+    assert race_of_processes(4, lambda n: market.pipeline.route(["job-1"], 1)) == [["runway"]] * 4
+    assert market.states() == [("runway", "held")]
+    assert len(market.decisions()) == 1
 
 
-class TestQualityAndHealth:
-    def test_a_floor_that_nothing_meets_fails_the_shot_unless_the_preset_allows_less(self, local_market: Market) -> None:
-        local_market.approved(quality_floor=0.99)
-        local_market.with_preset(may_degrade=False)
-        assert routed(local_market).backends == ()
-        local_market.with_preset(may_degrade=True)
-        assert routed(local_market).backends == ("runway",)
-        assert local_market.decisions()[-1][2].degraded
+def test_a_process_that_slept_over_the_job_buys_nothing_more(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw that the shot has no take, and was stopped; meanwhile another process brought one."""
+    market.approved()
+    real = sourcing.shots_without_take
+    asleep = [True]
 
-    def test_an_unhealthy_backend_is_passed_over_until_one_caller_may_probe_it(self, market: Market) -> None:
-        for n in range(3):
-            market.bought("[[runway=fail]]", job_id=f"sick-{n}")
-        market.approved(job_id="next")
-        assert routed(market, job_id="next").backends == ("veo3",)
+    def seen_before_it_slept(conn: Any, job_id: str, version: int) -> list[int]:
+        if asleep.pop() if asleep else False:
+            return [1]
+        return real(conn, job_id, version)
 
-        market.age("backend_health", "unhealthy_since")
-        for job_id in ("probe", "behind"):
-            market.approved(job_id=job_id)
-        assert routed(market, job_id="probe").backends == ("runway",)
-        assert routed(market, job_id="behind").backends == ("veo3",)
+    monkeypatch.setattr(sourcing, "shots_without_take", real)
+    market.run("job-1")
+    monkeypatch.setattr(sourcing, "shots_without_take", seen_before_it_slept)
+    assert market.pipeline.route(["job-1"], 1) == []
+    assert market.states() == [("runway", "succeeded")]
+    assert len(market.accepts()) == 1
 
 
-class TestStopped:
-    def test_a_job_nobody_approved_holds_nothing(self, market: Market) -> None:
-        market.order()
-        with pytest.raises(PurchasingStopped, match="has no approval"):
-            routed(market)
-        assert market.purchases() == []
+def test_every_shot_gets_a_purchase_of_its_own(market: Market) -> None:
+    market.routed(shots=TWO_SHOTS)
+    assert [(p.shot, p.sequence, p.state) for p in market.purchases()] == [(1, 1, "held"), (2, 1, "held")]
+    assert market.balance().reserved == sum(p.hold for p in market.purchases())
 
-    def test_cancel_kill_switch_and_expiry_stop_the_hold(self, market: Market) -> None:
-        for stop, words in (
-            (market.cancel, "was cancelled by somebody"),
-            (market.stop, "purchasing is stopped: a test says so"),
-            (lambda: market.age("approvals", "expires_at"), "purchasing is stopped"),
-        ):
-            if not market.count("approvals"):
-                market.approved()
-            stop()
-            with pytest.raises(PurchasingStopped, match=words):
-                routed(market)
-        assert market.purchases() == []
+
+def test_a_paid_take_that_nobody_judged_is_not_replaced(market: Market) -> None:
+    market.bought()
+    assert market.pipeline.route(["job-1"], 2) == ["runway"]
+    assert market.states() == [("runway", "succeeded")]
+
+
+def test_a_rejected_take_is_bought_again_elsewhere(market: Market) -> None:
+    market.bought("a lighthouse [[runway=html]]")
+    assert market.pipeline.score(["job-1"], 1).then == "again"
+    assert market.pipeline.route(["job-1"], 2) == ["veo3"]
+    assert market.states() == [("runway", "succeeded"), ("veo3", "held")]
+
+
+# --- what stops a shot ----------------------------------------------------------------------------------
+
+
+def _refusal(market: Market, round: int = 1) -> str:
+    with pytest.raises(JobFailed) as refused:
+        market.pipeline.route(["job-1"], round)
+    return str(refused.value)
+
+
+def test_attempts_per_shot_are_counted_over_every_round(market: Market) -> None:
+    market.with_preset(attempts_per_shot=2)
+    market.approved("a lighthouse [[runway=html]] [[veo3=fail-charged]]")
+    market.run("job-1", rounds=2)
+    assert "all 2 attempts of the approval are used" in _refusal(market, 3)
+    assert len(market.accepts()) == 2
+
+
+def test_a_free_failure_uses_up_no_attempt(market: Market) -> None:
+    market.with_preset(attempts_per_shot=2)
+    market.approved("a lighthouse [[runway=fail]] [[veo3=reject]]")
+    market.run("job-1", rounds=3)
+    assert market.states()[-1] == ("replicate", "succeeded")
+
+
+def test_a_lost_answer_uses_up_an_attempt(mute_market: Market) -> None:
+    mute_market.with_preset(attempts_per_shot=1)
+    mute_market.bought("a lighthouse [[runway=lose]]")
+    assert "all 1 attempts" in _refusal(mute_market, 2)
+
+
+def test_the_envelope_stops_a_shot_and_is_named(market: Market) -> None:
+    market.approved()
+    market.sql("UPDATE approvals SET amount = 1000")
+    assert "the envelope job-1/1/1 has $0.001 left" in _refusal(market)
+    assert market.purchases() == []
+
+
+def test_the_jobs_budget_stops_a_shot_and_is_named(market: Market) -> None:
+    """Two envelopes of one job never add up to more than its budget."""
+    market.approved("a lighthouse [[runway=fail-charged]] [[veo3=fail-charged]] [[replicate=fail-charged]]", budget_usd="0.13")
+    market.run("job-1", rounds=1)
+    market.pipeline.settle("run-1")
+    assert market.pipeline.ask("job-1", run_id="run-1").amount == 10_000
+    market.sql("UPDATE approvals SET amount = :much", much=5 * USD)
+    assert "the job's budget job-1 has $0.01 left" in _refusal(market, 2)
+    assert market.balance().settled == 120_000
+
+
+def test_the_days_budget_stops_a_shot_and_is_named(market: Market) -> None:
+    market.with_budgets(day_usd="0.15")
+    market.bought()
+    market.approved(job_id="job-2")
+    with pytest.raises(JobFailed, match=r"runway: costs \$0\.12, the day's budget \d{4}-\d\d-\d\d@UTC has \$0\.03 left"):
+        market.pipeline.route(["job-2"], 1)
+    assert market.purchases("job-2") == []
+    assert len(market.accepts()) == 1
+
+
+def test_a_backends_own_cap_moves_the_shot_on(market: Market) -> None:
+    market.with_budgets(backend_day_usd={"runway": "0.10"})
+    market.routed()
+    assert market.states() == [("veo3", "held")]
+    assert "the day's budget of runway" in str(market.decisions()[0][2])
+
+
+def test_jobs_that_race_for_the_last_dollar_never_hold_more_than_there_is(market: Market) -> None:
+    market.with_budgets(day_usd="0.25")
+    market.with_backend("veo3", adapter=None)
+    market.with_backend("replicate", adapter=None)
+    for n in range(4):
+        market.approved(job_id=f"job-{n}")
+    race_of_processes(4, lambda n: market.pipeline.route([f"job-{n}"], 1))
+    held = [p.hold for n in range(4) for p in market.purchases(f"job-{n}")]
+    assert held == [120_000, 120_000]
+
+
+def test_what_nobody_can_take_is_recorded_with_every_reason(market: Market) -> None:
+    market.approved()
+    market.sql("UPDATE approvals SET amount = 1000")
+    _refusal(market)
+    ((_, purchase_id, decision),) = market.decisions()
+    assert purchase_id is None and decision.chosen is None
+    assert all("the envelope" in c.lost for c in decision.candidates)
+
+
+def test_without_an_approval_nothing_is_held(market: Market) -> None:
+    market.order(preset="brand_campaign")
+    assert "has no approval" in _refusal(market)
+    assert market.purchases() == []
+
+
+def test_an_approval_that_ran_out_holds_nothing(market: Market) -> None:
+    market.approved()
+    market.age("approvals", "expires_at")
+    assert "the approval of job job-1 ran out at" in _refusal(market)
+    assert market.purchases() == []
+
+
+def test_a_cancelled_job_holds_nothing(market: Market) -> None:
+    market.approved()
+    market.cancel()
+    assert "job-1 was cancelled by somebody" in _refusal(market)
+
+
+def test_a_backend_that_the_approval_does_not_name_is_never_asked(market: Market) -> None:
+    market.approved("a lighthouse [[veo3=fail]]")
+    market.sql("""UPDATE approvals SET backends = '["veo3"]'""")
+    assert market.pipeline.route(["job-1"], 1) == ["veo3"]
+    market.render("veo3")
+    market.pipeline.score(["job-1"], 1)
+    assert market.pipeline.route(["job-1"], 2) == ["veo3"]
+
+
+def test_an_approval_of_one_version_buys_nothing_of_another(market: Market) -> None:
+    market.approved()
+    market.edit()
+    assert "version 2 has no approval" in _refusal(market)
+    assert market.purchases() == market.purchases(version=2) == []
+
+
+# --- quality, health, preference ------------------------------------------------------------------------
+
+
+def test_a_floor_that_nobody_meets_is_degraded_where_the_preset_allows_and_the_delivery_says_so(local_market: Market) -> None:
+    local_market.approved(quality_floor=0.99)
+    local_market.run("job-1")
+    local_market.pipeline.assemble(["job-1"])
+    (delivery,) = local_market.pipeline.deliver(["job-1"])
+    assert "shot 1 was made below the quality floor" in delivery.labels
+
+
+def test_what_is_bought_again_below_the_floor_says_so_too(local_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    local_market.routed("a lighthouse", quality_floor=0.99)
+    held = local_market.only()
+    local_market.sql("UPDATE purchases SET state = 'submitting', lease_until = 0, submitted_at = 0, expires_at = NULL")
+    local_market.run("job-1", rounds=1)
+    assert [p.purchase_id == held.purchase_id for p in local_market.purchases()] == [True, False]
+    local_market.pipeline.assemble(["job-1"])
+    (delivery,) = local_market.pipeline.deliver(["job-1"])
+    assert "shot 1 was made below the quality floor" in delivery.labels
+
+
+def test_a_floor_keeps_backends_out_that_are_expected_below_it(market: Market) -> None:
+    market.approved("a lighthouse [[runway=fail]]", quality_floor=0.93)
+    market.with_preset(may_degrade=False)
+    market.run("job-1", rounds=1)
+    market.pipeline.route(["job-1"], 2)
+    assert market.states() == [("runway", "failed"), ("runway", "held")]
+
+
+def test_an_unhealthy_backend_is_left_alone(market: Market) -> None:
+    market.approved()
+    market.sql("INSERT INTO backend_health (backend, strikes, unhealthy_since) VALUES ('runway', 3, :us)", us=2**52)
+    assert market.pipeline.route(["job-1"], 1) == ["veo3"]
+    assert "runway: unhealthy" in str(market.decisions()[0][2])
+
+
+def test_three_failures_in_a_row_send_the_next_job_elsewhere(market: Market) -> None:
+    for n in (1, 2, 3):
+        market.bought("a lighthouse [[runway=fail]]", job_id=f"bad-{n}")
+    market.routed(job_id="good")
+    assert market.states("good") == [("veo3", "held")]
+
+
+def test_a_backend_whose_key_went_away_is_passed_over(market: Market) -> None:
+    market.approved()
+    market.with_backend("runway", needs=("A_KEY_NOBODY_SET",))
+    assert market.pipeline.route(["job-1"], 1) == ["veo3"]
+    assert "A_KEY_NOBODY_SET is not set" in str(market.decisions()[0][2])
+
+
+@pytest.mark.parametrize(("prefer", "chosen"), [("quality", "runway"), ("speed", "replicate"), ("cost", "replicate")])
+def test_the_preference_of_the_order_decides(local_market: Market, prefer: str, chosen: str) -> None:
+    local_market.approved(prefer=prefer)
+    assert local_market.pipeline.route(["job-1"], 1) == [chosen]
+
+
+def test_the_embedded_preview_is_configured_without_any_key(local_market: Market) -> None:
+    for name in ("runway", "veo3", "replicate"):
+        local_market.with_backend(name, adapter=None)
+    assert sourcing.configured(local_market.catalog) == ("animatic",)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aiprod.ledger import Ledger
+from aiprod.ledger import Ledger, purchases
+from aiprod.ledger.purchases import Purchase
 from tests import vendor
 from tests.catalogue import write_catalogue
 from tests.scheduler.orders import ANSWERS, ORDERS, SECOND_ORDERS
@@ -25,6 +26,9 @@ class Stack:
     airflow: LocalAirflow
     ledger: Ledger
     books: Path
+    catalogue: Path
+    #: How often a question was answered: each time the task parked, the scheduler reported one more leg.
+    asked: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def run_state(self, run_id: str) -> str:
         return str(self.airflow.run(DAG, run_id)["state"])
@@ -42,11 +46,9 @@ class Stack:
         keys = {p.purchase_id for p in self.purchases(run_id)}
         return [a for a in vendor.accepts(self.books) if a["key"] in keys]
 
-    def purchases(self, job_id: str) -> list[Any]:
-        from aiprod.ledger import purchases
-
+    def purchases(self, job_id: str, version: int = 1) -> list[Purchase]:
         with self.ledger.read() as conn:
-            return purchases.of_job(conn, job_id, 1)
+            return purchases.of_job(conn, job_id, version)
 
     def answer(self, run_id: str, task: str, word: str) -> None:
         """Answer a parked question as a person would: not before the scheduler knows that the task is parked.
@@ -57,7 +59,11 @@ class Stack:
         self.airflow.wait_task(DAG, run_id, task, ["awaiting_input"], timeout=240)
         log = self.airflow.home / "logs" / "scheduler.log"
         report = f"TaskInstance Finished: dag_id={DAG}, task_id={task}, run_id={run_id},"
-        self.airflow.wait(lambda: report in log.read_text() or None, f"{run_id} {task} was not reported parked", timeout=60)
+        legs = self.asked.setdefault((run_id, task), 0) + 1
+        self.asked[run_id, task] = legs
+        self.airflow.wait(
+            lambda: log.read_text().count(report) >= legs or None, f"{run_id} {task} was not reported parked", timeout=60
+        )
         self.airflow.respond(DAG, run_id, task, [word])
 
     def log(self, run_id: str, task: str, try_number: int = 1) -> str:
@@ -89,7 +95,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     books.mkdir()
     with LocalAirflow(root / "airflow", env=env) as airflow:
         airflow.wait_ready(120, dags=[DAG, "reconcile"])
-        running = Stack(airflow, ledger, books)
+        running = Stack(airflow, ledger, books, catalogue)
         for job_id, order in ORDERS.items():
             airflow.trigger(DAG, {**order, "job_id": job_id}, job_id)
         for job_id, answers in ANSWERS.items():

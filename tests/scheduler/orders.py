@@ -27,6 +27,7 @@ ORDERS: dict[str, dict[str, Any]] = {
     "killed-after": {**_SHORT, "prompt": "[[runway=die]]"},
     "killed-before": {**_SHORT, "prompt": "[[runway=die-before]]"},
     "lost-and-mute": {**_SHORT, "prompt": "[[replicate=lose]]", "backend": "replicate"},
+    "preview": {**_SHORT, "prompt": "a lake", "backend": "animatic"},
     "premium": {**_SHORT, "prompt": "a spot", "preset": "premium_spot", "quality_floor": 0.5},
     "premium-no": {**_SHORT, "prompt": "a spot", "preset": "premium_spot", "quality_floor": 0.5},
 }

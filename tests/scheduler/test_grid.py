@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from aiprod import ordering
+from aiprod.catalog import load
+from aiprod.ledger import approvals, jobs
+from aiprod.ledger.engine import now as database_now
 from tests.scheduler.conftest import DAG, Stack
 
 pytestmark = pytest.mark.airflow
@@ -131,6 +135,12 @@ def test_a_task_killed_between_intent_and_answer_is_finished_by_its_retry_withou
     )
 
 
+def test_a_preview_is_drawn_inside_its_task_and_costs_nothing(stack: Stack) -> None:
+    assert stack.ran("preview") == green("attempt_1.route", "attempt_1.animatic", "attempt_1.score")
+    assert "DEFERRED" not in stack.log("preview", "attempt_1.animatic")
+    assert [p.charged for p in stack.purchases("preview")] == [0]
+
+
 def test_a_lost_answer_nobody_can_look_for_is_parked_red_with_its_hold_kept(stack: Stack) -> None:
     assert stack.run_state("lost-and-mute") == "failed"
     assert stack.states("lost-and-mute")["attempt_1.replicate"] == "failed"
@@ -206,3 +216,24 @@ class TestClearing:
 
         assert stack.run_state("asked-twice") == "success"
         assert stack.purchases("asked-twice") == []
+
+    def test_an_answer_about_a_version_that_was_edited_meanwhile_makes_no_envelope(self, stack: Stack) -> None:
+        stack.airflow.trigger(DAG, {"prompt": "a lake", "preset": "brand_campaign", "seconds": 2}, "edited")
+        stack.airflow.wait_task(DAG, "edited", "approve", ["awaiting_input"], timeout=60)
+        with stack.ledger.write() as conn:
+            priced = jobs.priced(conn, "edited", 1)
+            newer = priced.manifest.model_copy(update={"version": 2})
+            jobs.write_manifest(conn, newer, priced.estimate, priced.backends, by="studio", now=database_now(conn))
+
+        stack.answer("edited", "approve", "Approve")
+        asked_again = "the answer was about version 1; asking again"
+        stack.airflow.wait(lambda: asked_again in stack.log("edited", "approve") or None, "it was not asked again", timeout=60)
+        with stack.ledger.read() as conn:
+            assert approvals.latest(conn, "edited", 1) is approvals.latest(conn, "edited", 2) is None
+
+        # The studio writes the envelope first and answers Airflow second.
+        ordering.answer_spend(stack.ledger, load(stack.catalogue), "edited", 2, "approved", by="studio")
+        stack.answer("edited", "approve", "Approve")
+        stack.airflow.wait_task(DAG, "edited", "review", ["awaiting_input"], timeout=90)
+        assert len(stack.purchases("edited", version=2)) == 1
+        assert stack.purchases("edited", version=1) == []
