@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run(args)
     except AiprodError as error:
-        print(f"aiprod: {error}", file=sys.stderr)
+        for problem in error.problems if isinstance(error, SpecError) else (str(error),):
+            print(f"aiprod: {' '.join(problem.split())}", file=sys.stderr)
         return 1
     except DatabaseError as error:
         why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
@@ -76,6 +77,10 @@ def _estimate(args: argparse.Namespace) -> None:
         raise SpecError([f"{args.order}: {error.strerror}"]) from None
     except (ValueError, yaml.YAMLError) as error:
         raise SpecError([f"{args.order}: {' '.join(str(error).split())}"]) from None
+    except RecursionError:
+        raise SpecError([f"{args.order}: is nested too deeply for an order"]) from None
+    if not isinstance(raw, dict):
+        raise SpecError([f"{args.order}: must hold the fields of one order, such as `prompt: a lake`"])
     with pipeline.ledger.read() as conn:
         now = database_now(conn)
     spec = JobSpec.parse(raw)

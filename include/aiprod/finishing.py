@@ -18,7 +18,17 @@ from aiprod.ledger.results import Cut, Judged
 from aiprod.models import Manifest, Noun, Take, Verdict
 from aiprod.storage import Storage
 
-__all__ = ["Review", "answer_review", "assemble_job", "has_video", "review_job", "score_job"]
+__all__ = [
+    "Review",
+    "ReviewQuestion",
+    "answer_review",
+    "answer_shown_review",
+    "assemble_job",
+    "has_video",
+    "review_job",
+    "review_question",
+    "score_job",
+]
 
 
 class Review(Noun):
@@ -30,6 +40,14 @@ class Review(Noun):
     answer: Literal["accepted", "rejected"] | None = None
     cut_sha: str = ""
     answer_within: timedelta
+
+
+class ReviewQuestion(Noun):
+    """Where to look at a video that is not delivered yet. `shown`: the parked question is about this very cut."""
+
+    video: str
+    poster: str
+    shown: bool
 
 
 def score_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> list[str]:
@@ -174,10 +192,31 @@ def has_video(ledger: Ledger, job_id: str, version: int) -> bool:
         return results.cut(conn, job_id, version) is not None
 
 
-def answer_review(ledger: Ledger, job_id: str, version: int, word: Literal["accepted", "rejected"], *, by: str) -> str:
-    """Write a person's word on the cut as it is now; return the word that stands. Another cut needs another word."""
+def review_question(ledger: Ledger, job_id: str, version: int, *, run_id: str, task_id: str) -> ReviewQuestion:
+    """Return where to look, noting which cut this question shows first."""
     with ledger.write() as conn:
         made = results.cut(conn, job_id, version)
         if made is None:
             raise JobFailed(f"job {job_id} version {version} has no assembled video")
-        return approvals.review(conn, job_id, version, made.video.sha256, word, by=by, now=database_now(conn))
+        now = database_now(conn)
+        _, cut_sha = approvals.show(conn, run_id, task_id, job_id, version, now=now, content=made.video.sha256)
+    return ReviewQuestion(video=made.video.url, poster=made.poster.url, shown=cut_sha == made.video.sha256)
+
+
+def answer_shown_review(
+    ledger: Ledger, job_id: str, version: int, word: Literal["accepted", "rejected"], *, by: str, run_id: str, task_id: str
+) -> str:
+    """Write a word given in Airflow: it is about the cut that was shown there, whatever the video is by now."""
+    with ledger.read() as conn:
+        shown = approvals.first_shown(conn, run_id, task_id, job_id)
+    if shown is None:
+        raise JobFailed(f"job {job_id}: no video was shown for run {run_id}, so there is nothing to answer")
+    return answer_review(ledger, job_id, version, word, by=by, cut_sha=shown[1])
+
+
+def answer_review(
+    ledger: Ledger, job_id: str, version: int, word: Literal["accepted", "rejected"], *, by: str, cut_sha: str
+) -> str:
+    """Write a person's word on one cut, by its SHA-256; return the word that stands. Another cut needs another word."""
+    with ledger.write() as conn:
+        return approvals.review(conn, job_id, version, cut_sha, word, by=by, now=database_now(conn))

@@ -133,10 +133,11 @@ def ask_spend(ledger: Ledger, catalog: Catalog, job_id: str, run_id: str) -> Ask
     with ledger.write() as conn:
         now = database_now(conn)
         version = jobs.latest(conn, job_id)
+        # Before looking: an answer that comes in between takes this number, and ours finds it taken.
+        sequence = approvals.next_sequence(conn, job_id, version)
         standing = approvals.latest(conn, job_id, version)
         if standing is not None and _stands(conn, standing, run_id, now):
             return _asked(standing)
-        sequence = approvals.next_sequence(conn, job_id, version)
         spec = jobs.spec(conn, job_id)
         preset = catalog.presets[spec.preset]
         amount = _amount(conn, catalog, job_id, version)
@@ -160,7 +161,7 @@ def spend_question(ledger: Ledger, catalog: Catalog, job_id: str, *, run_id: str
             answer_within=timedelta(hours=catalog.presets[preset].approval_hours),
             amount=_amount(conn, catalog, job_id, version),
             budget_left=_budget_left(conn, catalog, job_id),
-            shown_version=approvals.show(conn, run_id, task_id, job_id, version, now=now),
+            shown_version=approvals.show(conn, run_id, task_id, job_id, version, now=now)[0],
         )
 
 
@@ -176,10 +177,10 @@ def answer_shown(
 ) -> Asked:
     """Write an answer given in Airflow: it counts for the version that was shown there. Raises like `answer_spend`."""
     with ledger.read() as conn:
-        version = approvals.shown_version(conn, run_id, task_id, job_id)
-    if version is None:
+        shown = approvals.first_shown(conn, run_id, task_id, job_id)
+    if shown is None:
         raise JobFailed(f"job {job_id}: nothing was shown for run {run_id}, so there is nothing to answer")
-    return answer_spend(ledger, catalog, job_id, version, word, by=by, run_id=run_id)
+    return answer_spend(ledger, catalog, job_id, shown[0], word, by=by, run_id=run_id)
 
 
 def answer_spend(
@@ -200,10 +201,11 @@ def answer_spend(
         now = database_now(conn)
         if jobs.latest(conn, job_id) != version:
             raise JobFailed(f"job {job_id} is at version {jobs.latest(conn, job_id)}; the answer was about version {version}")
+        # Before looking, as in `ask_spend`.
+        sequence = approvals.next_sequence(conn, job_id, version)
         standing = approvals.latest(conn, job_id, version)
         if standing is not None and _stands(conn, standing, run_id, now):
             return _asked(standing)
-        sequence = approvals.next_sequence(conn, job_id, version)
         return _asked(_write(conn, catalog, job_id, version, word, sequence=sequence, by=by, now=now))
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from aiprod import delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
 from aiprod.catalog import Catalog, catalog
 from aiprod.errors import AiprodError, JobFailed
-from aiprod.finishing import Review
+from aiprod.finishing import Review, ReviewQuestion
 from aiprod.ledger import Ledger, approvals, jobs, open_ledger, points, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Delivery
@@ -145,17 +145,14 @@ class Pipeline:
         with_video = {j: v for j, v in self._versions(job_ids).items() if finishing.has_video(self.ledger, j, v)}
         return [finishing.review_job(self.ledger, self.catalog, j, v) for j, v in with_video.items()]
 
-    def answer_review(self, job_id: str, word: Literal["accepted", "rejected"], *, by: str) -> str:
-        """Write down a person's word on the video as it is now; return the word that stands."""
-        return finishing.answer_review(self.ledger, job_id, self._version(job_id), word, by=by)
+    def review_question(self, job_id: str, *, run_id: str, task_id: str) -> ReviewQuestion:
+        """Return where a person is to look."""
+        return finishing.review_question(self.ledger, job_id, self._version(job_id), run_id=run_id, task_id=task_id)
 
-    def cut_urls(self, job_id: str) -> tuple[str, str]:
-        """Where to look at the video that is not delivered yet, and at its poster."""
-        with self.ledger.read() as conn:
-            made = results.cut(conn, job_id, jobs.latest(conn, job_id))
-        if made is None:
-            raise JobFailed(f"job {job_id} has no assembled video")
-        return made.video.url, made.poster.url
+    def answer_review(self, job_id: str, word: Literal["accepted", "rejected"], *, by: str, run_id: str, task_id: str) -> str:
+        """Write down a person's word on the video that was shown; return the word that stands."""
+        version = self._version(job_id)
+        return finishing.answer_shown_review(self.ledger, job_id, version, word, by=by, run_id=run_id, task_id=task_id)
 
     # 8. deliver
     def deliver(self, job_ids: Sequence[str]) -> list[Delivery]:

@@ -169,6 +169,10 @@ def _progress(ledger: Ledger, catalog: Catalog, driven: list[Purchase]) -> Progr
         where = f"{p.job_id} shot {p.subject} at {p.backend}"
         if p.state == "succeeded":
             done += 1
+        elif p.state == "submitted" and p.parked_at is not None:
+            failed.append(
+                f"{where}: not ended in the vendor's longest run; parked and still watched, {dollars(p.hold)} stay held"
+            )
         elif p.state == "submitted" and p.vendor_id:
             waiting.append(Waiting(purchase_id=p.purchase_id, vendor_id=p.vendor_id))
         elif p.state == "submitting":
@@ -302,7 +306,6 @@ def _buy_again(ledger: Ledger, catalog: Catalog, purchase: Purchase) -> Purchase
     """Hold the shot once more at a backend that proved that it never got the request."""
     with ledger.read() as conn:
         siblings = [p for p in purchases.of_job(conn, purchase.job_id, purchase.version) if p.subject == purchase.subject]
-        choices = jobs.decisions_of(conn, purchase.job_id, purchase.version)
     newest = siblings[-1]
     if newest.sequence > purchase.sequence:
         # It was bought again before, or the shot went on elsewhere; only the first is this backend's.
@@ -325,9 +328,10 @@ def _buy_again(ledger: Ledger, catalog: Catalog, purchase: Purchase) -> Purchase
                 round=purchase.round,
                 now=now,
             )
-            for round, purchase_id, decision in choices:
-                if purchase_id == purchase.purchase_id:
-                    jobs.decide(conn, held.job_id, held.version, round, decision, held.purchase_id, now=now)
+            choices = {of: (round, choice) for round, of, choice in jobs.decisions_of(conn, held.job_id, held.version)}
+            if purchase.purchase_id in choices and held.purchase_id not in choices:
+                round, choice = choices[purchase.purchase_id]
+                jobs.decide(conn, held.job_id, held.version, round, choice, held.purchase_id, now=now)
             return held
     except (MoneyError, NotCapable) as error:
         log.warning("%s shot %s is not bought again: %s", purchase.job_id, purchase.subject, error)
@@ -335,13 +339,20 @@ def _buy_again(ledger: Ledger, catalog: Catalog, purchase: Purchase) -> Purchase
 
 
 def _ask(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase) -> Purchase:
-    """Ask the vendor once. No answer changes nothing: the render goes on without us."""
+    """Ask the vendor once. No answer changes nothing, until the vendor's longest run is over: then it is parked."""
     try:
         state = adapter.poll(purchase.vendor_id or "")
     except BackendError as error:
         log.warning("%s did not say how %s is doing: %s", adapter.name, purchase.purchase_id, error)
-        return purchase
-    return _close(ledger, catalog, purchase, state) if state.final else purchase
+    else:
+        if state.final:
+            return _close(ledger, catalog, purchase, state)
+    with ledger.write() as conn:
+        now = database_now(conn)
+        longest = timedelta(seconds=catalog.backends[purchase.backend].max_run_seconds)
+        if now > (purchase.submitted_at or purchase.created_at) + longest:
+            purchases.park(conn, purchase.purchase_id, now=now)
+    return _reload(ledger, purchase.purchase_id)
 
 
 def _close(ledger: Ledger, catalog: Catalog, purchase: Purchase, state: JobState) -> Purchase:

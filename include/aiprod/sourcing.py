@@ -101,6 +101,8 @@ def _choose(ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: i
     for _ in range(_ROUNDS):
         try:
             with ledger.write() as conn:
+                # Before looking: a purchase that comes in between takes this number, and ours collides with it.
+                sequence = len(_of_shot(conn, job_id, version, shot)) + 1
                 # Looked at in here: another process may be routing this job, or be done with it.
                 if shot not in shots_without_take(conn, job_id, version):
                     return None
@@ -119,7 +121,7 @@ def _choose(ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: i
                     version=version,
                     shot=shot,
                     backend=decision.chosen,
-                    sequence=len(_of_shot(conn, job_id, version, shot)) + 1,
+                    sequence=sequence,
                     round=round,
                     now=now,
                 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,14 @@ def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     return out, err
 
 
+def refused(capsys: pytest.CaptureFixture[str]) -> str:
+    """What a refused command said: one line, on stderr alone."""
+    out, err = said(capsys)
+    assert out == ""
+    assert err.startswith("aiprod: ") and err.count("\n") == 1 and err.endswith("\n")
+    return err
+
+
 def test_upgrade_makes_a_ledger_that_check_accepts(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ledger", "upgrade"]) == 0
     assert main(["ledger", "check"]) == 0
@@ -36,6 +46,38 @@ def test_a_ledger_that_is_not_there_says_how_to_make_one(
     monkeypatch.setenv("AIPROD_DATABASE_URL", f"sqlite:///{tmp_path / 'empty.db'}")
     assert main(["ledger", "check"]) == 1
     assert "does not exist yet; run `python -m aiprod.cli ledger upgrade`" in said(capsys)[1]
+
+
+@pytest.mark.parametrize("argv", [["estimate", "{order}"], ["result", "job-1"], ["reconcile"], ["ledger", "check"]])
+def test_without_a_schema_every_command_says_how_to_make_one_and_makes_none(
+    order: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    file = tmp_path / "absent" / "ledger.db"
+    monkeypatch.setenv("AIPROD_DATABASE_URL", f"sqlite:///{file}")
+    assert main([word.format(order=order) for word in argv]) == 1
+    assert "run `python -m aiprod.cli ledger upgrade`" in refused(capsys)
+    assert not file.parent.exists()
+
+
+@pytest.mark.postgres
+def test_an_empty_postgres_is_upgraded_once_and_again_without_harm(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIPROD_DATABASE_URL", empty_postgres)
+    assert main(["ledger", "check"]) == 1
+    assert "has no schema yet; run `python -m aiprod.cli ledger upgrade`" in refused(capsys)
+    assert [main(["ledger", "upgrade"]) for _ in range(2)] == [0, 0]
+    assert main(["ledger", "check"]) == 0
+
+
+@pytest.mark.parametrize("verb", ["upgrade", "check"])
+@pytest.mark.parametrize("url", ["postgresql://me:secret@127.0.0.1:1/x", "no address", "sqlite:///{order}"])
+def test_a_ledger_that_cannot_be_used_is_one_line_without_its_password(
+    order: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, verb: str
+) -> None:
+    monkeypatch.setenv("AIPROD_DATABASE_URL", url.format(order=order))
+    assert main(["ledger", verb]) == 1
+    assert "secret" not in refused(capsys)
 
 
 def test_an_estimate_prices_every_shot_at_every_backend_and_enters_nothing(
@@ -53,7 +95,17 @@ def test_an_estimate_prices_every_shot_at_every_backend_and_enters_nothing(
     [
         ("prompt: a\nseconds: 500\n", "seconds: 500 s asked, but preset quick_social allows 30 s at most"),
         ("prompt: [\n", "order.yaml"),
+        ("", "order.yaml: must hold the fields of one order"),
+        ("- prompt: a\n", "order.yaml: must hold the fields of one order"),
+        ("a lake\n", "order.yaml: must hold the fields of one order"),
+        ("[" * 5000, "order.yaml: is nested too deeply"),
+        ("prompt: !!python/name:os.system\n", "order.yaml: could not determine a constructor"),
+        ("seconds: 2026-13-45\n", "order.yaml: month must be in 1..12"),
+        ("prompt: a\nbudget_usd: 0.01\n", "budget_usd: $0.01 cannot pay for this video"),
         ("promt: a\n", "promt: unknown field"),
+        ("- a\n- b\n", "aiprod:"),
+        ("", "aiprod:"),
+        ("just words", "aiprod:"),
     ],
 )
 def test_a_bad_order_is_refused_in_plain_lines(
@@ -61,12 +113,32 @@ def test_a_bad_order_is_refused_in_plain_lines(
 ) -> None:
     order.write_text(text)
     assert main(["estimate", str(order)]) == 1
-    assert line in said(capsys)[1]
+    assert line in refused(capsys)
+    assert local_market.count("jobs") == 0
+
+
+def test_every_problem_of_an_order_is_a_line_of_its_own(
+    local_market: Market, order: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order.write_text("prompt: a\ncolour: red\nsize: big\n")
+    assert main(["estimate", str(order)]) == 1
+    assert said(capsys) == ("", "aiprod: colour: unknown field\naiprod: size: unknown field\n")
+
+
+def test_a_file_that_is_no_text_is_named(local_market: Market, order: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    order.write_bytes(b"\xff\xfe\x00")
+    assert main(["estimate", str(order)]) == 1
+    assert "order.yaml" in refused(capsys)
+
+
+def test_a_folder_is_no_order(local_market: Market, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["estimate", str(tmp_path)]) == 1
+    assert refused(capsys) == f"aiprod: {tmp_path}: Is a directory\n"
 
 
 def test_a_missing_file_is_named(local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["estimate", "/nowhere/order.yaml"]) == 1
-    assert "/nowhere/order.yaml" in said(capsys)[1]
+    assert refused(capsys) == "aiprod: /nowhere/order.yaml: No such file or directory\n"
 
 
 def test_a_result_is_json_and_an_unknown_job_is_one_line(local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +146,7 @@ def test_a_result_is_json_and_an_unknown_job_is_one_line(local_market: Market, c
     assert main(["result", "job-1"]) == 0
     assert json.loads(said(capsys)[0])["cost_usd"] == 0.12
     assert main(["result", "nobody"]) == 1
-    assert said(capsys)[1].startswith("aiprod: job nobody")
+    assert refused(capsys).startswith("aiprod: job nobody")
 
 
 def test_reconcile_says_what_it_looked_at(local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +158,7 @@ def test_reconcile_says_what_it_looked_at(local_market: Market, capsys: pytest.C
     assert "1 open purchases looked at, 1 moved, 0 in trouble" in out
 
 
-@pytest.mark.parametrize("argv", [[], ["ledger"], ["bogus"]])
+@pytest.mark.parametrize("argv", [[], ["ledger"], ["bogus"], ["estimate"], ["result"], ["reconcile", "now"]])
 def test_wrong_usage_is_two(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(argv)
@@ -99,3 +171,39 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert stopped.value.code == 0
     out, _ = said(capsys)
     assert all(word in out for word in ("ledger", "estimate", "result", "reconcile"))
+
+
+def test_a_file_that_is_no_text_is_refused_in_one_line(
+    local_market: Market, order: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order.write_bytes(b"\xff\xfe\x00\x81")
+    assert main(["estimate", str(order)]) == 1
+    assert len(said(capsys)[1].splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [["ledger", "upgrade"], ["ledger", "check"], ["reconcile"], ["result", "job-1"]])
+@pytest.mark.parametrize("url", ["postgresql://ann:hunter2@127.0.0.1:1/aiprod", "nonsense"])
+def test_a_database_that_cannot_be_reached_is_one_line_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str], url: str
+) -> None:
+    monkeypatch.setenv("AIPROD_DATABASE_URL", url)
+    assert main(command) == 1
+    err = said(capsys)[1]
+    assert err.startswith("aiprod: ") and "hunter2" not in err
+
+
+def test_reconcile_that_finds_trouble_names_it(local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
+    local_market.bought("[[runway=slow:600]]")
+    local_market.sql("UPDATE purchases SET backend = 'runaway'")
+    assert main(["reconcile"]) == 0
+    out, _ = said(capsys)
+    assert "1 open purchases looked at, 0 moved, 1 in trouble" in out
+    assert "job-1 shot 1 at runaway" in out
+
+
+def test_it_is_a_program(tmp_path: Path) -> None:
+    """The exit code is the command's, not only the function's."""
+    env = {"PYTHONPATH": str(Path(__file__).parents[2] / "include"), "AIPROD_DATABASE_URL": f"sqlite:///{tmp_path / 'absent.db'}"}
+    done = subprocess.run([sys.executable, "-m", "aiprod.cli", "ledger", "check"], capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("aiprod: the ledger at") and done.stderr.count("\n") == 1

@@ -13,7 +13,9 @@ from aiprod.errors import JobFailed
 from aiprod.ledger import results
 from aiprod.models import QAReport
 from aiprod.qa.measure import measure
-from tests.market import Market
+from aiprod.storage import Storage
+from tests.desk import race_of_processes
+from tests.market import Market, killed, lethal
 
 
 def manifest_of(market: Market) -> dict[str, Any]:
@@ -85,3 +87,55 @@ def test_a_score_that_is_missing_for_one_shot_is_missing_for_the_video() -> None
     assert report.quality is None
     assert delivering._worst([0.9, None]) is None
     assert delivering._worst([0.9, 0.7]) == 0.7
+
+
+def _ready(market: Market, prompt: str = "a lake") -> None:
+    market.approved(prompt)
+    market.run("job-1")
+    market.pipeline.assemble(["job-1"])
+
+
+def test_an_attempt_that_was_not_used_is_in_the_manifest_with_its_price_hash_and_score(local_market: Market) -> None:
+    _ready(local_market, "[[runway=bad]]")
+    local_market.pipeline.deliver(["job-1"])
+    unused, used = manifest_of(local_market)["attempts"]
+    assert (unused["backend"], unused["verdict"], unused["technical"], unused["findings"]) == (
+        "runway",
+        "rejected",
+        0.0,
+        ["static"],
+    )
+    assert (used["verdict"], used["technical"], used["quality"]) == ("accepted", 1.0, None)
+    assert all(len(a["take_sha256"]) == 64 and a["charged"] == a["hold"] and a["decision"] for a in (unused, used))
+
+
+def test_a_cut_that_changed_under_the_hands_of_who_publishes_it_is_not_published(
+    local_market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _ready(local_market)
+    real = delivering.review_job
+    monkeypatch.setattr(delivering, "review_job", lambda *args: real(*args).model_copy(update={"cut_sha": "0" * 64}))
+    with pytest.raises(JobFailed, match="cut again meanwhile"):
+        local_market.pipeline.deliver(["job-1"])
+    assert local_market.count("deliveries") == 0
+
+
+@pytest.mark.parametrize("point", ["keep", "keep_text"])
+def test_a_process_killed_while_publishing_leaves_a_job_that_can_be_published(local_market: Market, point: str) -> None:
+    _ready(local_market)
+
+    def work() -> None:
+        lethal(Storage, point, after=True)
+        local_market.pipeline.deliver(["job-1"])
+
+    killed(work)
+    (made,) = local_market.pipeline.deliver(["job-1"])
+    assert Path(made.video.url).stat().st_size == made.video.size
+    assert local_market.count("metric_outbox WHERE name = 'jobs'") == 1
+
+
+def test_processes_that_publish_at_the_same_moment_publish_once(market: Market) -> None:
+    _ready(market)
+    told = race_of_processes(2, lambda n: market.pipeline.deliver(["job-1"])[0].video.sha256)
+    assert len(set(map(str, told))) == 1
+    assert (market.count("deliveries"), market.count("metric_outbox WHERE name = 'jobs'")) == (1, 1)

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from aiprod import finishing
+from aiprod import assembly, finishing
 from aiprod.errors import JobFailed
 from aiprod.ledger import results
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Verdict
-from tests.market import Market
+from aiprod.storage import Storage
+from tests.market import Market, killed, lethal
 
 
 def judged(market: Market, job_id: str = "job-1") -> list[tuple[int, str, str]]:
@@ -70,6 +71,12 @@ class TestTakes:
         assert Path(first.video.url).stat().st_mtime_ns == before
 
 
+def word(market: Market, said: Any, *, by: str) -> str:
+    """Somebody is shown the video as it is, and says something."""
+    market.pipeline.review_question("job-1", run_id="run-1", task_id="review")
+    return market.pipeline.answer_review("job-1", said, by=by, run_id="run-1", task_id="review")
+
+
 class TestReview:
     @pytest.fixture
     def doubtful(self, local_market: Market) -> Market:
@@ -86,25 +93,41 @@ class TestReview:
         with pytest.raises(JobFailed, match="waits for a person"):
             doubtful.pipeline.deliver(["job-1"])
 
-        doubtful.pipeline.answer_review("job-1", "accepted", by="ada")
+        word(doubtful, "accepted", by="ada")
 
         (made,) = doubtful.pipeline.deliver(["job-1"])
         assert any(label.startswith("accepted by a person although shot 1 was rejected") for label in made.labels)
 
-    def test_a_word_about_one_cut_says_nothing_about_another(self, doubtful: Market) -> None:
-        doubtful.pipeline.answer_review("job-1", "accepted", by="ada")
-        with doubtful.ledger.read() as conn:
+    def swap(self, market: Market) -> None:
+        """The takes change, and with them the video."""
+        with market.ledger.write() as conn:
             made = results.cut(conn, "job-1", 1)
-        assert made is not None
-        other = made.model_copy(update={"video": made.video.model_copy(update={"sha256": "0" * 64})})
-        with doubtful.ledger.write() as conn:
+            assert made is not None
+            other = made.model_copy(update={"video": made.video.model_copy(update={"sha256": "0" * 64})})
             results.make_cut(conn, "job-1", 1, other, now=database_now(conn))
+
+    def test_a_word_about_one_cut_says_nothing_about_another(self, doubtful: Market) -> None:
+        word(doubtful, "accepted", by="ada")
+        self.swap(doubtful)
         (review,) = doubtful.pipeline.reviews(["job-1"])
         assert review.answer is None
 
+    def test_a_word_is_about_the_cut_that_was_shown_and_not_about_the_one_that_replaced_it(self, doubtful: Market) -> None:
+        """Airflow keeps the first question, even after a clear."""
+        doubtful.pipeline.review_question("job-1", run_id="run-1", task_id="review")
+        self.swap(doubtful)
+        assert not doubtful.pipeline.review_question("job-1", run_id="run-1", task_id="review").shown
+        word(doubtful, "accepted", by="ada")
+        (review,) = doubtful.pipeline.reviews(["job-1"])
+        assert review.answer is None
+
+    def test_a_word_without_a_question_is_refused(self, doubtful: Market) -> None:
+        with pytest.raises(JobFailed, match="no video was shown"):
+            doubtful.pipeline.answer_review("job-1", "accepted", by="ada", run_id="run-1", task_id="review")
+
     def test_no_is_no(self, doubtful: Market) -> None:
-        doubtful.pipeline.answer_review("job-1", "rejected", by="ada")
-        doubtful.pipeline.answer_review("job-1", "accepted", by="bob")
+        word(doubtful, "rejected", by="ada")
+        word(doubtful, "accepted", by="bob")
         with pytest.raises(JobFailed, match="was looked at and rejected"):
             doubtful.pipeline.deliver(["job-1"])
 
@@ -115,3 +138,44 @@ class TestReview:
         local_market.pipeline.assemble(["job-1"])
         (review,) = local_market.pipeline.reviews(["job-1"])
         assert review.reasons == ("the preset asks for a second look", "shot 1 was not scored")
+
+
+def test_a_process_killed_while_cutting_leaves_a_job_that_can_be_cut_by_another_encoder(
+    local_market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine with other cores cuts the same takes into other bytes; what the dead one stored must not refuse them."""
+    local_market.bought()
+    local_market.pipeline.score(["job-1"], 1)
+
+    def work() -> None:
+        lethal(Storage, "keep", after=True)
+        local_market.pipeline.assemble(["job-1"])
+
+    killed(work)
+    real = assembly.assemble
+
+    def on_another_machine(clips: Any, into: Path, **options: Any) -> None:
+        real(clips, into, **options)
+        with into.open("ab") as file:
+            file.write(b"\x00\x00\x00\x08free")
+
+    monkeypatch.setattr(assembly, "assemble", on_another_machine)
+    assert local_market.pipeline.assemble(["job-1"]) == ["job-1"]
+
+
+def test_a_take_is_judged_once(local_market: Market) -> None:
+    local_market.bought()
+    assert len(local_market.pipeline.score(["job-1"], 1).lines) == 1
+    assert local_market.pipeline.score(["job-1"], 1).lines == ()
+    assert local_market.count("qa_reports") == 1
+
+
+def test_a_person_who_says_no_without_having_been_asked_is_heard(local_market: Market) -> None:
+    local_market.bought()
+    local_market.pipeline.score(["job-1"], 1)
+    local_market.pipeline.assemble(["job-1"])
+    (review,) = local_market.pipeline.reviews(["job-1"])
+    assert review.reasons == ()
+    finishing.answer_review(local_market.ledger, "job-1", 1, "rejected", by="ada", cut_sha=review.cut_sha)
+    with pytest.raises(JobFailed, match="was looked at and rejected"):
+        local_market.pipeline.deliver(["job-1"])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from aiprod import ordering
 from aiprod.errors import JobConflict, JobFailed, SpecError
-from aiprod.ledger import jobs
+from aiprod.ledger import Ledger, approvals, jobs
 from aiprod.models import USD, JobSpec
-from tests.market import RUN, Market
+from tests.desk import race_of_processes
+from tests.market import LONG_AGO, RUN, Market
 
 TABLES = ("jobs", "manifests", "runs", "approvals", "purchases", "decisions", "outbox", "metric_outbox")
 
@@ -29,8 +31,8 @@ def _answer(market: Market, word: Any, *, version: int = 1, by: str = "ann", run
 @pytest.mark.parametrize(
     ("order", "says"),
     [
-        ({"backend": "nobody"}, "backend: 'nobody' is unknown"),
-        ({"preset": "grand"}, "preset: 'grand' is unknown"),
+        ({"backend": "nobody"}, "backend: 'nobody' is unknown; known: auto, runway, veo3, replicate, animatic"),
+        ({"preset": "grand"}, "preset: 'grand' is unknown; known: quick_social, brand_campaign, premium_spot"),
         ({"seconds": 31}, "seconds: 31 s asked, but preset quick_social allows 30 s at most"),
         ({"budget_usd": "0.05"}, "budget_usd: $0.05 cannot pay for this video"),
         ({"seconds": 30, "budget_usd": "1"}, "the cheapest way to make it costs $3.00"),
@@ -44,6 +46,7 @@ def test_an_order_that_cannot_be_made_writes_nothing(local_market: Market, order
     with pytest.raises(SpecError) as refused:
         local_market.order(**order)
     assert any(says in line for line in refused.value.problems), refused.value.problems
+    assert not any("\n" in line for line in refused.value.problems)
     assert set(_counts(local_market).values()) == {0}
 
 
@@ -75,6 +78,20 @@ def test_another_order_under_the_same_id_is_a_conflict(market: Market) -> None:
     assert _counts(market) == before
 
 
+def test_processes_that_enter_the_same_order_at_the_same_moment_enter_one_job(market: Market) -> None:
+    assert race_of_processes(3, lambda n: market.order(run_id=f"run-{n}")) == ["job-1"] * 3
+    assert {table: market.count(table) for table in ("jobs", "manifests", "runs")} == {"jobs": 1, "manifests": 1, "runs": 3}
+
+
+def test_of_two_orders_that_race_for_one_id_one_is_taken_whole_and_the_other_refused_whole(market: Market) -> None:
+    answers = race_of_processes(2, lambda n: market.order(f"order {n}", run_id=f"run-{n}"))
+    assert sorted(map(str, answers)) == ["JobConflict", "job-1"]
+    with market.ledger.read() as conn:
+        (shot,) = jobs.priced(conn, "job-1", 1).manifest.shots
+    assert shot.prompt == f"order {answers.index('job-1')}"
+    assert market.count("manifests") == market.count("runs") == 1
+
+
 def test_an_order_without_a_name_gets_the_one_it_is_given(local_market: Market) -> None:
     entered = ordering.enter(local_market.ledger, local_market.catalog, {"prompt": "a", "seconds": 1}, job_id="given", run_id=RUN)
     assert entered.job_id == "given"
@@ -95,7 +112,7 @@ def test_the_preview_is_never_a_silent_stand_in(local_market: Market) -> None:
 def test_with_no_backend_at_all_the_order_is_refused(local_market: Market) -> None:
     for name in local_market.catalog.backends:
         local_market.with_backend(name, adapter=None)
-    with pytest.raises(SpecError):
+    with pytest.raises(SpecError, match="animatic not configured: this release has no adapter"):
         local_market.order()
 
 
@@ -109,13 +126,8 @@ def test_what_was_estimated_is_what_is_held_is_what_is_charged(market: Market, b
 
 
 def test_pricing_touches_no_ledger(local_market: Market) -> None:
-    now = ordering.datetime(2026, 11, 23, tzinfo=ordering.timezone.utc) if hasattr(ordering, "timezone") else None
-    from datetime import UTC, datetime
-
     spec = JobSpec(prompt="a", seconds=1)
-    manifest, priced, backends = ordering.price(
-        "job-1", spec, local_market.catalog, now=now or datetime(2026, 11, 23, tzinfo=UTC)
-    )
+    manifest, priced, backends = ordering.price("job-1", spec, local_market.catalog, now=LONG_AGO)
     assert (len(manifest.shots), priced.expected, backends) == (1, 120_000, ("runway", "veo3", "replicate"))
     assert set(_counts(local_market).values()) == {0}
 
@@ -131,6 +143,14 @@ def test_automatic_approval_compares_the_envelope_and_not_the_expected_price(mar
     market.with_preset(auto_approve_usd="0.62")
     asked = market.pipeline.ask("job-1", run_id=RUN)
     assert (asked.answer, asked.amount, asked.by) == ("approved", 620_000, "preset quick_social")
+
+
+def test_without_a_limit_a_person_is_asked_even_where_it_costs_nothing(local_market: Market) -> None:
+    local_market.with_preset(auto_approve_usd=None)
+    local_market.order(backend="animatic")
+    asked = local_market.pipeline.ask("job-1", run_id=RUN)
+    assert (asked.answer, asked.amount) == (None, 0)
+    assert local_market.count("approvals") == 0
 
 
 def test_the_envelope_is_never_more_than_the_jobs_budget(market: Market) -> None:
@@ -164,6 +184,38 @@ def test_of_two_answers_the_first_stands(market: Market) -> None:
     assert (late.answer, late.by) == ("rejected", "ann")
     with pytest.raises(JobFailed, match="has no approval"):
         market.pipeline.route(["job-1"], 1)
+
+
+def test_of_answers_at_the_same_moment_one_stands_for_all(market: Market) -> None:
+    market.order(preset="brand_campaign")
+    words = ("approved", "rejected") * 2
+    heard = race_of_processes(4, lambda n: _answer(market, words[n], by=f"person {n}").answer)
+    assert len(set(heard)) == 1
+    assert market.count("approvals") == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("after", ["latest", "next_sequence"])
+@pytest.mark.parametrize("second", ["ask", "answer"])
+def test_an_answer_that_comes_while_another_is_written_stands(
+    postgres_url: str, open_market: Callable[[Ledger, str], Market], monkeypatch: pytest.MonkeyPatch, second: str, after: str
+) -> None:
+    """Every statement there sees what was committed before it, so two looks may see two worlds. SQLite lets only one in."""
+    market = open_market(Ledger(postgres_url), "ListingVendor")
+    market.order()
+    real, between = getattr(approvals, after), [True]
+
+    def look(*args: Any, **kwargs: Any) -> Any:
+        seen = real(*args, **kwargs)
+        if between:
+            between.clear()
+            assert _answer(market, "rejected", by="ann").answer == "rejected"
+        return seen
+
+    monkeypatch.setattr(approvals, after, look)
+    said = market.pipeline.ask("job-1", run_id=RUN) if second == "ask" else _answer(market, "approved", by="bob")
+    assert (said.answer, said.by, said.sequence) == ("rejected", "ann", 1)
+    assert market.count("approvals") == 1
 
 
 def test_an_answer_about_another_version_makes_no_envelope(market: Market) -> None:

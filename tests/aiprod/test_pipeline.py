@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from aiprod.errors import JobFailed
+from aiprod import finishing
+from aiprod.errors import BackendError, FailureKind, JobFailed, StorageError
 from tests.market import Market
+from tests.vendor import Vendor
 
 JOBS = ("fine-1", "broken", "fine-2")
 
@@ -85,3 +89,59 @@ def test_a_run_counts_its_failed_job_once(market: Market) -> None:
     for _ in range(2):
         market.pipeline.settle("run-1")
     assert market.count("metric_outbox WHERE name = 'jobs'") == 1
+
+
+def test_the_same_order_twice_in_a_batch_is_one_job(market: Market) -> None:
+    order = {"prompt": "a lake", "seconds": 1, "job_id": "same"}
+    assert market.pipeline.estimate([order, order], run_id="run-1", job_id="run-1") == ["same"]
+
+
+def test_jobs_of_a_batch_without_names_get_different_ones(market: Market) -> None:
+    order = {"prompt": "a lake", "seconds": 1}
+    assert market.pipeline.estimate([order, order], run_id="run-1", job_id="batch") == ["batch-1", "batch-2"]
+
+
+def test_what_may_pass_by_itself_is_raised_after_every_other_job_had_its_turn(local_market: Market) -> None:
+    for job_id in ("lost", "fine"):
+        local_market.bought(job_id=job_id)
+    local_market.pipeline.score(["lost", "fine"], 1)
+    local_market.sql("UPDATE takes SET path = 'nowhere.mp4' WHERE job_id = 'lost'")
+    with pytest.raises(StorageError, match=r"nowhere\.mp4"):
+        local_market.pipeline.assemble(["lost", "fine"])
+    assert finishing.has_video(local_market.ledger, "fine", 1)
+
+
+def test_a_take_that_came_home_late_is_judged_and_followed_by_another_attempt(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paid in attempt 1, fetched in attempt 2, no good: attempt 3 buys elsewhere instead of giving up."""
+
+    def unreachable(self: Vendor, vendor_id: str, into: Path) -> None:
+        raise BackendError("503", kind=FailureKind.TRANSIENT, money_moved="yes")
+
+    market.approved("[[runway=html]]")
+    with monkeypatch.context() as down:
+        down.setattr(Vendor, "fetch", unreachable)
+        market.pipeline.route(["job-1"], 1)
+        with pytest.raises(StorageError):
+            market.render()
+        assert market.pipeline.score(["job-1"], 1).then == "again"
+    assert market.pipeline.route(["job-1"], 2) == ["runway"]
+    assert market.render(round=2).done == 1
+    assert market.pipeline.score(["job-1"], 2).then == "again"
+    assert market.pipeline.route(["job-1"], 3) == ["veo3"]
+    assert len(market.accepts()) == 1
+
+
+def test_settling_while_something_runs_keeps_it_watched_and_its_money_held(market: Market) -> None:
+    market.bought("[[runway=slow:600]]")
+    assert market.pipeline.settle("run-1") == ["job-1: failed, 0 unused holds given back"]
+    assert market.balance().reserved == market.only().hold
+    market.finish()
+    market.pipeline.reconcile()
+    assert (market.balance().reserved, market.balance().settled) == (0, market.only().hold)
+
+
+def test_only_an_unknown_job_is_refused_by_name(local_market: Market) -> None:
+    with pytest.raises(JobFailed, match="job ghost has no manifest"):
+        local_market.pipeline.result("ghost")

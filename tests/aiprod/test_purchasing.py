@@ -60,6 +60,7 @@ def test_processes_that_find_a_request_lost_at_the_same_moment_buy_it_again_a_bo
     market.render()
     assert market.states() == [("runway", "absent")] * (1 + MAX_PROVEN_ABSENT)
     assert [p.sequence for p in market.purchases()] == [1, 2, 3]
+    assert [purchase_id for _, purchase_id, _ in market.decisions()] == [p.purchase_id for p in market.purchases()]
     assert market.balance().reserved == 0
 
 
@@ -577,6 +578,10 @@ def test_an_acceptance_that_comes_after_the_request_was_given_up_is_seen_and_boo
     assert (absent.state, absent.charged) == ("absent", absent.hold)
 
 
+def test_a_claim_that_is_still_sent_is_answered_before_its_lease_is_over() -> None:
+    assert purchasing.MAX_CLAIM_AGE < purchases.LEASE_MARGIN
+
+
 def test_too_long_a_wait_at_the_lease_says_when_to_look_again(market: Market) -> None:
     market.routed()
 
@@ -590,3 +595,41 @@ def test_too_long_a_wait_at_the_lease_says_when_to_look_again(market: Market) ->
         assert progress.look_again_at is not None
         assert timedelta(0) < progress.look_again_at - database_now(conn) < timedelta(minutes=1)
     assert market.accepts() == []
+
+
+# --- never ending ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["it runs for ever", "the vendor forgot it"])
+def test_a_render_that_does_not_end_is_parked_and_its_shot_goes_on_elsewhere(market: Market, gone: bool) -> None:
+    market.bought("[[runway=slow:600]]")
+    if gone:
+        next((market.books / "accepts").glob("*.json")).unlink()
+    assert not market.render().finished
+    market.age("purchases", "submitted_at")
+
+    assert "not ended in the vendor's longest run; parked and still watched" in market.render().failed[0]
+    assert market.balance().reserved == market.only().hold
+    market.pipeline.score(["job-1"], 1)
+    assert market.pipeline.route(["job-1"], 2) == ["veo3"]
+    market.render("veo3", round=2)
+    assert market.states() == [("runway", "submitted"), ("veo3", "succeeded")]
+
+
+def test_a_parked_render_that_ends_after_all_is_brought_home(market: Market) -> None:
+    market.bought("[[runway=slow:600]]")
+    market.age("purchases", "submitted_at")
+    market.render()
+    market.finish()
+    market.pipeline.reconcile()
+    assert market.states() == [("runway", "succeeded")]
+    assert _takes(market) == 1
+
+
+def test_a_parked_render_no_longer_takes_a_slot(market: Market) -> None:
+    market.with_backend("runway", slots=1)
+    market.bought("[[runway=slow:600]]", job_id="stuck")
+    market.age("purchases", "submitted_at")
+    market.render(job_id="stuck")
+    market.bought(job_id="next")
+    assert market.only("next").state == "succeeded"

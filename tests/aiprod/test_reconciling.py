@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aiprod.errors import StorageError
+from aiprod.models import Found
+from aiprod.reconciling import Reconciled
 from aiprod.storage import Storage
+from tests.desk import race_of_processes, rows
 from tests.market import Market
-from tests.vendor import Vendor
+from tests.vendor import ListingVendor, Vendor
 
 
 def test_a_hold_that_ran_out_gives_its_money_back_and_is_not_sent(market: Market) -> None:
@@ -100,3 +105,81 @@ def test_settling_gives_back_only_what_was_never_sent(market: Market) -> None:
         market.pipeline.settle(run_id)
     assert [market.only(j).state for j in ("sent", "held")] == ["submitted", "voided"]
     assert (market.balance(key="sent").reserved, market.balance(key="held").reserved) == (120_000, 0)
+
+
+def test_nothing_to_do_touches_nothing(market: Market) -> None:
+    market.approved("[[runway=fail-charged]]")
+    market.run("job-1")
+    market.routed(job_id="held")
+    tables = ("purchases", "caps", "postings", "legs", "takes", "outbox", "metric_outbox", "backend_health", "decisions")
+    before = rows(market.ledger, *tables)
+    assert market.pipeline.reconcile() == Reconciled()
+    assert rows(market.ledger, *tables) == before
+
+
+@pytest.mark.parametrize("verb", ["poll", "find", "fetch"])
+def test_an_adapter_that_breaks_its_contract_does_not_stop_the_rest(
+    market: Market, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    for job_id in ("sick", "fine"):
+        market.routed("[[runway=slow:600]]", job_id=job_id)
+        market.render(job_id=job_id)
+    market.finish()
+    if verb == "find":
+        market.sql("UPDATE purchases SET state = 'unknown', vendor_id = NULL WHERE job_id = 'sick'")
+    sick, original = market.only("sick"), getattr(ListingVendor, verb)
+
+    def breaks(self: ListingVendor, *args: Any, **kwargs: Any) -> Any:
+        mine = kwargs.get("key") or self._booked(args[0])["key"]
+        if mine == sick.purchase_id:
+            raise RuntimeError("a bug in the adapter")
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(ListingVendor, verb, breaks)
+    done = market.pipeline.reconcile()
+    assert market.only("fine").state == "succeeded"
+    # Not having been able to look is no trouble yet: it is looked for again.
+    assert [("a bug in the adapter" in t) for t in done.troubles] == ([] if verb == "find" else [True])
+    assert market.balance(key="sick").free < market.balance(key="sick").cap
+
+
+def test_a_backend_that_left_the_catalogue_does_not_stop_the_rest(market: Market) -> None:
+    market.bought("[[runway=slow:600]]", job_id="orphan")
+    market.bought("[[veo3=slow:600]]", job_id="fine", backend="veo3")
+    market.finish()
+    left = {name: entry for name, entry in market.catalog.backends.items() if name != "runway"}
+    market.catalog = market.catalog.model_copy(update={"backends": left})
+    (trouble,) = market.pipeline.reconcile().troubles
+    assert trouble.startswith("orphan shot 1 at runway")
+    assert market.only("fine").state == "succeeded"
+    assert market.balance(key="orphan").reserved == market.only("orphan").hold
+
+
+def test_what_nobody_can_prove_is_parked_after_the_longest_run_and_then_left_to_a_person(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ListingVendor, "find", lambda self, request, *, key, since: Found())
+    market.bought("[[runway=lose]]")
+    market.pipeline.reconcile()
+    assert market.only().parked_at is None
+    market.age("purchases", "submitted_at")
+    market.pipeline.reconcile()
+    assert market.only().parked_at is not None
+    assert market.pipeline.reconcile().looked_at == 0
+    assert market.balance().reserved == market.only().hold
+
+
+def test_a_proven_loss_is_not_bought_again_by_who_only_tidies_up(market: Market) -> None:
+    market.routed("[[runway=drop]]")
+    market.sql("UPDATE purchases SET state = 'submitting', lease_until = 1, submitted_at = 1, fence = 1")
+    for _ in range(2):
+        market.pipeline.reconcile()
+    assert market.states() == [("runway", "absent")]
+
+
+def test_processes_that_tidy_up_at_the_same_moment_book_one_end(market: Market) -> None:
+    market.bought("[[runway=slow:600]]")
+    market.finish()
+    told = race_of_processes(3, lambda n: market.pipeline.reconcile().troubles)
+    assert told == [()] * 3
+    assert (market.balance().settled, market.count("takes")) == (market.only().hold, 1)

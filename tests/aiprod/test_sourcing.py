@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from aiprod import sourcing
-from aiprod.errors import JobFailed
-from aiprod.models import USD
+from aiprod.errors import FailureKind, JobFailed, PurchasingStopped, SubmitRejected
+from aiprod.ledger import Ledger
+from aiprod.models import USD, Accepted, RenderRequest
 from tests.desk import race_of_processes
 from tests.market import Market
+from tests.vendor import Vendor
 
 TWO_SHOTS = [{"prompt": f"shot {n}", "seconds": 1} for n in (1, 2)]
+
+
+def _reasons(market: Market) -> dict[str, str]:
+    """What the last decision holds against each backend; nothing against the chosen one."""
+    return {c.backend: c.lost for c in market.decisions()[-1][2].candidates}
 
 
 # --- one choice, one hold -------------------------------------------------------------------------------
@@ -63,6 +72,27 @@ def test_a_process_that_slept_over_the_job_buys_nothing_more(market: Market, mon
     assert len(market.accepts()) == 1
 
 
+@pytest.mark.postgres
+def test_a_shot_that_another_process_finishes_while_this_one_looks_is_not_bought_again(
+    postgres_url: str, open_market: Callable[[Ledger, str], Market], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every statement there sees what was committed before it, so two looks may see two worlds. SQLite lets only one in."""
+    market = open_market(Ledger(postgres_url), "ListingVendor")
+    market.approved()
+    real, between = sourcing.database_now, [True]
+
+    def somebody_else_is_done_by_now(conn: Any) -> datetime:
+        if between:
+            between.clear()
+            market.run("job-1", rounds=1)
+        return real(conn)
+
+    monkeypatch.setattr(sourcing, "database_now", somebody_else_is_done_by_now)
+    market.pipeline.route(["job-1"], 1)
+    assert market.states() == [("runway", "succeeded")]
+    assert len(market.decisions()) == 1
+
+
 def test_every_shot_gets_a_purchase_of_its_own(market: Market) -> None:
     market.routed(shots=TWO_SHOTS)
     assert [(p.shot, p.sequence, p.state) for p in market.purchases()] == [(1, 1, "held"), (2, 1, "held")]
@@ -80,6 +110,39 @@ def test_a_rejected_take_is_bought_again_elsewhere(market: Market) -> None:
     assert market.pipeline.score(["job-1"], 1).then == "again"
     assert market.pipeline.route(["job-1"], 2) == ["veo3"]
     assert market.states() == [("runway", "succeeded"), ("veo3", "held")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (FailureKind.AUTH, "refused our credentials before"),
+        (FailureKind.INVALID_INPUT, "refused this shot before"),
+        (FailureKind.MODERATED, "moderated this shot before"),
+        (FailureKind.QUOTA_EXHAUSTED, "is out of quota before"),
+    ],
+)
+def test_who_would_say_the_same_again_is_not_asked_again(
+    local_market: Market, monkeypatch: pytest.MonkeyPatch, kind: FailureKind, why: str
+) -> None:
+    def refuses(self: Vendor, request: RenderRequest, *, key: str) -> Accepted:
+        raise SubmitRejected("HTTP 400", kind=kind)
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Vendor, "submit", refuses)
+        local_market.bought()
+    assert local_market.pipeline.route(["job-1"], 2) == ["veo3"]
+    assert _reasons(local_market)["runway"] == why
+
+
+def test_a_backend_that_failed_the_shot_is_asked_again_only_after_the_others(market: Market) -> None:
+    market.approved("a lighthouse [[runway=fail]] [[veo3=fail]] [[replicate=fail]]")
+    market.run("job-1", rounds=4)
+    assert [name for name, _ in market.states()] == ["runway", "veo3", "replicate", "runway"]
+    assert {decision.chosen: decision.candidates[0].lost for _, _, decision in market.decisions()} == {
+        "veo3": "tried before for this shot",
+        "replicate": "tried before for this shot",
+        "runway": "",
+    }
 
 
 # --- what stops a shot ----------------------------------------------------------------------------------
@@ -140,6 +203,25 @@ def test_the_days_budget_stops_a_shot_and_is_named(market: Market) -> None:
     assert len(market.accepts()) == 1
 
 
+def test_a_projects_budget_stops_its_jobs_and_no_others_and_is_named(market: Market) -> None:
+    market.with_budgets(project_usd={"acme": "0.10"})
+    market.approved(project="acme", backend="runway")
+    assert "runway: costs $0.12, project acme has $0.10 left" in _refusal(market)
+    assert market.purchases() == []
+    market.approved(job_id="job-2")
+    assert market.pipeline.route(["job-2"], 1) == ["runway"]
+
+
+def test_of_two_shots_only_as_many_are_held_as_there_is_money_for(market: Market) -> None:
+    market.approved(shots=TWO_SHOTS, backend="runway")
+    market.with_budgets(day_usd="0.13")
+    routed = sourcing.route_job(market.ledger, market.catalog, "job-1", 1, 1)
+    assert routed.backends == ("runway",)
+    (refusal,) = routed.refused
+    assert "the day's budget" in refusal and "has $0.01 left" in refusal
+    assert [(p.shot, p.state) for p in market.purchases()] == [(1, "held")]
+
+
 def test_a_backends_own_cap_moves_the_shot_on(market: Market) -> None:
     market.with_budgets(backend_day_usd={"runway": "0.10"})
     market.routed()
@@ -186,6 +268,26 @@ def test_a_cancelled_job_holds_nothing(market: Market) -> None:
     assert "job-1 was cancelled by somebody" in _refusal(market)
 
 
+@pytest.mark.parametrize(
+    ("shut", "why"),
+    [
+        (Market.cancel, "job-1 was cancelled by somebody"),
+        (Market.stop, "purchasing is stopped: a test says so"),
+        (lambda m: m.age("approvals", "expires_at"), "ran out at"),
+        (lambda m: m.sql("DELETE FROM approvals"), "has no approval"),
+    ],
+    ids=["cancelled", "kill switch", "approval ran out", "not approved"],
+)
+def test_a_shut_door_stops_the_whole_job_before_anything_is_held_or_decided(
+    market: Market, shut: Callable[[Market], None], why: str
+) -> None:
+    market.approved()
+    shut(market)
+    with pytest.raises(PurchasingStopped, match=why):
+        sourcing.route_job(market.ledger, market.catalog, "job-1", 1, 1)
+    assert market.purchases() == [] and market.decisions() == []
+
+
 def test_a_backend_that_the_approval_does_not_name_is_never_asked(market: Market) -> None:
     market.approved("a lighthouse [[veo3=fail]]")
     market.sql("""UPDATE approvals SET backends = '["veo3"]'""")
@@ -230,6 +332,23 @@ def test_a_floor_keeps_backends_out_that_are_expected_below_it(market: Market) -
     market.run("job-1", rounds=1)
     market.pipeline.route(["job-1"], 2)
     assert market.states() == [("runway", "failed"), ("runway", "held")]
+
+
+def test_a_floor_that_nobody_meets_stops_the_shot_where_the_preset_allows_no_less(local_market: Market) -> None:
+    local_market.approved(quality_floor=0.99)
+    local_market.with_preset(may_degrade=False)
+    assert "is below the floor of 0.99" in _refusal(local_market)
+    assert local_market.purchases() == []
+
+
+def test_a_backend_that_rested_is_probed_by_one_job_and_by_no_second(market: Market) -> None:
+    for n in (1, 2, 3):
+        market.bought("a lighthouse [[runway=fail]]", job_id=f"bad-{n}")
+    market.age("backend_health", "unhealthy_since")
+    market.routed(job_id="probe")
+    market.routed(job_id="behind")
+    assert market.states("probe") == [("runway", "held")]
+    assert market.states("behind") == [("veo3", "held")]
 
 
 def test_an_unhealthy_backend_is_left_alone(market: Market) -> None:

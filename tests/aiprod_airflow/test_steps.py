@@ -213,6 +213,19 @@ class TestReconcile:
         assert [p.state for p in shop.purchases()] == ["succeeded"]
         assert shop.accepts() == 1
 
+    def test_what_needs_a_person_is_red_and_says_why(
+        self, shop: Shop, call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        shop.routed("[[runway=slow:100000]]")
+        with pytest.raises(TaskDeferred):
+            buy(call, "job-1")
+        shop.finish()
+        (tmp_path / "not-a-folder").touch()
+        monkeypatch.setenv("AIPROD_STORAGE_URL", (tmp_path / "not-a-folder").as_uri())
+
+        with pytest.raises(AirflowFailException, match="job-1 shot 1 at runway"):
+            steps.reconcile()
+
 
 def test_every_field_of_the_form_is_part_of_the_order() -> None:
     assert JobSpec.parse(form(prompt="a lake")) == JobSpec(prompt="a lake", seconds=2)

@@ -25,8 +25,7 @@ class Mutant:
 
 
 _LEDGER = "tests/aiprod/ledger"
-_PURCHASES = (f"{_LEDGER}/test_purchases.py",)
-_BUYING = ("tests/aiprod/test_purchasing.py",)
+_BUYING = "tests/aiprod/test_purchasing.py"
 
 PLANTED = (
     Mutant(
@@ -34,14 +33,14 @@ PLANTED = (
         "ledger/purchases.py",
         "if r.cap - r.reserved - r.settled < amount]",
         "if r.cap - r.reserved - r.settled < amount - 1]",
-        _PURCHASES,
+        (f"{_LEDGER}/test_purchases.py::TestHold::test_an_exact_fit_is_taken_and_one_micro_dollar_more_is_not",),
     ),
     Mutant(
         "an exact fit is refused",
         "ledger/purchases.py",
         "if r.cap - r.reserved - r.settled < amount]",
         "if r.cap - r.reserved - r.settled <= amount]",
-        _PURCHASES,
+        (f"{_LEDGER}/test_purchases.py::TestHold::test_an_exact_fit_is_taken_and_one_micro_dollar_more_is_not",),
     ),
     Mutant(
         "the overrun sticks after a refund",
@@ -68,7 +67,7 @@ PLANTED = (
         "ledger/caps.py",
         ".order_by(caps.c.lock_rank, caps.c.cap_id).with_for_update()",
         ".order_by(caps.c.lock_rank, caps.c.cap_id)",
-        (f"{_LEDGER}/test_caps.py", f"{_LEDGER}/test_purchases.py"),
+        (f"{_LEDGER}/test_caps.py::TestConcurrency",),
     ),
     Mutant(
         "a purchase has no leg on the day",
@@ -82,7 +81,7 @@ PLANTED = (
         "ledger/caps.py",
         "    if not _post(conn, purchase_id, kind, d_reserved, d_settled, dedup, now=now):\n        return False\n",
         "    _post(conn, purchase_id, kind, d_reserved, d_settled, dedup, now=now)\n",
-        (f"{_LEDGER}/test_caps.py", f"{_LEDGER}/test_purchases.py"),
+        (f"{_LEDGER}/test_purchases.py::TestEveryStepFromEveryState", f"{_LEDGER}/test_purchases.py::TestAdjust"),
     ),
     Mutant(
         "an insert's rowcount is trusted",
@@ -96,14 +95,14 @@ PLANTED = (
         "ledger/states.py",
         'Step.EXPIRE: (("held",), "expired")',
         'Step.EXPIRE: (("held", "submitting", "unknown"), "expired")',
-        (f"{_LEDGER}/test_states.py", f"{_LEDGER}/test_purchases.py"),
+        (f"{_LEDGER}/test_states.py", f"{_LEDGER}/test_purchases.py::TestRelease"),
     ),
     Mutant(
         "a slot is free while a lost request may run",
         "ledger/purchases.py",
         'purchases.c.state == "unknown", purchases.c.slot_until > now',
         'purchases.c.state == "unknown", purchases.c.slot_until < now',
-        _PURCHASES,
+        (f"{_LEDGER}/test_purchases.py::TestSlots",),
     ),
     Mutant(
         "every retry is a strike",
@@ -117,7 +116,7 @@ PLANTED = (
         "ledger/purchases.py",
         "    purchase = _must_get(conn, purchase_id)\n    gates.require_open(conn, envelope, now=now)\n",
         "    purchase = _must_get(conn, purchase_id)\n",
-        (f"{_LEDGER}/test_gates.py", *_PURCHASES, *_BUYING),
+        (f"{_LEDGER}/test_gates.py",),
     ),
     Mutant(
         "the request leaves before the intent is committed",
@@ -125,7 +124,7 @@ PLANTED = (
         "fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)",
         "adapter.submit(purchase.render_request, key=key)\n"
         "                fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)",
-        _BUYING,
+        ("tests/aiprod/test_purchasing.py::test_a_process_killed_anywhere_leaves_a_shot_that_is_paid_once",),
     ),
     Mutant(
         "a lost request is sent again",
@@ -135,21 +134,21 @@ PLANTED = (
         "                accepted = adapter.submit(purchase.render_request, key=key)\n"
         "            except SubmitAmbiguous:\n"
         "                accepted = adapter.submit(purchase.render_request, key=key)\n",
-        _BUYING,
+        ("tests/aiprod/test_purchasing.py::test_a_lost_answer_is_found_and_not_bought_again",),
     ),
     Mutant(
         "nothing found counts as proof that nothing runs",
         "purchasing.py",
         "        elif found.proof:\n",
         "        elif not found.vendor_ids:\n",
-        _BUYING,
+        ("tests/aiprod/test_purchasing.py::test_a_vendor_that_cannot_be_asked_is_not_asked_again_and_its_money_stays_held",),
     ),
     Mutant(
         "a lost download is bought again",
         "purchasing.py",
         'raise StorageError(f"{paid}: {error}") from error',
         "return",
-        _BUYING,
+        ("tests/aiprod/test_purchasing.py::test_a_failed_download_is_tried_again_and_never_bought_again",),
     ),
     Mutant(
         "an answer about another version makes an envelope",
@@ -178,5 +177,91 @@ PLANTED = (
         "semantic_status=semantic_status,",
         "semantic_status=semantic_status,\n        quality=1.0,",
         ("tests/aiprod/qa/test_judge.py",),
+    ),
+    Mutant(
+        # Alone, the taken sequence would still refuse it.
+        "a shot that went on elsewhere is bought again",
+        "purchasing.py",
+        "    if newest.sequence > purchase.sequence:\n",
+        "    if False:\n",
+        (f"{_BUYING}::test_a_shot_that_has_a_take_elsewhere_is_not_bought_again_where_it_never_arrived",),
+        also=("purchasing.py", "sequence=purchase.sequence + 1,", "sequence=newest.sequence + 1,"),
+    ),
+    Mutant(
+        "a request is proved absent by a look that failed",
+        "purchasing.py",
+        "        found = Found()\n",
+        "        found = Found(proof=True)\n",
+        (f"{_BUYING}::test_a_lost_request_that_cannot_be_looked_for_is_parked_after_the_longest_run",),
+    ),
+    Mutant(
+        "an adapter that breaks while submitting is believed to have sent nothing",
+        "purchasing.py",
+        '            lost = f"{type(error).__name__}: {error}"\n',
+        '            rejected = Failure(kind=FailureKind.TRANSIENT, message=str(error), money_moved="no")\n',
+        (f"{_BUYING}::test_an_adapter_that_breaks_its_contract_while_submitting_may_have_sent_it",),
+    ),
+    Mutant(
+        "a claim is sent however old it is",
+        "purchasing.py",
+        "    if monotonic() - claimed_at > MAX_CLAIM_AGE.total_seconds():\n",
+        "    if False:\n",
+        (f"{_BUYING}::test_a_claim_that_got_too_old_is_not_sent",),
+    ),
+    Mutant(
+        "a dry run buys",
+        "purchasing.py",
+        "    if settings.dry_run():\n",
+        "    if False:\n",
+        (f"{_BUYING}::test_in_a_dry_run_nothing_leaves",),
+    ),
+    Mutant(
+        "a failure that may have cost something is free",
+        "purchasing.py",
+        'owed = 0 if state.money_moved == "no" else purchase.hold',
+        'owed = 0 if state.money_moved != "yes" else purchase.hold',
+        (f"{_BUYING}::test_a_shot_costs_what_the_vendor_says_else_its_quote",),
+    ),
+    Mutant(
+        "what is paid and not home is forgotten by the next attempt",
+        "purchasing.py",
+        "        if purchase.round == round or unfinished(conn, purchase):\n",
+        "        if purchase.round == round or purchase.live:\n",
+        (f"{_BUYING}::test_a_failed_download_is_tried_again_and_never_bought_again",),
+    ),
+    Mutant(
+        "who tidies up buys",
+        "reconciling.py",
+        "may_send=False)",
+        "may_send=True)",
+        ("tests/aiprod/test_reconciling.py::test_a_proven_loss_is_not_bought_again_by_who_only_tidies_up",),
+    ),
+    Mutant(
+        "a process that slept buys a shot that has its take",
+        "sourcing.py",
+        "                if shot not in shots_without_take(conn, job_id, version):\n",
+        "                if False:\n",
+        ("tests/aiprod/test_sourcing.py::test_a_process_that_slept_over_the_job_buys_nothing_more",),
+    ),
+    Mutant(
+        "attempts are not counted",
+        "sourcing.py",
+        "    if used >= envelope.attempts_per_shot:\n",
+        "    if False:\n",
+        ("tests/aiprod/test_sourcing.py::test_attempts_per_shot_are_counted_over_every_round",),
+    ),
+    Mutant(
+        "a run that starts again revives the approval it used up",
+        "ordering.py",
+        "        if jobs.of_run(conn, run_id).get(job_id) != version:\n",
+        "        if True:\n",
+        ("tests/aiprod/test_ordering.py::test_clearing_the_whole_run_also_asks_again",),
+    ),
+    Mutant(
+        "a rejected take ships without a person's word",
+        "delivering.py",
+        "    if review.reasons and review.answer is None:\n",
+        "    if False:\n",
+        ("tests/aiprod/test_finishing.py::TestReview",),
     ),
 )

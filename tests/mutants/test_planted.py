@@ -32,6 +32,16 @@ def test_a_planted_bug_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
     assert ran.returncode == 1, f"nobody noticed: {mutant.name}\n{ran.stdout[-2000:]}"
 
 
+def test_without_a_bug_nobody_notices_anything(tmp_path: Path) -> None:
+    """Else a test that fails in any copy would count as one that saw the bug."""
+    include = tmp_path / "include"
+    shutil.copytree(ROOT / "include", include, ignore=shutil.ignore_patterns("__pycache__"))
+
+    ran = _run(include, tuple(dict.fromkeys(test for mutant in PLANTED for test in mutant.noticed_by)), tmp_path)
+
+    assert ran.returncode == 0, ran.stdout[-2000:]
+
+
 def _run(include: Path, tests: tuple[str, ...], tmp_path: Path) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AIPROD_", "PYTEST_"))}
     options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'run'}"]

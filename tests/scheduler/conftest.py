@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,6 @@ class Stack:
     ledger: Ledger
     books: Path
     catalogue: Path
-    #: How often a question was answered: each time the task parked, the scheduler reported one more leg.
-    asked: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def run_state(self, run_id: str) -> str:
         return str(self.airflow.run(DAG, run_id)["state"])
@@ -50,8 +48,13 @@ class Stack:
         with self.ledger.read() as conn:
             return purchases.of_job(conn, job_id, version)
 
-    def answer(self, run_id: str, task: str, word: str) -> None:
-        """Answer a parked question as a person would: not before the scheduler knows that the task is parked.
+    def answer(self, run_id: str, task: str, word: str, *, parks: int = 1) -> None:
+        """Answer a parked question as a person would: not before the scheduler knows that the task is parked."""
+        self.parked(run_id, task, parks=parks)
+        self.airflow.respond(DAG, run_id, task, [word])
+
+    def parked(self, run_id: str, task: str, *, parks: int = 1) -> None:
+        """Wait until a task has parked for the `parks`-th time, and the scheduler knows.
 
         An answer that overtakes the executor's report of the first leg fails the task, and its retry forgets the
         answer (facts/engine.md section 3). People are slower than that; a test is not.
@@ -59,12 +62,9 @@ class Stack:
         self.airflow.wait_task(DAG, run_id, task, ["awaiting_input"], timeout=240)
         log = self.airflow.home / "logs" / "scheduler.log"
         report = f"TaskInstance Finished: dag_id={DAG}, task_id={task}, run_id={run_id},"
-        legs = self.asked.setdefault((run_id, task), 0) + 1
-        self.asked[run_id, task] = legs
         self.airflow.wait(
-            lambda: log.read_text().count(report) >= legs or None, f"{run_id} {task} was not reported parked", timeout=60
+            lambda: log.read_text().count(report) >= parks or None, f"{run_id} {task} was not reported parked", timeout=60
         )
-        self.airflow.respond(DAG, run_id, task, [word])
 
     def log(self, run_id: str, task: str, try_number: int = 1) -> str:
         return "\n".join(self.airflow.log(DAG, run_id, task, try_number))

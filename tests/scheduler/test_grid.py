@@ -206,12 +206,12 @@ class TestClearing:
 
     def test_an_approval_cleared_while_parked_asks_again_and_one_answer_makes_one_envelope(self, stack: Stack) -> None:
         stack.airflow.trigger(DAG, {"prompt": "a lake", "preset": "brand_campaign", "seconds": 2}, "asked-twice")
-        stack.airflow.wait_task(DAG, "asked-twice", "approve", ["awaiting_input"], timeout=60)
+        stack.parked("asked-twice", "approve")
         stack.airflow.clear(DAG, "asked-twice", ["approve"])
         waiting = stack.airflow.wait_task(DAG, "asked-twice", "approve", ["awaiting_input"], timeout=60)
         assert waiting["try_number"] > 1
 
-        stack.answer("asked-twice", "approve", "Reject")
+        stack.answer("asked-twice", "approve", "Reject", parks=2)
         stack.airflow.wait_run(DAG, "asked-twice", timeout=60)
 
         assert stack.run_state("asked-twice") == "success"
@@ -233,7 +233,7 @@ class TestClearing:
 
         # The studio writes the envelope first and answers Airflow second.
         ordering.answer_spend(stack.ledger, load(stack.catalogue), "edited", 2, "approved", by="studio")
-        stack.answer("edited", "approve", "Approve")
+        stack.answer("edited", "approve", "Approve", parks=2)
         stack.airflow.wait_task(DAG, "edited", "review", ["awaiting_input"], timeout=90)
         assert len(stack.purchases("edited", version=2)) == 1
         assert stack.purchases("edited", version=1) == []

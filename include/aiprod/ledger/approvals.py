@@ -13,7 +13,7 @@ from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import approvals, reviews, shown
 from aiprod.models import Envelope, Micros, Noun
 
-__all__ = ["Answer", "answer", "envelope", "latest", "review", "reviewed", "show", "shown_version"]
+__all__ = ["Answer", "answer", "envelope", "latest", "review", "reviewed", "show"]
 
 AnswerWord = Literal["approved", "rejected", "expired"]
 
@@ -98,23 +98,28 @@ def next_sequence(conn: Connection, job_id: str, version: int) -> int:
     return int(conn.execute(statement).scalar() or 0) + 1
 
 
-def show(conn: Connection, run_id: str, task_id: str, job_id: str, version: int, *, now: datetime) -> int:
-    """Note which version a parked question shows, and return it: the first one, whatever is asked later.
+def show(
+    conn: Connection, run_id: str, task_id: str, job_id: str, version: int, *, now: datetime, content: str = ""
+) -> tuple[int, str]:
+    """Note which version, and which cut, a parked question shows; return the first ones, whatever is asked later.
 
     Airflow keeps the first body of a question, even after a retry or a clear.
     """
-    row = {"run_id": run_id, "task_id": task_id, "job_id": job_id, "version": version, "shown_at": now}
+    row = {"run_id": run_id, "task_id": task_id, "job_id": job_id, "version": version, "content": content, "shown_at": now}
     insert_once(conn, shown, row)
-    standing = shown_version(conn, run_id, task_id, job_id)
+    standing = first_shown(conn, run_id, task_id, job_id)
     assert standing is not None  # noqa: S101 - just inserted, or there before
     return standing
 
 
-def shown_version(conn: Connection, run_id: str, task_id: str, job_id: str) -> int | None:
-    """Which version the parked question shows people."""
-    return conn.execute(
-        select(shown.c.version).where(shown.c.run_id == run_id, shown.c.task_id == task_id, shown.c.job_id == job_id)
-    ).scalar()
+def first_shown(conn: Connection, run_id: str, task_id: str, job_id: str) -> tuple[int, str] | None:
+    """Which version and which cut the parked question shows people."""
+    row = conn.execute(
+        select(shown.c.version, shown.c.content).where(
+            shown.c.run_id == run_id, shown.c.task_id == task_id, shown.c.job_id == job_id
+        )
+    ).first()
+    return None if row is None else (row.version, row.content)
 
 
 def review(

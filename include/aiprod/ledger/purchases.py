@@ -242,10 +242,14 @@ def lose(conn: Connection, purchase_id: str, *, catalog: Catalog, now: datetime,
 
 
 def park(conn: Connection, purchase_id: str, *, now: datetime) -> None:
-    """Leave an unknown purchase to a person. Its hold stays; its shot may be bought elsewhere with a hold of its own."""
+    """Leave to a person what was lost, or has not ended in the vendor's longest run.
+
+    Its hold stays and it stays watched; its shot may be bought elsewhere with a hold of its own.
+    """
+    stuck = purchases.c.state.in_(("unknown", "submitted"))
     done = conn.execute(
         update(purchases)
-        .where(purchases.c.purchase_id == purchase_id, purchases.c.state == "unknown", purchases.c.parked_at.is_(None))
+        .where(purchases.c.purchase_id == purchase_id, stuck, purchases.c.parked_at.is_(None))
         .values(parked_at=now, updated_at=now)
     )
     if done.rowcount == 1:
@@ -380,7 +384,7 @@ def due(conn: Connection, *, now: datetime) -> list[Purchase]:
 
 def _slots_taken(conn: Connection, backend: str, now: datetime) -> int:
     busy = or_(
-        purchases.c.state.in_(("submitting", "submitted")),
+        and_(purchases.c.state.in_(("submitting", "submitted")), purchases.c.parked_at.is_(None)),
         # A lost request may be running: it counts until the vendor's longest run is over, then only its money is held.
         and_(purchases.c.state == "unknown", purchases.c.slot_until > now),
     )

@@ -127,6 +127,8 @@ shown = Table(
     Column("task_id", Text, nullable=False),
     Column("job_id", Text, nullable=False),
     Column("version", Integer, nullable=False),
+    #: The SHA-256 of the cut that a review shows; empty for a question about money.
+    Column("content", Text, nullable=False),
     Column("shown_at", Utc, nullable=False),
     PrimaryKeyConstraint("run_id", "task_id", "job_id"),
 )

@@ -119,7 +119,7 @@ class ReviewVideoOperator(_Question):
     """
 
     def execute(self, context: Context) -> Any:
-        orders = pipeline()
+        orders, run_id = pipeline(), str(context["run_id"])
         with told_to_airflow():
             reviews = orders.reviews(self.job_ids)
         waiting = [r for r in reviews if r.reasons and r.answer is None]
@@ -127,10 +127,12 @@ class ReviewVideoOperator(_Question):
             job_id = self.one_job([r.job_id for r in waiting])
             one = waiting[0]
             with told_to_airflow():
-                video, poster = orders.cut_urls(job_id)
+                question = orders.review_question(job_id, run_id=run_id, task_id=self.task_id)
             self.response_timeout = one.answer_within
             self.subject = f"Deliver {job_id}, version {one.version}?"
-            self.body = review_body(job_id, one.version, one.reasons, video, poster)
+            if not question.shown:
+                self.subject = f"The video of {job_id} changed: open the studio"
+            self.body = review_body(job_id, one.version, one.reasons, question.video, question.poster)
             super().execute(context)
         for r in reviews:
             self.log.info("%s: %s", r.job_id, r.answer or "nobody needs to look")
@@ -143,6 +145,8 @@ class ReviewVideoOperator(_Question):
             raise AirflowFailException(
                 "Nobody looked in time; the video is stored but not delivered. Clear `review` to ask again."
             )
+        job_id = self.one_job(list(self.job_ids))
+        verdict: Literal["accepted", "rejected"] = "accepted" if word == "approved" else "rejected"
         with told_to_airflow():
-            pipeline().answer_review(self.one_job(list(self.job_ids)), "accepted" if word == "approved" else "rejected", by=by)
+            pipeline().answer_review(job_id, verdict, by=by, run_id=str(context["run_id"]), task_id=self.task_id)
         return self.execute(context)

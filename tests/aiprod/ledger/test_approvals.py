@@ -93,15 +93,15 @@ class TestAnswer:
 class TestShown:
     def test_what_was_shown_first_stays_shown(self, ledger, job):
         with ledger.write() as conn:
-            assert approvals.show(conn, "run", "approve", job, 1, now=NOW) == 1
-            assert approvals.show(conn, "run", "approve", job, 2, now=NOW) == 1
-            assert approvals.shown_version(conn, "run", "approve", job) == 1
+            assert approvals.show(conn, "run", "approve", job, 1, now=NOW) == (1, "")
+            assert approvals.show(conn, "run", "approve", job, 2, now=NOW, content="cut") == (1, "")
+            assert approvals.first_shown(conn, "run", "approve", job) == (1, "")
 
     def test_each_question_has_its_own(self, ledger, job):
         with ledger.write() as conn:
             approvals.show(conn, "run", "approve", job, 1, now=NOW)
-            assert approvals.show(conn, "run", "review", job, 2, now=NOW) == 2
-            assert approvals.shown_version(conn, "other-run", "approve", job) is None
+            assert approvals.show(conn, "run", "review", job, 2, now=NOW, content="cut") == (2, "cut")
+            assert approvals.first_shown(conn, "other-run", "approve", job) is None
 
 
 class TestReview:

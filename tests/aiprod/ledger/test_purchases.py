@@ -406,15 +406,15 @@ class TestLose:
         assert desk.topics() == ["purchase_unknown"]
         assert desk.get(key).failure is FailureKind.TIMEOUT
 
-    def test_parking_is_told_once_and_only_for_the_unknown(self, desk):
+    def test_parking_is_told_once_and_never_for_what_was_not_sent(self, desk):
         envelope = desk.order()
         lost, sent = desk.bring(desk.hold(envelope).purchase_id, "unknown"), desk.bought(envelope, shot=2)
+        held = desk.hold(envelope, shot=3)
         with desk.ledger.write() as conn:
-            for key in (lost.purchase_id, lost.purchase_id, sent.purchase_id):
-                purchases.park(conn, key, now=NOW)
-        assert desk.topics().count("purchase_parked") == 1
-        assert desk.get(sent.purchase_id).parked_at is None
-        assert desk.get(lost.purchase_id).live is False
+            for purchase in (lost, lost, sent, held):
+                purchases.park(conn, purchase.purchase_id, now=NOW)
+        assert desk.topics().count("purchase_parked") == 2
+        assert [desk.get(p.purchase_id).live for p in (lost, sent, held)] == [False, False, True]
 
 
 class TestClose:

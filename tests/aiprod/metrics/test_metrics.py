@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from aiprod import metrics
 from aiprod.ledger import points
-from tests.market import Market
+from tests.desk import race_of_processes
+from tests.market import Market, killed, lethal
+
+GAUGES = ("spend_today", "backend_up")
 
 
 def series(market: Market) -> dict[tuple[str, str], points.Series]:
     with market.ledger.read() as conn:
         return {(s.name, ",".join(s.labels.values())): s for s in points.series(conn)}
+
+
+def sums(market: Market) -> Mapping[tuple[str, str], tuple[int, float, tuple[int, ...] | None]]:
+    """Everything that is counted; what a gauge shows is its last value."""
+    return {key: (s.count, round(s.total, 6), s.buckets) for key, s in series(market).items() if key[0] not in GAUGES}
 
 
 def test_a_purchase_is_counted_with_its_cost_and_its_time(market: Market) -> None:
@@ -22,28 +32,106 @@ def test_a_purchase_is_counted_with_its_cost_and_its_time(market: Market) -> Non
     assert seen["render_time", "runway,gen4.5"].count == 1
 
 
+def test_a_delivered_job_is_counted_with_what_it_cost_at_each_backend(market: Market) -> None:
+    market.approved("[[runway=fail-charged]]")
+    market.run("job-1")
+    market.pipeline.assemble(["job-1"])
+    market.pipeline.deliver(["job-1"])
+    market.pipeline.settle("run-1")
+    market.pipeline.push_metrics()
+    seen = series(market)
+    assert {key: seen[key].count for key in seen if key[0] in ("jobs", "errors", "pipeline_duration")} == {
+        ("jobs", "delivered"): 1,
+        ("errors", "vendor_internal,render"): 1,
+        ("pipeline_duration", "delivered"): 1,
+    }
+    assert [seen["cost_per_job", name].total for name in ("runway", "veo3")] == pytest.approx([0.12, 0.4])
+    assert ("quality_score", "quality") not in seen, "a score nobody gave is not counted"
+
+
 def test_pushing_again_counts_nothing_twice(market: Market) -> None:
     market.bought()
     market.pipeline.push_metrics()
-    before = series(market)["cost", "runway"]
+    before = sums(market)
+    assert before
     market.pipeline.push_metrics()
-    assert series(market)["cost", "runway"] == before
+    assert sums(market) == before
     assert market.count("metric_outbox") == 0
 
 
-def test_gauges_say_what_today_holds_and_who_is_up(market: Market) -> None:
-    market.routed()
-    for n in range(3):
-        market.bought("[[veo3=fail]]", backend="veo3", job_id=f"sick-{n}")
-    market.pipeline.push_metrics()
-    seen = series(market)
-    assert seen["spend_today", ""].last == pytest.approx(0.12)
-    assert (seen["backend_up", "runway"].last, seen["backend_up", "veo3"].last) == (1.0, 0.0)
-
-
-def test_a_long_queue_is_folded_to_its_end(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_push_that_dies_on_the_way_is_finished_by_the_next(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_BATCH", 2)
     market.bought()
     waiting = market.count("metric_outbox")
-    assert market.pipeline.push_metrics() >= waiting
+
+    def work() -> None:
+        lethal(points, "fold", after=True)
+        market.pipeline.push_metrics()
+
+    killed(work)
+    assert market.count("metric_outbox") >= waiting, "its transaction was not committed"
+    market.pipeline.push_metrics()
+    seen = series(market)
+    assert (seen["cost", "runway"].count, seen["render_time", "runway,gen4.5"].count) == (1, 1)
     assert market.count("metric_outbox") == 0
+
+
+def test_processes_that_push_at_the_same_moment_count_each_point_once(market: Market) -> None:
+    for n in range(3):
+        market.bought(job_id=f"job-{n}")
+    told = race_of_processes(3, lambda n: market.pipeline.push_metrics())
+    assert all(isinstance(folded, int) for folded in told), told
+    market.pipeline.push_metrics()
+    seen = series(market)
+    assert (seen["cost", "runway"].count, seen["render_time", "runway,gen4.5"].count) == (3, 3)
+    assert market.count("metric_outbox") == 0
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_a_long_queue_is_folded_to_its_end(local_market: Market, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    monkeypatch.setattr(metrics, "_BATCH", batch)
+    local_market.bought()
+    waiting = local_market.count("metric_outbox")
+    gauges = 1 + len(local_market.catalog.vendors)
+    assert local_market.pipeline.push_metrics() == waiting + gauges
+    assert sum(s.count for s in series(local_market).values()) == waiting + gauges
+    assert local_market.count("metric_outbox") == 0
+
+
+class TestGauges:
+    def spend(self, market: Market) -> float:
+        market.pipeline.push_metrics()
+        return series(market)["spend_today", ""].last
+
+    def test_an_empty_ledger_spent_nothing_and_everybody_is_up(self, market: Market) -> None:
+        assert self.spend(market) == 0
+        up = {key[1]: s.last for key, s in series(market).items() if key[0] == "backend_up"}
+        assert up == {"runway": 1.0, "veo3": 1.0, "replicate": 1.0}
+
+    def test_today_is_what_is_held_and_what_was_charged(self, market: Market) -> None:
+        market.bought(job_id="paid")
+        market.routed(job_id="held")
+        assert self.spend(market) == pytest.approx(0.24)
+
+    def test_what_is_given_back_is_not_spent_any_more(self, market: Market) -> None:
+        market.bought(job_id="paid")
+        market.routed(job_id="held")
+        self.spend(market)
+        market.pipeline.settle("run-1")
+        assert self.spend(market) == pytest.approx(0.12)
+
+    def test_yesterdays_money_is_not_todays(self, market: Market) -> None:
+        market.bought()
+        assert self.spend(market) == pytest.approx(0.12)
+        market.sql("UPDATE caps SET key = '2026-01-01@somewhere' WHERE kind = 'day'")
+        assert self.spend(market) == 0
+
+    def test_who_failed_three_times_is_down_until_the_pause_is_over(self, market: Market) -> None:
+        for n in range(3):
+            market.bought("[[veo3=fail]]", backend="veo3", job_id=f"sick-{n}")
+        market.pipeline.push_metrics()
+        seen = series(market)
+        assert (seen["backend_up", "runway"].last, seen["backend_up", "veo3"].last) == (1.0, 0.0)
+        market.age("backend_health", "unhealthy_since")
+        market.pipeline.push_metrics()
+        assert series(market)["backend_up", "veo3"].last == 1.0

@@ -215,7 +215,7 @@ class TestApprove:
             call(self.operator(), "execute_complete", event=answer("Approve"))
 
         with shop.ledger.read() as conn:
-            assert approvals.shown_version(conn, RUN, "approve", "job-1") == 1
+            assert approvals.first_shown(conn, RUN, "approve", "job-1") == (1, "")
         assert said(shop) is None
 
     def test_several_jobs_that_need_nobody_pass(self, shop: Shop, call: Call, asked: list[Any]) -> None:
@@ -270,9 +270,9 @@ class TestReview:
         with pytest.raises(TaskAwaitingInput) as waiting:
             call(self.operator())
 
-        video, poster = made.pipeline.cut_urls("job-1")
+        question = made.pipeline.review_question("job-1", run_id=RUN, task_id="review")
         assert asked[0]["subject"] == "Deliver job-1, version 1?"
-        for part in ("`job-1`", "the preset asks for a second look", f"`{video}`", f"`{poster}`"):
+        for part in ("`job-1`", "the preset asks for a second look", f"`{question.video}`", f"`{question.poster}`"):
             assert part in asked[0]["body"]
         assert waiting.value.timeout == timedelta(hours=72)
 
@@ -307,7 +307,8 @@ class TestReview:
         assert self.word(made) is None
 
     def test_the_ledgers_word_wins_over_airflows(self, made: Shop, call: Call, asked: list[Any], wired: dict[str, Any]) -> None:
-        made.pipeline.answer_review("job-1", "rejected", by="studio")
+        made.pipeline.review_question("job-1", run_id=RUN, task_id="review")
+        made.pipeline.answer_review("job-1", "rejected", by="studio", run_id=RUN, task_id="review")
 
         with pytest.raises(DownstreamTasksSkipped):
             call(wired["review"], "execute_complete", event=answer("Approve"))

@@ -194,6 +194,7 @@ def upgrade() -> None:
         sa.Column("task_id", sa.Text(), nullable=False),
         sa.Column("job_id", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
         sa.Column("shown_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "task_id", "job_id"),
     )
