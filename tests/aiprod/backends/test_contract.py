@@ -237,12 +237,10 @@ def test_nothing_but_our_own_errors_leaves_a_backend_whose_disk_is_unusable(
         "fetch": lambda: backend.fetch("k1", tmp_path / "take.mp4"),
         "cancel": lambda: backend.cancel("k1"),
     }
-    for verb, call in verbs.items():
-        try:
-            answer = call()
-        except BackendError as error:
-            assert str(error), verb
-        else:
-            assert not (isinstance(answer, Found) and answer.proof and isinstance(backend, AnimaticBackend)), (
-                "not having been able to look is no proof"
-            )
+    answers: list[object] = []
+    for call in verbs.values():
+        with suppress(BackendError):
+            answers.append(call())
+    # Not having been able to look is no proof.
+    proofs = [a for a in answers if isinstance(a, Found) and a.proof]
+    assert not (proofs and isinstance(backend, AnimaticBackend))
