@@ -90,7 +90,7 @@ class TestTwins:
         return (ROOT / "tests" / module).with_name(f"test_{Path(module).name}")
 
     def owed(self) -> list[str]:
-        return [module for module in modules() if Path(module).name not in ("__init__.py", "env.py")]
+        return [module for module in modules() if Path(module).name not in ("__init__.py", "__main__.py", "env.py")]
 
     def test_a_module_is_tested_where_one_looks_for_it(self) -> None:
         alone = [module for module in self.owed() if module not in TESTED_ELSEWHERE and not self.twin(module).exists()]

@@ -23,7 +23,7 @@ __all__ = ["Ledger", "open_ledger"]
 
 VERSION_TABLE = "ledger_alembic_version"
 #: The newest migration. A test holds it to the files in `migrations/versions`.
-REVISION = "0001"
+REVISION = "0002"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 #: Longer than any transaction here, shorter than a task's patience.
 _BUSY_MILLISECONDS = 30_000

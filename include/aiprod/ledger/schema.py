@@ -144,6 +144,8 @@ caps = Table(
     Column("starts_at", Utc),
     Column("ends_at", Utc),
     Column("cap", BigInteger, nullable=False),
+    #: Who set this amount by hand; without a name it follows the configuration.
+    Column("set_by", Text),
     Column("warn", BigInteger),
     Column("warned_at", Utc),
     Column("reserved", BigInteger, nullable=False, server_default="0"),
@@ -329,6 +331,59 @@ deliveries = Table(
     Column("delivery", Text, nullable=False),
     Column("delivered_at", Utc, nullable=False),
     PrimaryKeyConstraint("job_id", "version"),
+)
+
+#: Jobs that wait to be carried by a run: entered with a campaign, not admitted by `route`, or out of money.
+queue = Table(
+    "queue",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.job_id"), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    #: Not before; a job that waits for the day's money is due when the next day begins.
+    Column("due_at", Utc, nullable=False),
+    Column("since", Utc, nullable=False),
+    CheckConstraint("reason IN ('campaign','slots','money')", name="queue_reason"),
+    Index("queue_by_due", "due_at"),
+)
+
+#: What a person said about a parked purchase, and why. Append-only by use: a second word is a second row.
+resolutions = Table(
+    "resolutions",
+    metadata,
+    Column("resolution_id", _Serial, primary_key=True, autoincrement=True),
+    Column("purchase_id", Text, ForeignKey("purchases.purchase_id"), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("vendor_id", Text),
+    Column("resolved_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    CheckConstraint("answer IN ('ran','did_not_run','write_off','file_gone')", name="resolution_answer"),
+    Index("resolutions_by_purchase", "purchase_id"),
+)
+
+#: A vendor's bill, imported once per content; its lines explain every difference.
+bills = Table(
+    "bills",
+    metadata,
+    Column("bill_sha", Text, primary_key=True),
+    Column("backend", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("imported_at", Utc, nullable=False),
+    Column("imported_by", Text, nullable=False),
+)
+
+bill_lines = Table(
+    "bill_lines",
+    metadata,
+    Column("bill_sha", Text, ForeignKey("bills.bill_sha"), nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("vendor_id", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("billed_at", Utc),
+    PrimaryKeyConstraint("bill_sha", "line"),
+    Index("bill_lines_by_vendor_id", "vendor_id"),
 )
 
 #: Why a job of a run could not go on; cleared by nobody, superseded by a delivery.

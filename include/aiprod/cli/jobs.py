@@ -1,72 +1,37 @@
-"""`aiprod`: the library from a shell. Each command says what it did, or in one line why not."""
+"""`aiprod estimate|result|reconcile`: what an order costs, what became of it, and what is left to finish."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from aiprod import ordering
 from aiprod.catalog import catalog
-from aiprod.errors import AiprodError, SpecError
-from aiprod.ledger import DatabaseError, Ledger
+from aiprod.errors import SpecError
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import JobSpec, dollars
 from aiprod.pipeline import Pipeline
-from aiprod.settings import database_url
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    #: What a subject adds its commands to.
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["add"]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 1 refused, 2 wrong usage."""
-    parser = argparse.ArgumentParser(prog="aiprod", description="Orders finished videos from paid AI backends.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-
-    ledger = commands.add_parser("ledger", help="the money ledger's database")
-    verbs = ledger.add_subparsers(dest="verb", required=True, metavar="verb")
-    verbs.add_parser("upgrade", help="create or migrate the schema").set_defaults(run=_upgrade)
-    verbs.add_parser("check", help="say whether the schema fits this release").set_defaults(run=_check)
-
+def add(commands: Commands) -> None:
+    """Add the commands to the parser."""
     estimate = commands.add_parser("estimate", help="price an order without entering it")
     estimate.add_argument("order", type=Path, help="a YAML or JSON file with the fields of the trigger form")
     estimate.set_defaults(run=_estimate)
-
     result = commands.add_parser("result", help="what became of a job, as JSON")
     result.add_argument("job_id")
     result.set_defaults(run=_result)
-
-    reconcile = commands.add_parser("reconcile", help="finish what nobody watched, once")
-    reconcile.set_defaults(run=_reconcile)
-
-    args = parser.parse_args(argv)
-    run: Callable[[argparse.Namespace], None] = args.run
-    try:
-        run(args)
-    except AiprodError as error:
-        for problem in error.problems if isinstance(error, SpecError) else (str(error),):
-            print(f"aiprod: {' '.join(problem.split())}", file=sys.stderr)
-        return 1
-    except DatabaseError as error:
-        why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        print(f"aiprod: the ledger (AIPROD_DATABASE_URL) cannot be used: {why}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _upgrade(args: argparse.Namespace) -> None:
-    ledger = Ledger(database_url())
-    print(f"ledger {ledger.where} is at revision {ledger.upgrade()}")
-
-
-def _check(args: argparse.Namespace) -> None:
-    ledger = Ledger(database_url())
-    ledger.check()
-    print(f"ledger {ledger.where} fits this release")
+    commands.add_parser("reconcile", help="finish what nobody watched, once").set_defaults(run=_reconcile)
 
 
 def _estimate(args: argparse.Namespace) -> None:
@@ -97,12 +62,9 @@ def _result(args: argparse.Namespace) -> None:
     print(json.dumps(Pipeline().result(args.job_id), indent=2))
 
 
-def _reconcile(args: argparse.Namespace) -> None:
+def _reconcile(args: argparse.Namespace) -> int:
     done = Pipeline(catalogue=catalog()).reconcile()
     for line in (*done.moved, *done.troubles):
         print(line)
     print(f"{done.looked_at} open purchases looked at, {len(done.moved)} moved, {len(done.troubles)} in trouble")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return 1 if done.troubles else 0

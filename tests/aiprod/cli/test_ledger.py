@@ -1,0 +1,47 @@
+"""The ledger's database from a shell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aiprod.cli import main
+from tests.shell import refused, said
+
+
+def test_upgrade_makes_a_ledger_that_check_accepts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ledger", "upgrade"]) == 0
+    assert main(["ledger", "check"]) == 0
+    assert "fits this release" in said(capsys)[0]
+
+
+def test_a_ledger_that_is_not_there_says_how_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIPROD_DATABASE_URL", f"sqlite:///{tmp_path / 'empty.db'}")
+    assert main(["ledger", "check"]) == 1
+    assert "does not exist yet; run `python -m aiprod.cli ledger upgrade`" in said(capsys)[1]
+
+
+@pytest.mark.postgres
+def test_an_empty_postgres_is_upgraded_once_and_again_without_harm(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIPROD_DATABASE_URL", empty_postgres)
+    assert main(["ledger", "check"]) == 1
+    assert "has no schema yet; run `python -m aiprod.cli ledger upgrade`" in refused(capsys)
+    assert [main(["ledger", "upgrade"]) for _ in range(2)] == [0, 0]
+    assert main(["ledger", "check"]) == 0
+
+
+@pytest.mark.parametrize("verb", ["upgrade", "check"])
+@pytest.mark.parametrize("url", ["postgresql://me:secret@127.0.0.1:1/x", "no address", "sqlite:///{file}"])
+def test_a_ledger_that_cannot_be_used_is_one_line_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, verb: str
+) -> None:
+    no_database = tmp_path / "order.yaml"
+    no_database.write_text("prompt: a lake\n" * 100)
+    monkeypatch.setenv("AIPROD_DATABASE_URL", url.format(file=no_database))
+    assert main(["ledger", verb]) == 1
+    assert "secret" not in refused(capsys)
