@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aiprod.cli import main
+from tests.market import Market
 from tests.shell import refused, said
 
 
@@ -45,3 +46,18 @@ def test_a_ledger_that_cannot_be_used_is_one_line_without_its_password(
     monkeypatch.setenv("AIPROD_DATABASE_URL", url.format(file=no_database))
     assert main(["ledger", verb]) == 1
     assert "secret" not in refused(capsys)
+
+
+class TestAudit:
+    def test_books_in_order_are_said_to_be(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
+        local_market.bought()
+        assert main(["ledger", "audit"]) == 0
+        assert "the books are in order" in said(capsys)[0]
+
+    def test_a_fault_is_a_line_and_the_exit_code(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
+        local_market.routed()
+        local_market.sql("UPDATE caps SET reserved = reserved + 1 WHERE kind = 'day'")
+        assert main(["ledger", "audit"]) == 1
+        out, _ = said(capsys)
+        local_market.sql("UPDATE caps SET reserved = reserved - 1 WHERE kind = 'day'")
+        assert out.startswith("I2 cap day ") and "1 faults" in out
