@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from aiprod import settings
@@ -34,7 +34,12 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.engine = _engine(url)
+        try:
+            self.engine = _engine(url)
+        except (ArgumentError, ImportError, ValueError) as error:
+            # Its own words may hold the password.
+            why = str(error) if isinstance(error, ImportError) else "it is no address of a SQLite or PostgreSQL database"
+            raise ConfigError(f"AIPROD_DATABASE_URL cannot be used: {why}") from None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -113,10 +118,12 @@ def now(conn: Connection) -> datetime:
 
 
 def _private_folder(url: str) -> None:
-    """Money records are their owner's only: folder 0700 when we make it, file 0600."""
+    """Money records are their owner's only: folder 0700 when we make it, file 0600. Only the default folder is made."""
     file = _file(url)
     if file is None:
         return
+    if not file.parent.is_dir() and file.parent.resolve() != settings.var_dir().resolve():
+        raise ConfigError(f"the folder {file.parent} of the ledger does not exist; make it, or correct AIPROD_DATABASE_URL")
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.touch(mode=0o600, exist_ok=True)
 

@@ -61,3 +61,35 @@ class TestAudit:
         out, _ = said(capsys)
         local_market.sql("UPDATE caps SET reserved = reserved - 1 WHERE kind = 'day'")
         assert out.startswith("I2 cap day ") and "1 faults" in out
+
+
+class TestBackup:
+    def test_a_backup_says_what_is_in_it_and_a_restore_what_to_do_next(
+        self, local_market: Market, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        local_market.bought()
+        file = tmp_path / "monday"
+        assert main(["ledger", "backup", str(file)]) == 0
+        assert said(capsys)[0].startswith(f"{file}: 1 purchases as of ")
+        assert main(["ledger", "restore", str(file)]) == 1
+        assert "with --yes it is kept aside" in refused(capsys)
+        assert main(["ledger", "restore", str(file), "--yes"]) == 0
+        out, _ = said(capsys)
+        assert "restored 1 purchases; what was there is kept as " in out
+        assert "purchasing is stopped: restored from backup of " in out and "docs/runbook.md" in out
+
+    def test_a_backup_that_is_there_already_is_one_line(
+        self, local_market: Market, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["ledger", "backup", str(tmp_path)]) == 1
+        assert "already there" in refused(capsys)
+
+    def test_faulty_books_are_backed_up_and_said(
+        self, local_market: Market, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        local_market.routed()
+        local_market.sql("UPDATE caps SET reserved = reserved + 1 WHERE kind = 'day'")
+        assert main(["ledger", "backup", str(tmp_path / "x")]) == 1
+        local_market.sql("UPDATE caps SET reserved = reserved - 1 WHERE kind = 'day'")
+        out, _ = said(capsys)
+        assert out.startswith("I2 cap day") and "its books have 1 faults" in out

@@ -65,6 +65,24 @@ class TestCheck:
         assert str(open_ledger().engine.url) == ledger_url
 
 
+class TestAddress:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql+psycopg://u:hunter2@db:port/x",
+            "postgresql+nodriver://u:hunter2@db/x",
+            "oracle9://u:hunter2@db/x",
+            "mysql+pymysql://u:hunter2@db/x",
+            "hunter2",
+            "",
+        ],
+    )
+    def test_one_that_cannot_be_used_is_one_line_without_its_password(self, url):
+        with pytest.raises(ConfigError, match="AIPROD_DATABASE_URL cannot be used") as caught:
+            Ledger(url)
+        assert "hunter2" not in str(caught.value) and "\n" not in str(caught.value)
+
+
 class TestUpgrade:
     def test_upgrading_again_changes_nothing(self, ledger):
         assert ledger.upgrade() == ledger.upgrade() == REVISION
@@ -82,10 +100,16 @@ class TestUpgrade:
         config.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
         assert ScriptDirectory.from_config(config).get_current_head() == REVISION
 
-    def test_a_sqlite_ledger_is_its_owners_only(self, tmp_path):
-        Ledger(f"sqlite:///{tmp_path}/deep/ledger.db").upgrade()
-        assert mode(tmp_path / "deep" / "ledger.db") == 0o600
-        assert mode(tmp_path / "deep") == 0o700
+    def test_a_sqlite_ledger_is_its_owners_only(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("AIPROD_VAR_DIR", f"{tmp_path}/deep/var")
+        Ledger(f"sqlite:///{tmp_path}/deep/var/ledger.db").upgrade()
+        assert mode(tmp_path / "deep" / "var" / "ledger.db") == 0o600
+        assert mode(tmp_path / "deep" / "var") == 0o700
+
+    def test_a_slip_in_the_address_makes_no_folder(self, tmp_path):
+        with pytest.raises(ConfigError, match="of the ledger does not exist; make it, or correct AIPROD_DATABASE_URL"):
+            Ledger(f"sqlite:///{tmp_path}/vra/ledger.db").upgrade()
+        assert list(tmp_path.iterdir()) == []
 
     def test_its_write_ahead_log_is_too(self, tmp_path):
         ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
