@@ -13,7 +13,7 @@ from aiprod.ledger.parked import AnswerWord
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import Micros, Noun, dollars
 
-__all__ = ["Parked", "answer", "consequence", "listed", "one"]
+__all__ = ["Parked", "answer", "asked", "consequence", "listed", "one", "said"]
 
 #: Of the prompt: enough to find the render on the vendor's page.
 _PROMPT = 60
@@ -45,6 +45,34 @@ def one(ledger: Ledger, prefix: str) -> Parked:
     """Return the purchase that `prefix` names. Raises `StaleState` when it names none, or several."""
     with ledger.read() as conn:
         return _parked(parked.find(conn, prefix, now=database_now(conn)), [])
+
+
+def asked(ledger: Ledger, prefix: str, *, run_id: str, task_id: str) -> Parked | None:
+    """Return the purchase that a run's question is about: the one it showed first, else the one that `prefix` names, else
+    the one that waits longest. One that was answered meanwhile has no `answers` left; None when nothing waits at all.
+
+    Raises `StaleState` when `prefix` names none, or several.
+    """
+    with ledger.write() as conn:
+        now = database_now(conn)
+        waiting = parked.waiting(conn, now=now)
+        found = parked.shown_first(conn, run_id, task_id)
+        if found is None and prefix.strip():
+            found = parked.find(conn, prefix, now=now).purchase_id
+        elif found is None and waiting:
+            found = waiting[0].purchase_id
+        if found is None:
+            return None
+        parked.show(conn, run_id, task_id, found, now=now)
+        purchase = parked.find(conn, found, now=now)
+    waits = found in [p.purchase_id for p in waiting]
+    return _parked(purchase, []) if waits else _parked(purchase, []).model_copy(update={"answers": ()})
+
+
+def said(ledger: Ledger, purchase_id: str) -> list[str]:
+    """Return what people said about a purchase, one line each, oldest first."""
+    with ledger.read() as conn:
+        return [f"{r.answer}, says {r.resolved_by}: {r.why}" for r in parked.resolutions_of(conn, purchase_id)]
 
 
 def consequence(purchase: Purchase, word: AnswerWord) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "ran",
     "resolutions_of",
     "show",
+    "shown_first",
     "waiting",
     "write_off",
 ]
@@ -36,6 +37,8 @@ AnswerWord = Literal["ran", "did_not_run", "write_off", "file_gone"]
 
 #: A paid render whose file has not come home for this long is put before a person.
 MISSING_AFTER = timedelta(hours=1)
+#: Stands where other questions have their job: ids of jobs hold no space.
+_QUESTION = "parked purchase"
 #: Longer than any vendor's id.
 _LONGEST_ID = 300
 
@@ -166,13 +169,15 @@ def show(conn: Connection, run_id: str, task_id: str, purchase_id: str, *, now: 
 
     Airflow keeps the first text of a question, even after a retry or a clear.
     """
-    # No job's question has this name: ids of jobs hold no space.
-    key = {"run_id": run_id, "task_id": task_id, "job_id": "parked purchase"}
+    key = {"run_id": run_id, "task_id": task_id, "job_id": _QUESTION}
     insert_once(conn, shown, {**key, "version": 0, "content": purchase_id, "shown_at": now})
-    first: str = conn.execute(
-        select(shown.c.content).where(*(shown.c[name] == value for name, value in key.items()))
-    ).scalar_one()
-    return first
+    return shown_first(conn, run_id, task_id) or purchase_id
+
+
+def shown_first(conn: Connection, run_id: str, task_id: str) -> str | None:
+    """Which purchase the parked question shows people."""
+    mine = (shown.c.run_id == run_id, shown.c.task_id == task_id, shown.c.job_id == _QUESTION)
+    return conn.execute(select(shown.c.content).where(*mine)).scalar()
 
 
 def _said(
