@@ -99,7 +99,7 @@ def parked_body(line: Parked, answers: Mapping[str, str], risks: Mapping[str, st
             f"| Prompt | {plain(line.prompt)} |",
             f"| Sent | {line.sent_at:%Y-%m-%d %H:%M:%S} UTC |",
             f"| Key | `{p.purchase_id}` |",
-            f"| Vendor's id | {f'`{p.vendor_id}`' if p.vendor_id else 'unknown'} |",
+            f"| Vendor's id | {plain(p.vendor_id) if p.vendor_id else 'unknown'} |",
             f"| {money} | {dollars(p.charged or 0 if p.closed_at else p.hold)} |",
             "",
             *(
