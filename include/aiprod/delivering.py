@@ -11,7 +11,7 @@ from aiprod.finishing import Review, review_job
 from aiprod.ledger import Connection, Ledger, approvals, jobs, outbox, points, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
-from aiprod.models import USD, Delivery
+from aiprod.models import USD, Delivery, fingerprint
 from aiprod.storage import Storage
 
 __all__ = ["deliver_job", "result"]
@@ -36,13 +36,14 @@ def deliver_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str,
         raise JobFailed(f"job {job_id} was looked at and rejected")
     if review.reasons and review.answer is None:
         raise JobFailed(f"job {job_id} waits for a person: {'; '.join(review.reasons)}")
-    place = f"{job_id}/v{version}"
+    with ledger.read() as conn:
+        document, summary = _final_manifest(conn, catalog, made, job_id, version, review)
+    # A folder of its own content: who was killed here before, or publishes at the same time, left other files alone.
+    place = f"{job_id}/v{version}/delivery-{fingerprint([made.video.sha256, document])[:8]}"
     files = {}
     for name, kept in (("video.mp4", made.video), ("poster.jpg", made.poster), ("contact-sheet.jpg", made.contact_sheet)):
         with storage.local(kept.path) as file:
             files[name] = storage.keep(file, f"{place}/{name}")
-    with ledger.read() as conn:
-        document, summary = _final_manifest(conn, catalog, made, job_id, version, review)
     document["files"] = {name: file.model_dump() for name, file in files.items()}
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     delivery = Delivery(
@@ -57,7 +58,7 @@ def deliver_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str,
     with ledger.write() as conn:
         if results.deliver(conn, delivery, now=database_now(conn)):
             _count_delivery(conn, delivery)
-    return delivery
+        return results.delivery(conn, job_id, version) or delivery
 
 
 def _final_manifest(

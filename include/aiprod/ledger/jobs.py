@@ -170,7 +170,9 @@ def decisions_of(conn: Connection, job_id: str, version: int) -> list[tuple[int,
 
 
 def fail(conn: Connection, job_id: str, version: int, stage: str, message: str, *, code: str, now: datetime) -> None:
-    """Record why a job could not go on."""
+    """Record why a job could not go on. A step done again that ends the same way says nothing new."""
+    if failures_of(conn, job_id, version)[-1:] == [f"{stage}: {message}"]:
+        return
     conn.execute(insert(failures).values(job_id=job_id, version=version, stage=stage, message=message, at=now))
     points.emit(conn, "errors", 1, now=now, stage=stage, code=code)
 
