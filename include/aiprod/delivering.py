@@ -8,7 +8,7 @@ from typing import Any
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed
 from aiprod.finishing import Review, review_job
-from aiprod.ledger import Connection, Ledger, approvals, jobs, outbox, points, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, jobs, outbox, points, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
 from aiprod.models import USD, Delivery, fingerprint
@@ -168,6 +168,7 @@ def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
         made = results.delivery(conn, job_id, version)
         bought = purchases.of_job(conn, job_id, version)
         problems = [] if made else jobs.failures_of(conn, job_id, version)
+        waits = queue.waiting(conn, [job_id]).get(job_id)
     files = {name: getattr(made, name).url if made else None for name in ("video", "poster", "contact_sheet", "manifest")}
     scores = {name: getattr(made, name) if made else None for name in ("quality", "technical", "semantic", "semantic_status")}
     return {
@@ -179,4 +180,5 @@ def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
         "cost_usd": sum(p.charged or 0 for p in bought) / USD,
         "attempts": sum(1 for p in bought if p.submitted_at is not None and p.state != "absent"),
         "problems": problems,
+        "waits": None if waits is None else f"for {waits.reason}, until {waits.due_at.isoformat()}: {waits.message}",
     }

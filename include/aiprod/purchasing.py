@@ -28,7 +28,7 @@ from aiprod.errors import (
     SubmitAmbiguous,
     SubmitRejected,
 )
-from aiprod.ledger import Connection, Ledger, approvals, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, campaigns, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Failure, Purchase
 from aiprod.ledger.states import Step
@@ -111,7 +111,13 @@ def place_hold(
         round=round,
         amount=quote(catalog.prices, request, now.date()),
         limits=caps_for(
-            spec=jobs.spec(conn, job_id), job_id=job_id, envelope=envelope, backend=backend, catalog=catalog, now=now
+            spec=jobs.spec(conn, job_id),
+            job_id=job_id,
+            envelope=envelope,
+            backend=backend,
+            catalog=catalog,
+            now=now,
+            campaign=campaigns.cap_of(conn, job_id),
         ),
         catalog=catalog,
         now=now,

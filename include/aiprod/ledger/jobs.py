@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
 from aiprod.errors import JobConflict, JobFailed
 from aiprod.ledger import points
@@ -15,13 +15,16 @@ from aiprod.ledger.schema import decisions, failures, jobs, manifests, runs
 from aiprod.models import Decision, Estimate, JobSpec, Manifest, Noun
 
 __all__ = [
+    "URGENCY",
     "Priced",
     "attach_run",
+    "campaign_of",
     "decide",
     "decisions_of",
     "enter",
     "fail",
     "failures_of",
+    "in_priority_order",
     "known",
     "latest",
     "of_run",
@@ -35,6 +38,10 @@ __all__ = [
 ]
 
 
+#: Sorts what goes first to the front.
+URGENCY = case({"high": 0, "normal": 1, "low": 2}, value=jobs.c.priority, else_=1)
+
+
 class Priced(Noun):
     """A manifest version with its estimate and the backends it was priced for."""
 
@@ -44,7 +51,7 @@ class Priced(Noun):
     created_at: datetime
 
 
-def enter(conn: Connection, job_id: str, spec: JobSpec, *, now: datetime) -> bool:
+def enter(conn: Connection, job_id: str, spec: JobSpec, *, now: datetime, campaign: str | None = None) -> bool:
     """Write a job down; return whether it is new. Raises `JobConflict` when the id names another order."""
     row = {
         "job_id": job_id,
@@ -52,6 +59,7 @@ def enter(conn: Connection, job_id: str, spec: JobSpec, *, now: datetime) -> boo
         "spec_sha": spec.fingerprint,
         "project": spec.project,
         "priority": spec.priority,
+        "campaign": campaign,
         "created_at": now,
     }
     if insert_once(conn, jobs, row):
@@ -68,6 +76,19 @@ def spec(conn: Connection, job_id: str) -> JobSpec:
     if found is None:
         raise JobFailed(f"job {job_id} is not in the ledger")
     return JobSpec.model_validate_json(found)
+
+
+def campaign_of(conn: Connection, job_id: str) -> str | None:
+    """Return the campaign a job was entered with, or None."""
+    return conn.execute(select(jobs.c.campaign).where(jobs.c.job_id == job_id)).scalar()
+
+
+def in_priority_order(conn: Connection, job_ids: Sequence[str]) -> list[str]:
+    """Return jobs as they are served: by priority, among equals the one entered first."""
+    rows = conn.execute(
+        select(jobs.c.job_id).where(jobs.c.job_id.in_(job_ids)).order_by(URGENCY, jobs.c.created_at, jobs.c.job_id)
+    )
+    return list(rows.scalars())
 
 
 def known(conn: Connection, job_id: str) -> bool:
