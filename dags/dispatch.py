@@ -34,8 +34,8 @@ def dispatch():
     TriggerDagRunOperator(
         task_id="start",
         trigger_dag_id="render_video",
-        trigger_run_id=chosen["run_id"],
-        conf=chosen["conf"],
+        trigger_run_id=chosen["run_id"],  # pyright: ignore[reportIndexIssue] - an XComArg has keys
+        conf=chosen["conf"],  # pyright: ignore[reportIndexIssue]
         doc_md="Starts the run that carries them.",
     )
 
