@@ -63,9 +63,11 @@ def enlist(
         more = [f"… and {len(problems) - MAX_PROBLEMS} more problems"] if len(problems) > MAX_PROBLEMS else []
         raise SpecError([*problems[:MAX_PROBLEMS], *more])
     with ledger.write() as conn:
-        now = database_now(conn)
+        start = database_now(conn)
         campaigns.approve(conn, campaign, amount, by=by)
-        for job_id, spec in read:
+        for n, (job_id, spec) in enumerate(read):
+            # A microsecond apart, so that equally urgent rows are served in the order in which they came.
+            now = start + timedelta(microseconds=n)
             if jobs.enter(conn, job_id, spec, now=now, campaign=campaign):
                 manifest, priced, names = price(job_id, spec, catalog, now=now)
                 jobs.write_manifest(conn, manifest, priced, names, by=by, now=now)

@@ -81,6 +81,12 @@ class TestEnlist:
         assert {w.reason for w in left.values()} == {"money"} and len(left) == 3
         assert "campaign spring has $0.01 left" in left["spring-3"].message
 
+    def test_equally_urgent_rows_are_served_in_their_order(self, local_market: Market) -> None:
+        job_ids = enlist(local_market, rows(12))
+        batch = local_market.pipeline.next_batch()
+        assert batch is not None and list(batch.job_ids) == job_ids
+        assert local_market.pipeline.carry(sorted(job_ids), run_id="run-b") == job_ids
+
 
 class TestRouteOfABatch:
     def test_it_holds_at_most_twice_the_free_slots_and_the_rest_waits(self, market: Market) -> None:
