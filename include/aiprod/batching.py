@@ -9,7 +9,7 @@ from typing import Any
 from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
-from aiprod.ledger import Connection, Ledger, approvals, campaigns, jobs, purchases, queue, results
+from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
@@ -107,7 +107,7 @@ def next_batch(ledger: Ledger, catalog: Catalog) -> Batch | None:
         now = database_now(conn)
         due = queue.due(conn, now=now, limit=BATCH)
         room = sum(max(0, purchases.room(conn, name, slots=slots, now=now)) for name, slots in _open_for_orders(catalog))
-        if not due or not room:
+        if not due or not room or gates.stopped(conn) is not None:
             return None
         alone = not _needs_nobody(conn, catalog, due[0].job_id, now)
         together = [w.job_id for w in due if _needs_nobody(conn, catalog, w.job_id, now)][:room]

@@ -200,17 +200,19 @@ class Pipeline:
         """Give back what the run's jobs hold and never sent; note that it is over. Returns one line per job."""
         with self.ledger.read() as conn:
             carried = jobs.of_run(conn, run_id)
+            busy = {job_id for job_id in carried if jobs.carried_elsewhere(conn, run_id, job_id)}
         lines = []
         for job_id, version in carried.items():
-            released = reconciling.release_holds(self.ledger, self.catalog, job_id, version)
+            # What a younger run of the job has set aside is not ours to give back.
+            released = 0 if job_id in busy else reconciling.release_holds(self.ledger, self.catalog, job_id, version)
             lines.append(f"{job_id}: {self._settle_one(run_id, job_id, version)}, {released} unused holds given back")
-        with self.ledger.write() as conn:
-            jobs.settle_run(conn, run_id, now=database_now(conn))
         return lines
 
     def _settle_one(self, run_id: str, job_id: str, version: int) -> str:
-        """How the job ended; counted once per run."""
+        """How the job ended; counted once per run, with the note that the run is over."""
         with self.ledger.write() as conn:
+            before = jobs.settled_at(conn, run_id, job_id)
+            jobs.settle_run(conn, run_id, now=database_now(conn), job_id=job_id)
             if results.delivery(conn, job_id, version) is not None:
                 queue.take(conn, job_id)
                 return "delivered"
@@ -219,7 +221,7 @@ class Pipeline:
                 return _told(waits)
             answer = approvals.latest(conn, job_id, version)
             status = answer.answer if answer is not None and answer.answer != "approved" else "failed"
-            if jobs.settled_at(conn, run_id, job_id) is None:
+            if before is None:
                 points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
             return status
 

@@ -157,6 +157,11 @@ class TestNextBatch:
         enlist(market, rows(2))
         assert market.pipeline.next_batch() is None
 
+    def test_nothing_starts_while_purchasing_is_stopped(self, market: Market) -> None:
+        enlist(market, rows(1))
+        market.stop()
+        assert market.pipeline.next_batch() is None
+
     def test_a_cancelled_job_waits_no_more(self, market: Market) -> None:
         enlist(market, rows(2))
         market.cancel("spring-1")

@@ -10,7 +10,8 @@ import pytest
 from aiprod import finishing
 from aiprod.errors import BackendError, FailureKind, JobFailed, StorageError
 from aiprod.ledger import points
-from tests.market import Market
+from aiprod.pipeline import Pipeline
+from tests.market import Market, killed, lethal
 from tests.vendor import Vendor
 
 JOBS = ("fine-1", "broken", "fine-2")
@@ -190,3 +191,27 @@ def test_what_became_of_a_delivered_and_of_a_failed_job_is_said(local_market: Ma
     assert broken["problems"] == [
         "assemble: shot 1 has no usable take: runway vendor_internal, veo3 transient, replicate moderated"
     ]
+
+
+class TestSettle:
+    def test_a_late_settle_leaves_alone_what_a_younger_run_has_set_aside(self, market: Market) -> None:
+        market.approved(run_id="old")
+        market.approved(run_id="young")
+        market.pipeline.route(["job-1"], 1)
+        market.pipeline.settle("old")
+        assert market.only().state == "held"
+        market.pipeline.settle("young")
+        assert market.only().state == "voided"
+
+    def test_killed_in_the_middle_it_counts_every_job_once(self, market: Market) -> None:
+        for job_id in ("one", "two"):
+            market.approved(job_id=job_id)
+
+        def work() -> None:
+            lethal(Pipeline, "_settle_one", after=True)
+            market.pipeline.settle("run-1")
+
+        killed(work)
+        market.pipeline.settle("run-1")
+        market.pipeline.settle("run-1")
+        assert market.count("metric_outbox WHERE name = 'jobs'") == 2

@@ -19,6 +19,7 @@ __all__ = [
     "Priced",
     "attach_run",
     "campaign_of",
+    "carried_elsewhere",
     "decide",
     "decisions_of",
     "enter",
@@ -158,9 +159,17 @@ def of_run(conn: Connection, run_id: str) -> dict[str, int]:
     return {row.job_id: row.version for row in rows}
 
 
-def settle_run(conn: Connection, run_id: str, *, now: datetime) -> None:
-    """Note that a run is over."""
-    conn.execute(update(runs).where(runs.c.run_id == run_id).values(settled_at=now))
+def settle_run(conn: Connection, run_id: str, *, now: datetime, job_id: str | None = None) -> None:
+    """Note that a run is over: for one of its jobs, or for all."""
+    settled = update(runs).where(runs.c.run_id == run_id).values(settled_at=now)
+    conn.execute(settled if job_id is None else settled.where(runs.c.job_id == job_id))
+
+
+def carried_elsewhere(conn: Connection, run_id: str, job_id: str) -> bool:
+    """Whether a run that is not over, begun after this one, carries the job too."""
+    mine = select(runs.c.started_at).where(runs.c.run_id == run_id, runs.c.job_id == job_id).scalar_subquery()
+    other = select(runs.c.run_id).where(runs.c.run_id != run_id, runs.c.job_id == job_id, runs.c.settled_at.is_(None))
+    return conn.execute(other.where(runs.c.started_at >= mine)).first() is not None
 
 
 def settled_at(conn: Connection, run_id: str, job_id: str) -> datetime | None:
