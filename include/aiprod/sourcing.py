@@ -100,37 +100,43 @@ def _choose(ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: i
     """
     for _ in range(_ROUNDS):
         try:
-            with ledger.write() as conn:
-                # Before looking: a purchase that comes in between takes this number, and ours collides with it.
-                sequence = len(_of_shot(conn, job_id, version, shot)) + 1
-                # Looked at in here: another process may be routing this job, or be done with it.
-                if shot not in shots_without_take(conn, job_id, version):
-                    return None
-                underway = _underway(conn, job_id, version, shot)
-                if underway is not None:
-                    return underway
-                now = database_now(conn)
-                decision = _decide(conn, catalog, job_id, version, shot, now=now)
-                if decision.chosen is None:
-                    jobs.decide(conn, job_id, version, round, decision, None, now=now)
-                    return decision
-                held = place_hold(
-                    conn,
-                    catalog,
-                    job_id=job_id,
-                    version=version,
-                    shot=shot,
-                    backend=decision.chosen,
-                    sequence=sequence,
-                    round=round,
-                    now=now,
-                )
-                if not any(decided == held.purchase_id for _, decided, _ in jobs.decisions_of(conn, job_id, version)):
-                    jobs.decide(conn, job_id, version, round, decision, held.purchase_id, now=now)
-                return held
+            return ledger.transact(lambda conn: _choose_once(conn, catalog, job_id, version, shot, round))
         except (BudgetExceeded, KeyReused, StaleState):
             continue
     raise JobFailed(f"{job_id} shot {shot}: money or health changed {_ROUNDS} times while choosing; clear `route` to try again")
+
+
+def _choose_once(
+    conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, round: int
+) -> Purchase | Decision | None:
+    # Before looking: a purchase that comes in between takes this number, and ours collides with it.
+    sequence = len(_of_shot(conn, job_id, version, shot)) + 1
+    # Looked at in here: another process may be routing this job, or be done with it.
+    if shot not in shots_without_take(conn, job_id, version):
+        return None
+    underway = _underway(conn, job_id, version, shot)
+    if underway is not None:
+        return underway
+    now = database_now(conn)
+    decision = _decide(conn, catalog, job_id, version, shot, now=now)
+    if decision.chosen is None:
+        jobs.decide(conn, job_id, version, round, decision, None, now=now)
+        return decision
+    # Written before its hold, which locks what everybody waits for; a hold that fails takes it back.
+    key = purchases.purchase_key(job_id, version, "render", str(shot), sequence)
+    if not any(decided == key for _, decided, _ in jobs.decisions_of(conn, job_id, version)):
+        jobs.decide(conn, job_id, version, round, decision, key, now=now)
+    return place_hold(
+        conn,
+        catalog,
+        job_id=job_id,
+        version=version,
+        shot=shot,
+        backend=decision.chosen,
+        sequence=sequence,
+        round=round,
+        now=now,
+    )
 
 
 def _decide(conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, *, now: datetime) -> Decision:
