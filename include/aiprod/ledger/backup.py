@@ -110,6 +110,7 @@ def _copy(ledger: Ledger, part: Path, catalog: Catalog) -> Backup:
         _mark(conn, taken_at)
     with copy.read() as conn:
         made = _looked_at(conn, part, taken_at, catalog)
+    copy.engine.dispose()
     with closing(sqlite3.connect(part)) as raw:
         # One file, without a log beside it.
         raw.execute("PRAGMA journal_mode = DELETE")
@@ -158,6 +159,8 @@ def _restore_sqlite(ledger: Ledger, file: Path, by: str, held: bool) -> str:
             gates.open_purchasing(conn, by=by, now=now)
             taken_at = conn.execute(select(meta.c.value).where(meta.c.key == _TAKEN_AT)).scalar() or "an unknown time"
             gates.stop_purchasing(conn, f"restored from backup of {taken_at}; reconcile vendor usage first", by=by, now=now)
+        fresh.engine.dispose()
+        ledger.engine.dispose()
         aside = _set_aside(target, f"{now:%Y%m%dT%H%M%S%f}") if held else ""
         target.touch(mode=0o600)
         _copy_pages(part, target)
@@ -247,7 +250,7 @@ def _mark(conn: Connection, taken_at: datetime) -> None:
 
 @contextmanager
 def _unfinished(file: Path) -> Iterator[Path]:
-    """A private file beside `file`, gone at the end with whatever SQLite put next to it."""
+    """A private file beside `file`, gone at the end with whatever was put next to it."""
     part = file.with_name(f".{file.name}.{uuid4().hex}.part")
     try:
         try:
@@ -256,7 +259,7 @@ def _unfinished(file: Path) -> Iterator[Path]:
             raise StorageError(f"{file} cannot be written: {error.strerror}") from None
         yield part
     finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
+        for suffix in ("", "-wal", "-shm", "-journal", "-queue"):
             Path(f"{part}{suffix}").unlink(missing_ok=True)
 
 

@@ -248,6 +248,7 @@ class TestFiles:
         local_market.order(job_id="one")
         backup(local_market.ledger, file, catalog=local_market.catalog)
         broken = Path(local_market.ledger.engine.url.database or "")
+        local_market.ledger.engine.dispose()
         for leftover in broken.parent.glob(f"{broken.name}-*"):
             leftover.unlink()
         broken.write_bytes(b"no database" * 1000)
