@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from aiprod.backends import why_not_configured
-from aiprod.budgets import caps_for
 from aiprod.catalog import Catalog
 from aiprod.errors import BudgetExceeded, FailureKind, JobFailed, KeyReused, StaleState
-from aiprod.ledger import Connection, Ledger, caps, health, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, caps, health, jobs, limits, purchases, results
 from aiprod.ledger.engine import now as database_now
+from aiprod.ledger.limits import InForce
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import Decision, Envelope, JobSpec, Manifest, Noun, Verdict
 from aiprod.pricing import NotCapable, legal_request, quote
@@ -140,7 +140,10 @@ def _decide(conn: Connection, catalog: Catalog, job_id: str, version: int, shot:
     envelope = envelope_of(conn, job_id, version)
     made = _of_shot(conn, job_id, version, shot)
     floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
-    known = [_facts_now(conn, catalog, spec, envelope, priced.manifest, shot, name, made, now=now) for name in envelope.backends]
+    rules = limits.in_force(conn, catalog, job_id, now=now)
+    known = [
+        _facts_now(conn, catalog, spec, envelope, rules, priced.manifest, shot, name, made, now=now) for name in envelope.backends
+    ]
     used = sum(1 for p in made if _counts(p))
     if used >= envelope.attempts_per_shot:
         known = [f.model_copy(update={"barred": f"all {used} attempts of the approval are used"}) for f in known]
@@ -157,6 +160,7 @@ def _facts_now(
     catalog: Catalog,
     spec: JobSpec,
     envelope: Envelope,
+    rules: InForce,
     manifest: Manifest,
     shot: int,
     name: str,
@@ -164,11 +168,11 @@ def _facts_now(
     *,
     now: datetime,
 ) -> Facts:
-    limits = caps_for(spec=spec, job_id=envelope.job_id, envelope=envelope, backend=name, catalog=catalog, now=now)
+    wanted = rules.caps(spec=spec, job_id=envelope.job_id, envelope=envelope, backend=name, catalog=catalog, now=now)
     here = [p for p in made if p.backend == name and p.state not in ("absent", "voided", "expired")]
     barred = next((f"{_BARRED[p.failure]} before" for p in here if p.failure and p.failure in _BARRED), "")
     known = _facts(
-        catalog, manifest, shot, name, headroom=caps.headroom(conn, limits), now=now, sequence=len(made) + 1, tried=len(here)
+        catalog, manifest, shot, name, headroom=caps.headroom(conn, wanted), now=now, sequence=len(made) + 1, tried=len(here)
     )
     return known.model_copy(update={"barred": barred, "healthy": health.healthy(conn, name, catalog=catalog, now=now)})
 
