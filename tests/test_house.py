@@ -155,8 +155,9 @@ class TestAirflow:
             "import aiprod_airflow.triggers.render",
             "import runpy; runpy.run_path('dags/render_video.py')",
             "import runpy; runpy.run_path('dags/reconcile.py')",
+            "import runpy; runpy.run_path('dags/dispatch.py')",
         ],
-        ids=["plugin", "trigger", "render_video", "reconcile"],
+        ids=["plugin", "trigger", "render_video", "reconcile", "dispatch"],
     )
     def test_what_every_process_loads_is_light(self, load: str) -> None:
         probe = f"import sys; exec({load!r}); print(sorted(set(sys.modules) & set({HEAVY!r})))"

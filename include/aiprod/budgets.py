@@ -121,7 +121,7 @@ def cap_on(scope: Scope, catalog: Catalog, *, now: datetime, words: Mapping[str,
     if said is None and usd is None:
         return None
     amount = said if said is not None else limit_micros(usd or Decimal(0))
-    if scope.kind != "day" and scope.kind != "backend":
+    if scope.kind == "job" or scope.kind == "project" or scope.kind == "campaign":
         return Cap(kind=scope.kind, key=scope.name, cap=amount)
     day, starts_at, ends_at = day_window(now, catalog.zone)
     window = f"{day.isoformat()}@{budgets.zone}"

@@ -25,6 +25,7 @@ AspectRatio = Literal["16:9", "9:16", "1:1", "4:3", "3:4"]
 Resolution = Literal["480p", "720p", "1080p", "4k"]
 Prefer = Literal["quality", "speed", "cost"]
 Priority = Literal["low", "normal", "high"]
+AtCap = Literal["fail", "wait", "degrade"]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 MAX_SHOTS = 40
@@ -173,6 +174,11 @@ class JobSpec(Noun):
         default="quality", title="Prefer", description="Speed priority: what routing ranks by among backends that qualify."
     )
     priority: Priority = Field(default="normal", title="Priority", description="Who goes first when slots or money are short.")
+    at_cap: AtCap = Field(
+        default="fail",
+        title="When money is short",
+        description="`fail`, `wait` for the next day's budget, or `degrade` below the quality floor where the preset allows.",
+    )
     project: Slug = Field(
         default="default", title="Project", description="Whose budget pays: lower-case letters, digits, - and _."
     )
@@ -217,7 +223,9 @@ class JobSpec(Noun):
     def fingerprint(self) -> str:
         """What makes two orders the same order: everything but the name."""
         budget = None if self.budget_usd is None else limit_micros(self.budget_usd)
-        return fingerprint([self.model_dump(mode="json", exclude={"job_id", "budget_usd"}), budget])
+        # Younger than the first orders: an order that does not use it keeps the fingerprint it had.
+        unused = {"at_cap"} if self.at_cap == "fail" else set()
+        return fingerprint([self.model_dump(mode="json", exclude={"job_id", "budget_usd"} | unused), budget])
 
     @property
     def total_seconds(self) -> float:
@@ -353,6 +361,8 @@ class Decision(Noun):
     prefer: Prefer = "quality"
     floor: float = 0.0
     degraded: bool = False
+    #: Nobody was chosen, and with more money somebody would have been.
+    short_of_money: bool = False
     candidates: tuple[Candidate, ...] = ()
 
     def __str__(self) -> str:

@@ -19,7 +19,18 @@ from aiprod.recommending import recommend
 from aiprod.routing import route
 from aiprod.sourcing import configured, facts_before_money
 
-__all__ = ["Asked", "Entered", "SpendQuestion", "answer_shown", "answer_spend", "ask_spend", "enter", "price", "spend_question"]
+__all__ = [
+    "Asked",
+    "Entered",
+    "SpendQuestion",
+    "answer_shown",
+    "answer_spend",
+    "approve_for_campaign",
+    "ask_spend",
+    "enter",
+    "price",
+    "spend_question",
+]
 
 
 #: More than any cap: what a shot would get if money were no object.
@@ -101,7 +112,7 @@ def price(job_id: str, spec: JobSpec, catalog: Catalog, *, now: datetime) -> tup
 
     def decide(shot: int, money: Micros) -> Decision:
         known = facts_before_money(catalog, manifest, shot, names, budget=money, now=now)
-        return route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=preset.may_degrade)
+        return route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=preset.may_degrade, at_cap=spec.at_cap)
 
     for shot in manifest.shots:
         wide = decide(shot.index, _NO_LIMIT)
@@ -210,6 +221,13 @@ def answer_spend(
         return _asked(_write(conn, catalog, job_id, version, word, sequence=sequence, by=by, now=now))
 
 
+def approve_for_campaign(
+    conn: Connection, catalog: Catalog, job_id: str, *, by: str, expires_at: datetime, now: datetime
+) -> Answer:
+    """Approve the first version of a job with its campaign, by whoever approved that."""
+    return _write(conn, catalog, job_id, 1, "approved", sequence=1, by=by, now=now, expires_at=expires_at)
+
+
 def _stands(conn: Connection, answer: Answer, run_id: str, now: datetime) -> bool:
     settled = jobs.settled_at(conn, run_id, answer.envelope.job_id)
     if settled is not None and settled > answer.answered_at:
@@ -240,6 +258,7 @@ def _write(
     sequence: int,
     by: str,
     now: datetime,
+    expires_at: datetime | None = None,
 ) -> Answer:
     preset = catalog.presets[jobs.spec(conn, job_id).preset]
     return approvals.answer(
@@ -251,7 +270,7 @@ def _write(
         amount=_amount(conn, catalog, job_id, version),
         backends=jobs.priced(conn, job_id, version).backends,
         attempts_per_shot=preset.attempts_per_shot,
-        expires_at=now + timedelta(hours=preset.approval_hours),
+        expires_at=expires_at or now + timedelta(hours=preset.approval_hours),
         by=by,
         now=now,
     )

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from aiprod import delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
+from aiprod import batching, delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
+from aiprod.batching import Batch
 from aiprod.catalog import Catalog, catalog
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
-from aiprod.ledger import Ledger, approvals, jobs, open_ledger, points, results
+from aiprod.ledger import Ledger, approvals, jobs, open_ledger, points, queue, results
 from aiprod.ledger.engine import now as database_now
-from aiprod.models import Delivery
+from aiprod.ledger.queue import Waiting
+from aiprod.models import Delivery, Micros
 from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
@@ -32,9 +34,12 @@ Answer = Literal["approved", "rejected", "expired"]
 
 @dataclass(frozen=True)
 class Scored:
-    """What `score` decided, and one line per take judged. `stuck`: this round bought nothing and no job is complete."""
+    """What `score` decided, and one line per take judged.
 
-    then: Literal["assemble", "again", "stuck"]
+    `stuck`: this round bought nothing and no job is complete; `waits`: every job waits for slots or money.
+    """
+
+    then: Literal["assemble", "again", "stuck", "waits"]
     lines: tuple[str, ...]
 
 
@@ -72,6 +77,18 @@ class Pipeline:
         ]
         return list(dict.fromkeys(e.job_id for e in entered))
 
+    def enlist(self, orders: Sequence[Mapping[str, Any]], *, campaign: str, amount: Micros, by: str) -> list[str]:
+        """Enter the jobs of a campaign, approved together; they wait for a run. Raises `SpecError`, and writes nothing."""
+        return batching.enlist(self.ledger, self.catalog, orders, campaign=campaign, amount=amount, by=by)
+
+    def carry(self, job_ids: Sequence[str], *, run_id: str) -> list[str]:
+        """Let a run carry jobs that were entered before; return them in the order in which they are served."""
+        return batching.carry(self.ledger, self.catalog, job_ids, run_id=run_id)
+
+    def next_batch(self) -> Batch | None:
+        """Return the jobs that wait and can go on now, for a run to carry; None when there are none."""
+        return batching.next_batch(self.ledger, self.catalog)
+
     # 2. approve
     def ask(self, job_id: str, *, run_id: str) -> Asked:
         """Return the answer that stands about a job's money, or what a person must be asked."""
@@ -89,18 +106,23 @@ class Pipeline:
     def route(self, job_ids: Sequence[str], round: int) -> list[str]:
         """Place every shot that needs a take; return the backends that have work.
 
-        Raises `JobFailed` when there is no work and no job could go on without it.
+        The most urgent job goes first. What finds no slot or no money now waits in the queue for another run. Raises
+        `JobFailed` when there is no work and no job could go on without it.
         """
         work: list[str] = []
+        batch = len(job_ids) > 1
 
         def one(job_id: str, version: int) -> bool:
-            routed = sourcing.route_job(self.ledger, self.catalog, job_id, version, round)
+            routed = sourcing.route_job(self.ledger, self.catalog, job_id, version, round, batch=batch)
             work.extend(routed.backends)
+            self._let_wait(job_id, version, routed)
             if routed.refused and not routed.backends:
                 raise JobFailed(" ".join(routed.refused))
             return True
 
-        done = self._each(job_ids, one, stage="route")
+        with self.ledger.read() as conn:
+            served = jobs.in_priority_order(conn, job_ids)
+        done = self._each(served, one, stage="route")
         if not work and not any(self._complete(job_id) for job_id in done):
             raise JobFailed(self._why(job_ids, "nothing could be routed"))
         return [name for name in self.catalog.backend_order if name in work]
@@ -120,8 +142,11 @@ class Pipeline:
             return True
 
         self._each(job_ids, one, stage="score")
-        complete = [self._complete(job_id) for job_id in job_ids]
-        worked = [sourcing.worked_on(self.ledger, j, v, round) for j, v in self._versions(job_ids).items()]
+        going = self._going(job_ids)
+        if not going:
+            return Scored("waits", tuple(lines))
+        complete = [self._complete(job_id) for job_id in going]
+        worked = [sourcing.worked_on(self.ledger, j, v, round) for j, v in self._versions(going).items()]
         if all(complete) or (any(complete) and not any(worked) and not lines):
             return Scored("assemble", tuple(lines))
         return Scored("again" if any(worked) or lines else "stuck", tuple(lines))
@@ -134,7 +159,7 @@ class Pipeline:
             finishing.assemble_job(self.ledger, self.storage, job_id, version)
             return True
 
-        made = self._each(job_ids, one, stage="assemble")
+        made = self._each(self._going(job_ids), one, stage="assemble")
         if not made:
             raise JobFailed(self._why(job_ids, "no job has a take for every shot"))
         return list(made)
@@ -156,17 +181,18 @@ class Pipeline:
 
     # 8. deliver
     def deliver(self, job_ids: Sequence[str]) -> list[Delivery]:
-        """Publish every job that is ready. Raises `JobFailed` at the end when any job of the run was not delivered."""
+        """Publish every job that is ready. Raises `JobFailed` at the end when any that does not wait was not delivered."""
 
         def one(job_id: str, version: int) -> Delivery | None:
             if not finishing.has_video(self.ledger, job_id, version):
                 return None  # `assemble` has said why
             return delivering.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
 
-        done = [made for made in self._each(job_ids, one, stage="deliver").values() if made is not None]
-        if len(done) < len(job_ids):
-            left = [job_id for job_id in job_ids if job_id not in {made.job_id for made in done}]
-            raise JobFailed(self._why(left, f"{len(left)} of {len(job_ids)} jobs were not delivered"))
+        going = self._going(job_ids)
+        done = [made for made in self._each(going, one, stage="deliver").values() if made is not None]
+        left = [job_id for job_id in going if job_id not in {made.job_id for made in done}]
+        if left or not done:
+            raise JobFailed(self._why(left or job_ids, f"{len(left) or len(job_ids)} of {len(job_ids)} jobs were not delivered"))
         return done
 
     # 9. settle
@@ -174,22 +200,28 @@ class Pipeline:
         """Give back what the run's jobs hold and never sent; note that it is over. Returns one line per job."""
         with self.ledger.read() as conn:
             carried = jobs.of_run(conn, run_id)
+            busy = {job_id for job_id in carried if jobs.carried_elsewhere(conn, run_id, job_id)}
         lines = []
         for job_id, version in carried.items():
-            released = reconciling.release_holds(self.ledger, self.catalog, job_id, version)
+            # What a younger run of the job has set aside is not ours to give back.
+            released = 0 if job_id in busy else reconciling.release_holds(self.ledger, self.catalog, job_id, version)
             lines.append(f"{job_id}: {self._settle_one(run_id, job_id, version)}, {released} unused holds given back")
-        with self.ledger.write() as conn:
-            jobs.settle_run(conn, run_id, now=database_now(conn))
         return lines
 
     def _settle_one(self, run_id: str, job_id: str, version: int) -> str:
-        """How the job ended; counted once per run."""
+        """How the job ended; counted once per run, with the note that the run is over."""
         with self.ledger.write() as conn:
+            before = jobs.settled_at(conn, run_id, job_id)
+            jobs.settle_run(conn, run_id, now=database_now(conn), job_id=job_id)
             if results.delivery(conn, job_id, version) is not None:
+                queue.take(conn, job_id)
                 return "delivered"
+            waits = queue.waiting(conn, [job_id]).get(job_id)
+            if waits is not None:
+                return _told(waits)
             answer = approvals.latest(conn, job_id, version)
             status = answer.answer if answer is not None and answer.answer != "approved" else "failed"
-            if jobs.settled_at(conn, run_id, job_id) is None:
+            if before is None:
                 points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
             return status
 
@@ -206,6 +238,21 @@ class Pipeline:
     def result(self, job_id: str) -> dict[str, Any]:
         """Return what became of a job: files, scores, cost in dollars, attempts, and what went wrong."""
         return delivering.result(self.ledger, job_id)
+
+    def _let_wait(self, job_id: str, version: int, routed: sourcing.Routed) -> None:
+        """Put a job with shots that wait into the queue, until the last of them can be tried; else take it out."""
+        with self.ledger.write() as conn:
+            if not routed.waits:
+                return queue.take(conn, job_id)
+            last = max(routed.waits, key=lambda wait: wait.due_at)
+            since = database_now(conn)
+            queue.put(conn, Waiting(job_id=job_id, version=version, since=since, **last.model_dump()))
+
+    def _going(self, job_ids: Sequence[str]) -> list[str]:
+        """The jobs that go on in this run: the others wait in the queue."""
+        with self.ledger.read() as conn:
+            waiting = queue.waiting(conn, job_ids)
+        return [job_id for job_id in job_ids if job_id not in waiting]
 
     def _version(self, job_id: str) -> int:
         with self.ledger.read() as conn:
@@ -241,8 +288,13 @@ class Pipeline:
         return done
 
     def _why(self, job_ids: Sequence[str], summary: str) -> str:
-        """The last thing that went wrong with each job."""
+        """The last thing that went wrong with each job, or what it waits for."""
         with self.ledger.read() as conn:
             last = {job_id: jobs.failures_of(conn, job_id, jobs.latest(conn, job_id))[-1:] for job_id in job_ids}
+            last |= {job_id: [_told(waits)] for job_id, waits in queue.waiting(conn, job_ids).items()}
         lines = [f"{job_id}: {''.join(found)}" for job_id, found in last.items() if found]
         return "\n".join([summary, *lines]) if lines else summary
+
+
+def _told(waits: Waiting) -> str:
+    return f"waits for {waits.reason} and is picked up by itself from {waits.due_at:%Y-%m-%d %H:%M} UTC: {waits.message}"

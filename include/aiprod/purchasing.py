@@ -31,7 +31,7 @@ from aiprod.ledger import Connection, Ledger, approvals, jobs, limits, purchases
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Failure, Purchase
 from aiprod.ledger.states import Step
-from aiprod.models import Accepted, Envelope, Found, JobState, Noun, Take, dollars
+from aiprod.models import Accepted, Envelope, Found, JobState, Noun, Take, Verdict, dollars
 from aiprod.pricing import NotCapable, legal_request, quote
 from aiprod.storage import Storage
 
@@ -224,6 +224,8 @@ def _send(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
             now, claimed_at = database_now(conn), monotonic()
             if purchase.expires_at is not None and purchase.expires_at <= now:
                 purchases.release(conn, key, Step.EXPIRE, catalog=catalog, now=now)
+            elif _served(conn, purchase):
+                purchases.release(conn, key, Step.VOID, catalog=catalog, now=now)
             else:
                 envelope = envelope_of(conn, purchase.job_id, purchase.version)
                 fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)
@@ -234,6 +236,13 @@ def _send(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
         return _reload(ledger, key)
     _request(ledger, catalog, adapter, purchase, fence, claimed_at)
     return _reload(ledger, key)
+
+
+def _served(conn: Connection, purchase: Purchase) -> bool:
+    """Whether the shot has been paid elsewhere meanwhile: a parked render of it may still end as a take."""
+    judged = {j.take.take_id: j.verdict for j in results.judged(conn, purchase.job_id, purchase.version)}
+    siblings = [p for p in purchases.of_job(conn, purchase.job_id, purchase.version) if p.subject == purchase.subject]
+    return any(p.state == "succeeded" and judged.get(p.purchase_id) is not Verdict.REJECTED for p in siblings)
 
 
 def _request(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase, fence: int, claimed_at: float) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aiprod.models import Candidate, Decision, Micros, Noun, Prefer, RenderRequest, dollars
+from aiprod.models import AtCap, Candidate, Decision, Micros, Noun, Prefer, RenderRequest, dollars
 
-__all__ = ["Facts", "route"]
+__all__ = ["Facts", "fits_but_for_money", "route"]
 
 
 class Facts(Noun):
@@ -30,16 +30,20 @@ class Facts(Noun):
     barred: str = ""
 
 
-def route(shot: int, facts: Sequence[Facts], *, floor: float, prefer: Prefer, may_degrade: bool) -> Decision:
+def route(
+    shot: int, facts: Sequence[Facts], *, floor: float, prefer: Prefer, may_degrade: bool, at_cap: AtCap = "fail"
+) -> Decision:
     """Choose a backend for a shot. `facts` come in fallback order, which breaks ties.
 
-    Backends not tried for this shot go before tried ones; among those the job's preference ranks. When the
-    floor alone excludes everybody and the preset allows it, the choice is made below the floor and marked.
+    Backends not tried for this shot go before tried ones; among those the job's preference ranks. Where the preset
+    allows it the choice is made below the floor, and marked: when nobody meets the floor, or when those who do are
+    too dear and the job would rather degrade than fail or wait.
     """
     lost = {f.backend: _why_not(f, floor) for f in facts}
     fit = [f for f in facts if not lost[f.backend]]
+    too_dear = not fit and any(fits_but_for_money(f, floor) for f in facts)
     degraded = False
-    if not fit and may_degrade:
+    if not fit and may_degrade and (at_cap == "degrade" or not too_dear):
         fit = [f for f in facts if not _why_not(f, 0.0)]
         degraded = bool(fit)
         lost = {f.backend: _why_not(f, 0.0) for f in facts} if degraded else lost
@@ -57,6 +61,7 @@ def route(shot: int, facts: Sequence[Facts], *, floor: float, prefer: Prefer, ma
         prefer=prefer,
         floor=floor,
         degraded=degraded,
+        short_of_money=best is None and too_dear,
         candidates=tuple(
             Candidate(
                 backend=f.backend,
@@ -70,6 +75,11 @@ def route(shot: int, facts: Sequence[Facts], *, floor: float, prefer: Prefer, ma
             for f in facts
         ),
     )
+
+
+def fits_but_for_money(facts: Facts, floor: float) -> bool:
+    """Whether a backend would take the shot if every cap had room."""
+    return not _why_not(facts.model_copy(update={"headroom": facts.quote or 0}), floor)
 
 
 def _why_not(facts: Facts, floor: float) -> str:

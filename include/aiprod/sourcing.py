@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Literal
 
 from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog
@@ -15,9 +16,9 @@ from aiprod.ledger.purchases import Purchase
 from aiprod.models import Decision, Envelope, JobSpec, Manifest, Noun, Verdict
 from aiprod.pricing import NotCapable, legal_request, quote
 from aiprod.purchasing import envelope_of, place_hold, unfinished
-from aiprod.routing import Facts, route
+from aiprod.routing import Facts, fits_but_for_money, route
 
-__all__ = ["Routed", "configured", "facts_before_money", "route_job", "shots_without_take", "worked_on"]
+__all__ = ["Routed", "Wait", "configured", "facts_before_money", "route_job", "shots_without_take", "worked_on"]
 
 #: How often a choice is made again because somebody else took the last dollar or the probe in between.
 _ROUNDS = 5
@@ -31,10 +32,23 @@ _BARRED = {
 }
 
 
+#: How soon a campaign whose own money is used up is looked at again: somebody may have given it more.
+_CAMPAIGN_PAUSE = timedelta(hours=1)
+
+
+class Wait(Noun):
+    """Why a shot is placed later rather than now, and when to try again."""
+
+    reason: Literal["slots", "money"]
+    message: str
+    due_at: datetime
+
+
 class Routed(Noun):
-    """What came of routing one job: backends that have work, and why shots could not be placed."""
+    """What came of routing one job: backends that have work, shots that wait, and why others could not be placed."""
 
     backends: tuple[str, ...] = ()
+    waits: tuple[Wait, ...] = ()
     refused: tuple[str, ...] = ()
 
 
@@ -57,24 +71,28 @@ def shots_without_take(conn: Connection, job_id: str, version: int) -> list[int]
     return [shot.index for shot in manifest.shots if shot.index not in good]
 
 
-def route_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int, round: int) -> Routed:
+def route_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int, round: int, *, batch: bool = False) -> Routed:
     """Give every shot that needs one a backend and a hold; record each decision.
 
-    A shot with a live purchase, or a paid take not brought home, keeps it. Raises `PurchasingStopped` when
+    A shot with a live purchase, or a paid take not brought home, keeps it. In a batch a shot waits while its backend
+    has twice as many holds as free slots; a job that chose so waits for the next day's money. Raises `PurchasingStopped` when
     nobody approved the job, or approval or job were withdrawn.
     """
     with ledger.read() as conn:
         envelope_of(conn, job_id, version)
         missing = shots_without_take(conn, job_id, version)
     work: list[str] = []
+    waits: list[Wait] = []
     refused: list[str] = []
     for shot in missing:
-        choice = _choose(ledger, catalog, job_id, version, shot, round)
+        choice = _choose(ledger, catalog, job_id, version, shot, round, batch=batch)
         if isinstance(choice, Purchase):
             work.append(choice.backend)
+        elif isinstance(choice, Wait):
+            waits.append(choice)
         elif choice is not None:
             refused.append(str(choice))
-    return Routed(backends=tuple(dict.fromkeys(work)), refused=tuple(refused))
+    return Routed(backends=tuple(dict.fromkeys(work)), waits=tuple(waits), refused=tuple(refused))
 
 
 def worked_on(ledger: Ledger, job_id: str, version: int, round: int) -> bool:
@@ -92,11 +110,13 @@ def _underway(conn: Connection, job_id: str, version: int, shot: int) -> Purchas
     return None
 
 
-def _choose(ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: int, round: int) -> Purchase | Decision | None:
+def _choose(
+    ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: int, round: int, *, batch: bool
+) -> Purchase | Decision | Wait | None:
     """Decide and hold in one transaction; decide again when the ledger moved in between.
 
-    Returns the purchase that works on the shot, the decision that found nobody for it, or None when the shot has
-    its take by now.
+    Returns the purchase that works on the shot, why it waits, the decision that found nobody for it, or None when
+    the shot has its take by now.
     """
     for _ in range(_ROUNDS):
         try:
@@ -110,10 +130,13 @@ def _choose(ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: i
                 if underway is not None:
                     return underway
                 now = database_now(conn)
-                decision = _decide(conn, catalog, job_id, version, shot, now=now)
+                decision, known = _decide(conn, catalog, job_id, version, shot, now=now)
                 if decision.chosen is None:
                     jobs.decide(conn, job_id, version, round, decision, None, now=now)
-                    return decision
+                    return _wait_for_money(conn, catalog, job_id, version, decision, known, now=now) or decision
+                slots = catalog.backends[decision.chosen].slots
+                if batch and purchases.room(conn, decision.chosen, slots=slots, now=now) < 1:
+                    return Wait(reason="slots", message=f"{decision.chosen} has no room for more holds", due_at=now)
                 held = place_hold(
                     conn,
                     catalog,
@@ -133,7 +156,32 @@ def _choose(ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: i
     raise JobFailed(f"{job_id} shot {shot}: money or health changed {_ROUNDS} times while choosing; clear `route` to try again")
 
 
-def _decide(conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, *, now: datetime) -> Decision:
+def _wait_for_money(
+    conn: Connection, catalog: Catalog, job_id: str, version: int, decision: Decision, known: Sequence[Facts], *, now: datetime
+) -> Wait | None:
+    """Until when a shot that only money keeps back waits; None when the job would rather fail, or waiting cannot help."""
+    spec = jobs.spec(conn, job_id)
+    rules = limits.in_force(conn, catalog, job_id, now=now)
+    if not decision.short_of_money or (spec.at_cap != "wait" and rules.campaign is None):
+        return None
+    envelope = envelope_of(conn, job_id, version)
+    preset = catalog.presets[spec.preset]
+    floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
+    moments = []
+    for facts in known:
+        if fits_but_for_money(facts, floor):
+            wanted = rules.caps(spec=spec, job_id=job_id, envelope=envelope, backend=facts.backend, catalog=catalog, now=now)
+            short = [cap for cap in wanted if caps.headroom(conn, [cap])[0] < (facts.quote or 0)]
+            ends = [now + _CAMPAIGN_PAUSE if cap.kind == "campaign" else cap.ends_at for cap in short]
+            moments += [max(end for end in ends if end is not None)] if ends and None not in ends else []
+    if not moments:
+        return None
+    return Wait(reason="money", message=str(decision), due_at=min(moments))
+
+
+def _decide(
+    conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, *, now: datetime
+) -> tuple[Decision, Sequence[Facts]]:
     spec = jobs.spec(conn, job_id)
     preset = catalog.presets[spec.preset]
     priced = jobs.priced(conn, job_id, version)
@@ -147,7 +195,8 @@ def _decide(conn: Connection, catalog: Catalog, job_id: str, version: int, shot:
     used = sum(1 for p in made if _counts(p))
     if used >= envelope.attempts_per_shot:
         known = [f.model_copy(update={"barred": f"all {used} attempts of the approval are used"}) for f in known]
-    return route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=preset.may_degrade)
+    decision = route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=preset.may_degrade, at_cap=spec.at_cap)
+    return decision, known
 
 
 def _counts(purchase: Purchase) -> bool:

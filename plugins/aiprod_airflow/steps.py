@@ -9,22 +9,34 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from aiprod import settings
+from aiprod.errors import SpecError
 from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.forms import job_name
 from aiprod_airflow.pipelines import pipeline
 
-__all__ = ["assemble", "deliver", "estimate", "push_metrics", "reconcile", "route", "score", "settle"]
+__all__ = ["assemble", "deliver", "estimate", "next_batch", "push_metrics", "reconcile", "route", "score", "settle"]
 
 log = logging.getLogger(__name__)
 
 
 def estimate(*, params: dict[str, Any], run_id: str) -> list[str]:
-    """Take the order, price it, and return the job ids. Bad input ends here, before anything else happens."""
+    """Take the order, price it, and return the job ids. Bad input ends here, before anything else happens.
+
+    A run whose conf holds `batch`, a list of job ids, carries these jobs instead: they were entered before.
+    """
     from airflow.configuration import conf
 
     with told_to_airflow():
         settings.require_distributed_safe(conf.get("core", "executor"))
+        if "batch" in params:
+            return pipeline().carry(_job_ids(params["batch"]), run_id=run_id)
         return pipeline().estimate([dict(params)], run_id=run_id, job_id=job_name(run_id))
+
+
+def _job_ids(batch: object) -> list[str]:
+    if not isinstance(batch, list) or not batch or not all(isinstance(job_id, str) for job_id in batch):
+        raise SpecError(["batch: must be a list of job ids"])
+    return list(dict.fromkeys(batch))
 
 
 def route(job_ids: Sequence[str], *, attempt: int) -> list[str]:
@@ -45,6 +57,8 @@ def score(job_ids: Sequence[str] | None, *, attempt: int, attempts: int) -> list
         log.info("%s", line)
     if scored.then == "stuck":
         raise AirflowFailException(f"Nothing was bought in attempt {attempt}; the log of attempt_{attempt}.route says why.")
+    if scored.then == "waits":
+        raise AirflowFailException("Every job of this run waits and is picked up by itself later; route's log says for what.")
     if scored.then == "assemble" or attempt == attempts:
         return ["assemble"]
     later = range(attempt + 1, attempts + 1)
@@ -67,6 +81,16 @@ def deliver(job_ids: Sequence[str], *, push: Callable[..., None]) -> list[dict[s
         for name in ("video", "poster", "contact_sheet", "manifest"):
             push(key=name, value=facts[0][name])
     return facts
+
+
+def next_batch() -> dict[str, Any]:
+    """Return run id and conf of the next run for jobs that wait; skip when none can go on now."""
+    with told_to_airflow():
+        batch = pipeline().next_batch()
+    if batch is None:
+        raise AirflowSkipException("No job waits that could go on now")
+    log.info("%s carries %s", batch.run_id, ", ".join(batch.job_ids))
+    return {"run_id": batch.run_id, "conf": {"batch": list(batch.job_ids)}}
 
 
 def settle(*, run_id: str) -> None:

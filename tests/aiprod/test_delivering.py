@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ import pytest
 from aiprod import delivering
 from aiprod.errors import JobFailed
 from aiprod.ledger import results
-from aiprod.models import QAReport
+from aiprod.models import QAReport, Verdict
 from aiprod.qa.measure import measure
 from aiprod.storage import Storage
+from tests.aiprod.test_finishing import rejudge
 from tests.desk import race_of_processes
 from tests.market import Market, killed, lethal
 
@@ -27,12 +30,14 @@ def manifest_of(market: Market) -> dict[str, Any]:
 
 
 class TestDelivery:
-    def test_it_is_one_video_of_the_asked_length_with_everything_that_was_paid_in_its_manifest(self, market: Market) -> None:
-        market.approved(shots=[{"prompt": "a [[runway=fail-charged]]", "seconds": 1}, {"prompt": "b", "seconds": 2}])
-        market.run("job-1")
-        market.pipeline.assemble(["job-1"])
-        (made,) = market.pipeline.deliver(["job-1"])
-        document = manifest_of(market)
+    def test_it_is_one_video_of_the_asked_length_with_everything_that_was_paid_in_its_manifest(
+        self, local_market: Market
+    ) -> None:
+        local_market.approved(shots=[{"prompt": "a [[runway=fail-charged]]", "seconds": 1}, {"prompt": "b", "seconds": 2}])
+        local_market.run("job-1")
+        local_market.pipeline.assemble(["job-1"])
+        (made,) = local_market.pipeline.deliver(["job-1"])
+        document = manifest_of(local_market)
 
         assert measure(Path(made.video.url)).seconds == pytest.approx(3, abs=0.05)
         assert [(a["backend"], a["state"], a["charged"]) for a in document["attempts"]] == [
@@ -45,11 +50,11 @@ class TestDelivery:
         assert [s["take"]["sha256"] for s in document["shots"]] == [a["take_sha256"] for a in document["attempts"][1:]]
         assert document["files"]["video.mp4"]["sha256"] == made.video.sha256
 
-    def test_a_quality_nobody_scored_is_null_and_says_so(self, market: Market) -> None:
-        market.bought()
-        market.pipeline.score(["job-1"], 1)
-        market.pipeline.assemble(["job-1"])
-        (made,) = market.pipeline.deliver(["job-1"])
+    def test_a_quality_nobody_scored_is_null_and_says_so(self, local_market: Market) -> None:
+        local_market.bought()
+        local_market.pipeline.score(["job-1"], 1)
+        local_market.pipeline.assemble(["job-1"])
+        (made,) = local_market.pipeline.deliver(["job-1"])
         assert (made.quality, made.semantic, made.semantic_status) == (None, None, "unscored")
         assert "quality was not scored" in made.labels
 
@@ -75,11 +80,11 @@ class TestDelivery:
         assert market.count("deliveries") == 1
         assert market.count("metric_outbox WHERE name = 'jobs'") == 1
 
-    def test_a_job_without_a_video_is_not_delivered(self, market: Market) -> None:
-        market.bought("[[runway=fail]]")
+    def test_a_job_without_a_video_is_not_delivered(self, local_market: Market) -> None:
+        local_market.bought("[[runway=fail]]")
         with pytest.raises(JobFailed, match="1 of 1 jobs were not delivered"):
-            market.pipeline.deliver(["job-1"])
-        assert market.pipeline.result("job-1")["video"] is None
+            local_market.pipeline.deliver(["job-1"])
+        assert local_market.pipeline.result("job-1")["video"] is None
 
 
 def test_a_score_that_is_missing_for_one_shot_is_missing_for_the_video() -> None:
@@ -139,3 +144,42 @@ def test_processes_that_publish_at_the_same_moment_publish_once(market: Market) 
     told = race_of_processes(2, lambda n: market.pipeline.deliver(["job-1"])[0].video.sha256)
     assert len(set(map(str, told))) == 1
     assert (market.count("deliveries"), market.count("metric_outbox WHERE name = 'jobs'")) == (1, 1)
+
+
+def test_a_job_cut_again_after_a_killed_publish_can_still_be_delivered(local_market: Market) -> None:
+    local_market.approved("[[runway=bad]]")
+    local_market.run("job-1")
+    local_market.pipeline.assemble(["job-1"])
+
+    def work() -> None:
+        lethal(Storage, "keep", after=True)
+        local_market.pipeline.deliver(["job-1"])
+
+    killed(work)
+    rejudge(local_market, "veo3", Verdict.REJECTED)
+    rejudge(local_market, "runway", Verdict.ACCEPTED, findings=())
+    local_market.pipeline.assemble(["job-1"])
+    local_market.pipeline.deliver(["job-1"])
+
+
+def test_who_publishes_second_leaves_the_first_delivery_as_it_is(local_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    local_market.approved("[[runway=bad]]")
+    local_market.run("job-1")
+    local_market.pipeline.assemble(["job-1"])
+    real = delivering._final_manifest
+
+    def overtaken(*args: Any) -> Any:
+        made = real(*args)
+        monkeypatch.setattr(delivering, "_final_manifest", real)
+        local_market.sql("UPDATE purchases SET message = 'learned later' WHERE backend = 'runway'")
+        other = threading.Thread(target=local_market.pipeline.deliver, args=(["job-1"],))
+        other.start()
+        other.join()
+        return made
+
+    monkeypatch.setattr(delivering, "_final_manifest", overtaken)
+    (told,) = local_market.pipeline.deliver(["job-1"])
+    with local_market.ledger.read() as conn:
+        standing = results.delivery(conn, "job-1", 1)
+    assert standing is not None and told == standing
+    assert hashlib.sha256(Path(standing.manifest.url).read_bytes()).hexdigest() == standing.manifest.sha256

@@ -111,6 +111,8 @@ class TestReview:
         self.swap(doubtful)
         (review,) = doubtful.pipeline.reviews(["job-1"])
         assert review.answer is None
+        with pytest.raises(JobFailed, match="waits for a person"):
+            doubtful.pipeline.deliver(["job-1"])
 
     def test_a_word_is_about_the_cut_that_was_shown_and_not_about_the_one_that_replaced_it(self, doubtful: Market) -> None:
         """Airflow keeps the first question, even after a clear."""
@@ -179,3 +181,29 @@ def test_a_person_who_says_no_without_having_been_asked_is_heard(local_market: M
     finishing.answer_review(local_market.ledger, "job-1", 1, "rejected", by="ada", cut_sha=review.cut_sha)
     with pytest.raises(JobFailed, match="was looked at and rejected"):
         local_market.pipeline.deliver(["job-1"])
+
+
+def test_of_two_good_takes_the_better_one_is_used(local_market: Market) -> None:
+    """By quality where it was scored, else by technical; never by who came first."""
+    local_market.approved("[[runway=bad]] [[veo3=bad]]")
+    local_market.run("job-1")
+    for scores, best in (
+        ({"runway": (0.7, 0.9), "veo3": (0.8, 0.7), "replicate": (0.6, 1.0)}, "veo3"),
+        ({"runway": (None, 0.8), "veo3": (None, 0.7), "replicate": (None, 0.9)}, "replicate"),
+        ({"runway": (None, 0.8), "veo3": (0.8, 0.7), "replicate": (None, 0.9)}, "veo3"),
+    ):
+        for backend, (quality, technical) in scores.items():
+            rejudge(local_market, backend, Verdict.ACCEPTED, findings=(), quality=quality, technical=technical)
+        made = finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1)
+        with local_market.ledger.read() as conn:
+            assert results.takes_by_id(conn, made.takes)[made.takes[0]].backend == best
+
+
+def test_every_shot_without_a_take_is_named_with_what_was_tried(local_market: Market) -> None:
+    local_market.approved(shots=[{"prompt": f"{n} [[runway=fail]]", "seconds": 1} for n in (1, 2)])
+    local_market.run("job-1", rounds=1)
+    with pytest.raises(JobFailed) as told:
+        finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1)
+    assert str(told.value) == (
+        "shot 1 has no usable take: runway vendor_internal; shot 2 has no usable take: runway vendor_internal"
+    )

@@ -145,13 +145,13 @@ def test_pricing_touches_no_ledger(local_market: Market) -> None:
 # --- who may say yes ------------------------------------------------------------------------------------
 
 
-def test_automatic_approval_compares_the_envelope_and_not_the_expected_price(market: Market) -> None:
+def test_automatic_approval_compares_the_envelope_and_not_the_expected_price(local_market: Market) -> None:
     """Expected $0.12, but every allowed attempt together could cost $0.62."""
-    market.with_preset(auto_approve_usd="0.61")
-    market.order()
-    assert market.pipeline.ask("job-1", run_id=RUN).answer is None
-    market.with_preset(auto_approve_usd="0.62")
-    asked = market.pipeline.ask("job-1", run_id=RUN)
+    local_market.with_preset(auto_approve_usd="0.61")
+    local_market.order()
+    assert local_market.pipeline.ask("job-1", run_id=RUN).answer is None
+    local_market.with_preset(auto_approve_usd="0.62")
+    asked = local_market.pipeline.ask("job-1", run_id=RUN)
     assert (asked.answer, asked.amount, asked.by) == ("approved", 620_000, "preset quick_social")
 
 
@@ -163,9 +163,9 @@ def test_without_a_limit_a_person_is_asked_even_where_it_costs_nothing(local_mar
     assert local_market.count("approvals") == 0
 
 
-def test_the_envelope_is_never_more_than_the_jobs_budget(market: Market) -> None:
-    market.order(budget_usd="0.25")
-    assert market.pipeline.ask("job-1", run_id=RUN).amount == 250_000
+def test_the_envelope_is_never_more_than_the_jobs_budget(local_market: Market) -> None:
+    local_market.order(budget_usd="0.25")
+    assert local_market.pipeline.ask("job-1", run_id=RUN).amount == 250_000
 
 
 def test_a_budget_of_a_fraction_of_a_micro_dollar_is_rounded_down(local_market: Market) -> None:
@@ -179,11 +179,11 @@ def test_asking_again_finds_the_answer_that_stands(market: Market) -> None:
     assert market.count("approvals") == 1
 
 
-def test_a_person_is_asked_where_the_preset_says_so(market: Market) -> None:
-    market.order(preset="brand_campaign")
-    assert market.pipeline.ask("job-1", run_id=RUN).answer is None
-    assert market.count("approvals") == 0
-    question = market.pipeline.spend_question("job-1", run_id=RUN, task_id="approve")
+def test_a_person_is_asked_where_the_preset_says_so(local_market: Market) -> None:
+    local_market.order(preset="brand_campaign")
+    assert local_market.pipeline.ask("job-1", run_id=RUN).answer is None
+    assert local_market.count("approvals") == 0
+    question = local_market.pipeline.spend_question("job-1", run_id=RUN, task_id="approve")
     assert (question.amount, question.budget_left, question.preset) == (620_000, 100 * USD, "brand_campaign")
 
 
@@ -242,10 +242,10 @@ def test_an_answer_about_another_version_makes_no_envelope(market: Market) -> No
     assert _answer(market, "approved", version=2).answer == "approved"
 
 
-def test_an_answer_to_what_was_never_shown_is_refused(market: Market) -> None:
-    market.order(preset="brand_campaign")
+def test_an_answer_to_what_was_never_shown_is_refused(local_market: Market) -> None:
+    local_market.order(preset="brand_campaign")
     with pytest.raises(JobFailed, match="nothing was shown"):
-        market.pipeline.answer_spend("job-1", "approved", by="ann", run_id=RUN, task_id="approve")
+        local_market.pipeline.answer_spend("job-1", "approved", by="ann", run_id=RUN, task_id="approve")
 
 
 def test_after_settle_an_old_approval_is_used_up(market: Market) -> None:
@@ -283,11 +283,11 @@ def test_an_approval_that_ran_out_asks_again(market: Market) -> None:
     assert _answer(market, "approved").sequence == 2
 
 
-def test_a_question_nobody_answered_stays_expired_for_the_run(market: Market) -> None:
-    market.order(preset="brand_campaign")
-    _answer(market, "expired", by="nobody")
-    assert market.pipeline.ask("job-1", run_id=RUN).answer == "expired"
-    assert _answer(market, "approved").answer == "expired"
+def test_a_question_nobody_answered_stays_expired_for_the_run(local_market: Market) -> None:
+    local_market.order(preset="brand_campaign")
+    _answer(local_market, "expired", by="nobody")
+    assert local_market.pipeline.ask("job-1", run_id=RUN).answer == "expired"
+    assert _answer(local_market, "approved").answer == "expired"
 
 
 def test_an_unknown_job_is_named(local_market: Market) -> None:

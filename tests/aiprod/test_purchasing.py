@@ -38,10 +38,10 @@ def test_rendering_again_and_again_buys_once(market: Market) -> None:
     assert market.states() == [("runway", "succeeded")]
 
 
-def test_rendering_without_a_hold_buys_nothing(market: Market) -> None:
-    market.approved()
-    assert market.render().finished
-    assert market.accepts() == []
+def test_rendering_without_a_hold_buys_nothing(local_market: Market) -> None:
+    local_market.approved()
+    assert local_market.render().finished
+    assert local_market.accepts() == []
 
 
 @pytest.mark.parametrize("order", ["", "[[runway=lose]]"])
@@ -157,12 +157,14 @@ def test_a_request_that_provably_never_arrived_is_bought_again_a_bounded_number_
     assert market.balance().reserved == market.balance().settled == 0
 
 
-def test_what_is_bought_again_keeps_the_reason_for_which_it_was_chosen(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    market.routed("a lighthouse")
-    _dies(market, "before the request leaves")
-    market.render()
-    absent, bought = market.purchases()
-    reasons = {purchase_id: str(decision) for _, purchase_id, decision in market.decisions()}
+def test_what_is_bought_again_keeps_the_reason_for_which_it_was_chosen(
+    local_market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_market.routed("a lighthouse")
+    _dies(local_market, "before the request leaves")
+    local_market.render()
+    absent, bought = local_market.purchases()
+    reasons = {purchase_id: str(decision) for _, purchase_id, decision in local_market.decisions()}
     assert reasons[bought.purchase_id] == reasons[absent.purchase_id]
 
 
@@ -213,18 +215,18 @@ def test_an_answer_without_an_id_is_a_lost_answer(mute_market: Market, monkeypat
     "trouble", [RuntimeError("a bug in the adapter"), BackendError("503", kind=FailureKind.TRANSIENT, money_moved="no")]
 )
 def test_a_lost_request_that_cannot_be_looked_for_is_parked_after_the_longest_run(
-    market: Market, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+    local_market: Market, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     def find(self: ListingVendor, request: RenderRequest, *, key: str, since: object) -> Found:
         raise trouble
 
     monkeypatch.setattr(ListingVendor, "find", find)
-    market.routed("a lighthouse [[runway=lose]]")
-    assert market.render().look_again_at is not None
-    assert market.only().parked_at is None
-    market.age("purchases", "submitted_at")
-    assert "parked" in market.render().failed[0]
-    assert market.balance().reserved == market.only().hold
+    local_market.routed("a lighthouse [[runway=lose]]")
+    assert local_market.render().look_again_at is not None
+    assert local_market.only().parked_at is None
+    local_market.age("purchases", "submitted_at")
+    assert "parked" in local_market.render().failed[0]
+    assert local_market.balance().reserved == local_market.only().hold
 
 
 def test_looking_without_proof_never_frees_the_money(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,13 +255,13 @@ def test_a_second_render_under_the_same_mark_is_seen_and_booked(market: Market, 
 # --- doors that are shut --------------------------------------------------------------------------------
 
 
-def test_in_a_dry_run_nothing_leaves(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    market.routed()
+def test_in_a_dry_run_nothing_leaves(local_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    local_market.routed()
     monkeypatch.setenv("AIPROD_DRY_RUN", "1")
-    progress = market.render()
+    progress = local_market.render()
     assert progress.finished and "dry run" in progress.failed[0]
-    assert market.accepts() == []
-    assert market.states() == [("runway", "held")]
+    assert local_market.accepts() == []
+    assert local_market.states() == [("runway", "held")]
 
 
 @pytest.mark.parametrize(
@@ -299,19 +301,19 @@ def test_a_shut_door_also_stops_buying_again(market: Market) -> None:
     assert market.states() == [("runway", "absent")]
 
 
-def test_a_shot_that_was_stopped_does_not_stop_the_others(market: Market) -> None:
-    first, second = market.routed(job_id="job-1"), market.routed(job_id="job-2")
-    market.cancel(first)
-    progress = market.pipeline.render([first, second], "runway", 1)
+def test_a_shot_that_was_stopped_does_not_stop_the_others(local_market: Market) -> None:
+    first, second = local_market.routed(job_id="job-1"), local_market.routed(job_id="job-2")
+    local_market.cancel(first)
+    progress = local_market.pipeline.render([first, second], "runway", 1)
     assert progress.done == 1 and len(progress.failed) == 1
-    assert market.states(second) == [("runway", "succeeded")]
+    assert local_market.states(second) == [("runway", "succeeded")]
 
 
 @pytest.mark.parametrize("where", ["poll", "fetch"])
 def test_an_adapter_that_breaks_over_one_shot_does_not_keep_the_others_from_home(
-    market: Market, monkeypatch: pytest.MonkeyPatch, where: str
+    local_market: Market, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    market.routed(shots=[{"prompt": f"shot {n}", "seconds": 1} for n in (1, 2)])
+    local_market.routed(shots=[{"prompt": f"shot {n}", "seconds": 1} for n in (1, 2)])
     original = getattr(Vendor, where)
 
     def breaks_on_the_first(self: Vendor, vendor_id: str, *args: Any) -> Any:
@@ -321,9 +323,9 @@ def test_an_adapter_that_breaks_over_one_shot_does_not_keep_the_others_from_home
 
     monkeypatch.setattr(Vendor, where, breaks_on_the_first)
     with pytest.raises(RuntimeError, match="a bug in the adapter"):
-        market.render()
-    assert _takes(market) == 1
-    assert len(market.accepts()) == 2
+        local_market.render()
+    assert _takes(local_market) == 1
+    assert len(local_market.accepts()) == 2
 
 
 def test_a_claim_that_got_too_old_is_not_sent(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +338,7 @@ def test_a_claim_that_got_too_old_is_not_sent(market: Market, monkeypatch: pytes
     assert market.balance().reserved == 0
 
 
-def test_a_claim_ages_from_the_moment_its_lease_was_written(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_ages_from_the_moment_its_lease_was_written(local_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is stopped while its intent commits has no less stale a claim."""
     clock = [100.0]
     claim = purchases.claim
@@ -346,11 +348,11 @@ def test_a_claim_ages_from_the_moment_its_lease_was_written(market: Market, monk
         clock[0] += purchasing.MAX_CLAIM_AGE.total_seconds() + 1
         return fence
 
-    market.routed()
+    local_market.routed()
     monkeypatch.setattr(purchasing, "monotonic", lambda: clock[0])
     monkeypatch.setattr(purchases, "claim", slow_claim)
-    assert "not sent" in market.render().failed[0]
-    assert market.accepts() == []
+    assert "not sent" in local_market.render().failed[0]
+    assert local_market.accepts() == []
 
 
 # --- slots ----------------------------------------------------------------------------------------------
@@ -400,23 +402,23 @@ def test_a_failed_download_is_tried_again_and_never_bought_again(market: Market,
     assert _takes(market) == 1
 
 
-def test_a_full_disk_while_downloading_is_tried_again(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_while_downloading_is_tried_again(local_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Vendor, vendor_id: str, into: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
         broken.setattr(Vendor, "fetch", full)
-        market.routed()
+        local_market.routed()
         with pytest.raises(StorageError, match="No space left"):
-            market.render()
-    assert market.render().done == 1
+            local_market.render()
+    assert local_market.render().done == 1
 
 
-def test_a_second_download_with_other_bytes_still_comes_home(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_download_with_other_bytes_still_comes_home(local_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first process stored the file and died before it could say so; the vendor stamps every download."""
     fetch = Vendor.fetch
-    market.routed()
-    _dies(market, "after the file is stored")
+    local_market.routed()
+    _dies(local_market, "after the file is stored")
 
     def stamped(self: Vendor, vendor_id: str, into: Path) -> None:
         fetch(self, vendor_id, into)
@@ -424,8 +426,8 @@ def test_a_second_download_with_other_bytes_still_comes_home(market: Market, mon
             file.write(b"\x00\x00\x00\x08free")
 
     monkeypatch.setattr(Vendor, "fetch", stamped)
-    assert market.render().done == 1
-    assert _takes(market) == 1
+    assert local_market.render().done == 1
+    assert _takes(local_market) == 1
 
 
 # --- what it costs --------------------------------------------------------------------------------------
@@ -446,49 +448,49 @@ def test_a_second_download_with_other_bytes_still_comes_home(market: Market, mon
     ids=lambda value: value.state if isinstance(value, JobState) else str(value),
 )
 def test_a_shot_costs_what_the_vendor_says_else_its_quote(
-    market: Market, monkeypatch: pytest.MonkeyPatch, said: JobState, charged: int | str, source: str
+    local_market: Market, monkeypatch: pytest.MonkeyPatch, said: JobState, charged: int | str, source: str
 ) -> None:
     monkeypatch.setattr(Vendor, "poll", lambda self, vendor_id: said)
-    market.routed()
-    market.render()
-    ended = market.only()
+    local_market.routed()
+    local_market.render()
+    ended = local_market.only()
     owed = ended.hold if charged == "hold" else charged
     assert (ended.state, ended.charged, ended.cost_source) == (said.state, owed, source)
-    assert (market.balance().settled, market.balance().reserved) == (owed, 0)
+    assert (local_market.balance().settled, local_market.balance().reserved) == (owed, 0)
 
 
-def test_an_answer_that_is_final_at_once_is_booked_at_once(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_final_at_once_is_booked_at_once(local_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     submit = Vendor.submit
     done = JobState(state="succeeded", charged=77, money_moved="yes")
     monkeypatch.setattr(
         Vendor, "submit", lambda self, request, *, key: submit(self, request, key=key).model_copy(update={"state": done})
     )
     monkeypatch.setattr(Vendor, "poll", lambda self, vendor_id: pytest.fail("was asked although it had said all"))
-    market.routed()
-    assert market.render().done == 1
-    assert market.only().charged == 77
+    local_market.routed()
+    assert local_market.render().done == 1
+    assert local_market.only().charged == 77
 
 
 @pytest.mark.parametrize(
     ("order", "state", "charged"),
     [("reject", "rejected", False), ("fail", "failed", False), ("fail-charged", "failed", True), ("moderated", "failed", True)],
 )
-def test_a_failure_is_booked_as_what_it_cost(market: Market, order: str, state: str, charged: bool) -> None:
-    market.routed(f"a lighthouse [[runway={order}]]")
-    assert len(market.render().failed) == 1
-    ended = market.only()
+def test_a_failure_is_booked_as_what_it_cost(local_market: Market, order: str, state: str, charged: bool) -> None:
+    local_market.routed(f"a lighthouse [[runway={order}]]")
+    assert len(local_market.render().failed) == 1
+    ended = local_market.only()
     assert (ended.state, ended.charged) == (state, ended.hold if charged else 0)
-    assert market.balance().reserved == 0
+    assert local_market.balance().reserved == 0
 
 
-def test_a_vendor_that_does_not_answer_changes_nothing(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vendor_that_does_not_answer_changes_nothing(local_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(self: Vendor, vendor_id: str) -> JobState:
         raise BackendError("502", kind=FailureKind.TRANSIENT, money_moved="maybe")
 
     monkeypatch.setattr(Vendor, "poll", down)
-    market.routed()
-    assert len(market.render().waiting) == 1
-    assert market.states() == [("runway", "submitted")]
+    local_market.routed()
+    assert len(local_market.render().waiting) == 1
+    assert local_market.states() == [("runway", "submitted")]
 
 
 def test_two_processes_told_different_ends_keep_the_first(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -518,25 +520,25 @@ def test_two_processes_told_different_ends_keep_the_first(market: Market, monkey
 # --- who is asked next ----------------------------------------------------------------------------------
 
 
-def test_who_moderated_a_shot_is_not_asked_for_it_again(market: Market) -> None:
-    market.bought("a lighthouse [[runway=moderated]]")
-    market.pipeline.score(["job-1"], 1)
-    assert market.pipeline.route(["job-1"], 2) == ["veo3"]
-    decision = market.decisions()[-1][2]
+def test_who_moderated_a_shot_is_not_asked_for_it_again(local_market: Market) -> None:
+    local_market.bought("a lighthouse [[runway=moderated]]")
+    local_market.pipeline.score(["job-1"], 1)
+    assert local_market.pipeline.route(["job-1"], 2) == ["veo3"]
+    decision = local_market.decisions()[-1][2]
     assert "runway: moderated this shot before" in str(decision)
-    assert len(market.accepts("runway")) == 1
+    assert len(local_market.accepts("runway")) == 1
 
 
-def test_a_refusal_is_said_in_one_line(market: Market) -> None:
-    market.routed("a lighthouse [[runway=reject]]")
-    assert market.render().failed == ("job-1 shot 1 at runway: transient: runway: HTTP 503, try later",)
+def test_a_refusal_is_said_in_one_line(local_market: Market) -> None:
+    local_market.routed("a lighthouse [[runway=reject]]")
+    assert local_market.render().failed == ("job-1 shot 1 at runway: transient: runway: HTTP 503, try later",)
 
 
-def test_what_was_refused_is_free_and_frees_its_slot(market: Market) -> None:
-    market.with_backend("runway", slots=1)
-    market.routed(shots=[{"prompt": f"shot {n} [[runway=reject]]", "seconds": 1} for n in (1, 2)])
-    assert len(market.render().failed) == 2
-    assert market.accepts() == []
+def test_what_was_refused_is_free_and_frees_its_slot(local_market: Market) -> None:
+    local_market.with_backend("runway", slots=1)
+    local_market.routed(shots=[{"prompt": f"shot {n} [[runway=reject]]", "seconds": 1} for n in (1, 2)])
+    assert len(local_market.render().failed) == 2
+    assert local_market.accepts() == []
 
 
 def test_a_mute_vendor_is_mute_and_a_listing_one_is_not() -> None:
@@ -582,19 +584,19 @@ def test_a_claim_that_is_still_sent_is_answered_before_its_lease_is_over() -> No
     assert purchasing.MAX_CLAIM_AGE < purchases.LEASE_MARGIN
 
 
-def test_too_long_a_wait_at_the_lease_says_when_to_look_again(market: Market) -> None:
-    market.routed()
+def test_too_long_a_wait_at_the_lease_says_when_to_look_again(local_market: Market) -> None:
+    local_market.routed()
 
     def work() -> None:
         POINTS["before the request leaves"]()
-        market.render()
+        local_market.render()
 
     killed(work)
-    progress = market.render()
-    with market.ledger.read() as conn:
+    progress = local_market.render()
+    with local_market.ledger.read() as conn:
         assert progress.look_again_at is not None
         assert timedelta(0) < progress.look_again_at - database_now(conn) < timedelta(minutes=1)
-    assert market.accepts() == []
+    assert local_market.accepts() == []
 
 
 # --- never ending ---------------------------------------------------------------------------------------
@@ -624,6 +626,19 @@ def test_a_parked_render_that_ends_after_all_is_brought_home(market: Market) -> 
     market.pipeline.reconcile()
     assert market.states() == [("runway", "succeeded")]
     assert _takes(market) == 1
+
+
+def test_a_parked_render_that_ends_after_all_takes_the_place_of_what_was_not_sent_yet(market: Market) -> None:
+    market.bought("[[runway=slow:600]]")
+    market.age("purchases", "submitted_at")
+    market.render()
+    market.pipeline.route(["job-1"], 2)
+    market.finish()
+    market.pipeline.reconcile()
+    market.render("veo3", round=2)
+    assert market.states() == [("runway", "succeeded"), ("veo3", "voided")]
+    assert (len(market.accepts()), market.balance().reserved) == (1, 0)
+    assert market.pipeline.score(["job-1"], 2).then == "assemble"
 
 
 def test_a_parked_render_no_longer_takes_a_slot(market: Market) -> None:

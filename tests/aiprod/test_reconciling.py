@@ -78,22 +78,24 @@ def test_what_is_paid_and_not_stored_is_fetched_and_not_bought(market: Market, m
     assert (market.count("takes"), len(market.accepts())) == (1, 1)
 
 
-def test_one_trouble_does_not_stop_the_rest(market: Market) -> None:
-    market.bought("[[runway=slow:600]]", job_id="gone")
-    market.bought("[[runway=slow:600]]", job_id="fine")
-    market.finish()
-    book = next(b for b in (market.books / "accepts").glob("*.json") if market.only("gone").purchase_id in b.read_text())
+def test_one_trouble_does_not_stop_the_rest(local_market: Market) -> None:
+    local_market.bought("[[runway=slow:600]]", job_id="gone")
+    local_market.bought("[[runway=slow:600]]", job_id="fine")
+    local_market.finish()
+    book = next(
+        b for b in (local_market.books / "accepts").glob("*.json") if local_market.only("gone").purchase_id in b.read_text()
+    )
     book.unlink()
-    done = market.pipeline.reconcile()
-    assert market.only("fine").state == "succeeded"
-    assert market.only("gone").state == "submitted"
+    done = local_market.pipeline.reconcile()
+    assert local_market.only("fine").state == "succeeded"
+    assert local_market.only("gone").state == "submitted"
     assert done.looked_at == 2
 
 
-def test_a_backend_whose_key_was_taken_away_is_a_trouble_with_a_name(market: Market) -> None:
-    market.bought("[[runway=slow:600]]")
-    market.with_backend("runway", needs=("RUNWAYML_API_SECRET",))
-    (trouble,) = market.pipeline.reconcile().troubles
+def test_a_backend_whose_key_was_taken_away_is_a_trouble_with_a_name(local_market: Market) -> None:
+    local_market.bought("[[runway=slow:600]]")
+    local_market.with_backend("runway", needs=("RUNWAYML_API_SECRET",))
+    (trouble,) = local_market.pipeline.reconcile().troubles
     assert "runway is not configured: RUNWAYML_API_SECRET is not set" in trouble
 
 
@@ -101,8 +103,7 @@ def test_settling_gives_back_only_what_was_never_sent(market: Market) -> None:
     market.routed("[[runway=slow:600]]", job_id="sent")
     market.render(job_id="sent")
     market.routed(job_id="held")
-    for run_id in ("run-1",):
-        market.pipeline.settle(run_id)
+    market.pipeline.settle("run-1")
     assert [market.only(j).state for j in ("sent", "held")] == ["submitted", "voided"]
     assert (market.balance(key="sent").reserved, market.balance(key="held").reserved) == (120_000, 0)
 
@@ -119,15 +120,15 @@ def test_nothing_to_do_touches_nothing(market: Market) -> None:
 
 @pytest.mark.parametrize("verb", ["poll", "find", "fetch"])
 def test_an_adapter_that_breaks_its_contract_does_not_stop_the_rest(
-    market: Market, monkeypatch: pytest.MonkeyPatch, verb: str
+    local_market: Market, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     for job_id in ("sick", "fine"):
-        market.routed("[[runway=slow:600]]", job_id=job_id)
-        market.render(job_id=job_id)
-    market.finish()
+        local_market.routed("[[runway=slow:600]]", job_id=job_id)
+        local_market.render(job_id=job_id)
+    local_market.finish()
     if verb == "find":
-        market.sql("UPDATE purchases SET state = 'unknown', vendor_id = NULL WHERE job_id = 'sick'")
-    sick, original = market.only("sick"), getattr(ListingVendor, verb)
+        local_market.sql("UPDATE purchases SET state = 'unknown', vendor_id = NULL WHERE job_id = 'sick'")
+    sick, original = local_market.only("sick"), getattr(ListingVendor, verb)
 
     def breaks(self: ListingVendor, *args: Any, **kwargs: Any) -> Any:
         mine = kwargs.get("key") or self._booked(args[0])["key"]
@@ -136,23 +137,23 @@ def test_an_adapter_that_breaks_its_contract_does_not_stop_the_rest(
         return original(self, *args, **kwargs)
 
     monkeypatch.setattr(ListingVendor, verb, breaks)
-    done = market.pipeline.reconcile()
-    assert market.only("fine").state == "succeeded"
+    done = local_market.pipeline.reconcile()
+    assert local_market.only("fine").state == "succeeded"
     # Not having been able to look is no trouble yet: it is looked for again.
     assert [("a bug in the adapter" in t) for t in done.troubles] == ([] if verb == "find" else [True])
-    assert market.balance(key="sick").free < market.balance(key="sick").cap
+    assert local_market.balance(key="sick").free < local_market.balance(key="sick").cap
 
 
-def test_a_backend_that_left_the_catalogue_does_not_stop_the_rest(market: Market) -> None:
-    market.bought("[[runway=slow:600]]", job_id="orphan")
-    market.bought("[[veo3=slow:600]]", job_id="fine", backend="veo3")
-    market.finish()
-    left = {name: entry for name, entry in market.catalog.backends.items() if name != "runway"}
-    market.catalog = market.catalog.model_copy(update={"backends": left})
-    (trouble,) = market.pipeline.reconcile().troubles
+def test_a_backend_that_left_the_catalogue_does_not_stop_the_rest(local_market: Market) -> None:
+    local_market.bought("[[runway=slow:600]]", job_id="orphan")
+    local_market.bought("[[veo3=slow:600]]", job_id="fine", backend="veo3")
+    local_market.finish()
+    left = {name: entry for name, entry in local_market.catalog.backends.items() if name != "runway"}
+    local_market.catalog = local_market.catalog.model_copy(update={"backends": left})
+    (trouble,) = local_market.pipeline.reconcile().troubles
     assert trouble.startswith("orphan shot 1 at runway")
-    assert market.only("fine").state == "succeeded"
-    assert market.balance(key="orphan").reserved == market.only("orphan").hold
+    assert local_market.only("fine").state == "succeeded"
+    assert local_market.balance(key="orphan").reserved == local_market.only("orphan").hold
 
 
 def test_what_nobody_can_prove_is_parked_after_the_longest_run_and_then_left_to_a_person(
@@ -183,3 +184,35 @@ def test_processes_that_tidy_up_at_the_same_moment_book_one_end(market: Market) 
     told = race_of_processes(3, lambda n: market.pipeline.reconcile().troubles)
     assert told == [()] * 3
     assert (market.balance().settled, market.count("takes")) == (market.only().hold, 1)
+
+
+@pytest.mark.parametrize("state", ["submitting", "submitted", "unknown", "succeeded"])
+def test_settling_leaves_alone_whatever_left_the_house(local_market: Market, state: str) -> None:
+    local_market.routed("[[runway=slow:600]]")
+    if state in ("submitted", "succeeded"):
+        local_market.render()
+    if state == "succeeded":
+        local_market.finish()
+        local_market.render()
+    elif state != "submitted":
+        local_market.sql("UPDATE purchases SET state = :s, lease_until = 1, submitted_at = 1, fence = 1", s=state)
+    before = local_market.only(), local_market.balance()
+    assert before[0].state == state
+    assert local_market.pipeline.settle("run-1") == ["job-1: failed, 0 unused holds given back"]
+    assert (local_market.only(), local_market.balance()) == before
+
+
+def test_tidying_up_sends_nothing_whatever_state_things_are_in(local_market: Market) -> None:
+    """Held, run out, lost before it left, and refused: none of them is a reason to buy."""
+    for job_id, prompt in (("held", ""), ("late", ""), ("lost", "[[runway=drop]]"), ("no", "[[runway=reject]]")):
+        local_market.routed(prompt or "a lake", job_id=job_id)
+    local_market.sql("UPDATE purchases SET expires_at = 1 WHERE job_id = 'late'")
+    local_market.sql(
+        "UPDATE purchases SET state = 'submitting', lease_until = 1, submitted_at = 1, fence = 1 WHERE job_id = 'lost'"
+    )
+    local_market.render(job_id="no")
+    for _ in range(3):
+        assert local_market.pipeline.reconcile().troubles == ()
+    states = {job_id: local_market.only(job_id).state for job_id in ("held", "late", "lost", "no")}
+    assert states == {"held": "held", "late": "expired", "lost": "absent", "no": "rejected"}
+    assert local_market.accepts() == []

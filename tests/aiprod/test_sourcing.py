@@ -27,16 +27,16 @@ def _reasons(market: Market) -> dict[str, str]:
 # --- one choice, one hold -------------------------------------------------------------------------------
 
 
-def test_a_choice_is_recorded_once_with_every_candidate_and_its_reason(market: Market) -> None:
-    market.routed()
-    ((round, purchase_id, decision),) = market.decisions()
-    assert (round, purchase_id) == (1, market.only().purchase_id)
+def test_a_choice_is_recorded_once_with_every_candidate_and_its_reason(local_market: Market) -> None:
+    local_market.routed()
+    ((round, purchase_id, decision),) = local_market.decisions()
+    assert (round, purchase_id) == (1, local_market.only().purchase_id)
     assert {c.backend: c.lost for c in decision.candidates} == {
         "runway": "",
         "veo3": "lower expected quality",
         "replicate": "lower expected quality",
     }
-    assert decision.quote == market.only().hold
+    assert decision.quote == local_market.only().hold
 
 
 def test_routing_again_places_no_second_hold_and_makes_no_second_choice(market: Market) -> None:
@@ -105,11 +105,11 @@ def test_a_paid_take_that_nobody_judged_is_not_replaced(market: Market) -> None:
     assert market.states() == [("runway", "succeeded")]
 
 
-def test_a_rejected_take_is_bought_again_elsewhere(market: Market) -> None:
-    market.bought("a lighthouse [[runway=html]]")
-    assert market.pipeline.score(["job-1"], 1).then == "again"
-    assert market.pipeline.route(["job-1"], 2) == ["veo3"]
-    assert market.states() == [("runway", "succeeded"), ("veo3", "held")]
+def test_a_rejected_take_is_bought_again_elsewhere(local_market: Market) -> None:
+    local_market.bought("a lighthouse [[runway=html]]")
+    assert local_market.pipeline.score(["job-1"], 1).then == "again"
+    assert local_market.pipeline.route(["job-1"], 2) == ["veo3"]
+    assert local_market.states() == [("runway", "succeeded"), ("veo3", "held")]
 
 
 @pytest.mark.parametrize(
@@ -154,19 +154,19 @@ def _refusal(market: Market, round: int = 1) -> str:
     return str(refused.value)
 
 
-def test_attempts_per_shot_are_counted_over_every_round(market: Market) -> None:
-    market.with_preset(attempts_per_shot=2)
-    market.approved("a lighthouse [[runway=html]] [[veo3=fail-charged]]")
-    market.run("job-1", rounds=2)
-    assert "all 2 attempts of the approval are used" in _refusal(market, 3)
-    assert len(market.accepts()) == 2
+def test_attempts_per_shot_are_counted_over_every_round(local_market: Market) -> None:
+    local_market.with_preset(attempts_per_shot=2)
+    local_market.approved("a lighthouse [[runway=html]] [[veo3=fail-charged]]")
+    local_market.run("job-1", rounds=2)
+    assert "all 2 attempts of the approval are used" in _refusal(local_market, 3)
+    assert len(local_market.accepts()) == 2
 
 
-def test_a_free_failure_uses_up_no_attempt(market: Market) -> None:
-    market.with_preset(attempts_per_shot=2)
-    market.approved("a lighthouse [[runway=fail]] [[veo3=reject]]")
-    market.run("job-1", rounds=3)
-    assert market.states()[-1] == ("replicate", "succeeded")
+def test_a_free_failure_uses_up_no_attempt(local_market: Market) -> None:
+    local_market.with_preset(attempts_per_shot=2)
+    local_market.approved("a lighthouse [[runway=fail]] [[veo3=reject]]")
+    local_market.run("job-1", rounds=3)
+    assert local_market.states()[-1] == ("replicate", "succeeded")
 
 
 def test_a_lost_answer_uses_up_an_attempt(mute_market: Market) -> None:
@@ -240,19 +240,19 @@ def test_jobs_that_race_for_the_last_dollar_never_hold_more_than_there_is(market
     assert held == [120_000, 120_000]
 
 
-def test_what_nobody_can_take_is_recorded_with_every_reason(market: Market) -> None:
-    market.approved()
-    market.sql("UPDATE approvals SET amount = 1000")
-    _refusal(market)
-    ((_, purchase_id, decision),) = market.decisions()
+def test_what_nobody_can_take_is_recorded_with_every_reason(local_market: Market) -> None:
+    local_market.approved()
+    local_market.sql("UPDATE approvals SET amount = 1000")
+    _refusal(local_market)
+    ((_, purchase_id, decision),) = local_market.decisions()
     assert purchase_id is None and decision.chosen is None
     assert all("the envelope" in c.lost for c in decision.candidates)
 
 
-def test_without_an_approval_nothing_is_held(market: Market) -> None:
-    market.order(preset="brand_campaign")
-    assert "has no approval" in _refusal(market)
-    assert market.purchases() == []
+def test_without_an_approval_nothing_is_held(local_market: Market) -> None:
+    local_market.order(preset="brand_campaign")
+    assert "has no approval" in _refusal(local_market)
+    assert local_market.purchases() == []
 
 
 def test_an_approval_that_ran_out_holds_nothing(market: Market) -> None:
@@ -262,10 +262,10 @@ def test_an_approval_that_ran_out_holds_nothing(market: Market) -> None:
     assert market.purchases() == []
 
 
-def test_a_cancelled_job_holds_nothing(market: Market) -> None:
-    market.approved()
-    market.cancel()
-    assert "job-1 was cancelled by somebody" in _refusal(market)
+def test_a_cancelled_job_holds_nothing(local_market: Market) -> None:
+    local_market.approved()
+    local_market.cancel()
+    assert "job-1 was cancelled by somebody" in _refusal(local_market)
 
 
 @pytest.mark.parametrize(
@@ -288,13 +288,13 @@ def test_a_shut_door_stops_the_whole_job_before_anything_is_held_or_decided(
     assert market.purchases() == [] and market.decisions() == []
 
 
-def test_a_backend_that_the_approval_does_not_name_is_never_asked(market: Market) -> None:
-    market.approved("a lighthouse [[veo3=fail]]")
-    market.sql("""UPDATE approvals SET backends = '["veo3"]'""")
-    assert market.pipeline.route(["job-1"], 1) == ["veo3"]
-    market.render("veo3")
-    market.pipeline.score(["job-1"], 1)
-    assert market.pipeline.route(["job-1"], 2) == ["veo3"]
+def test_a_backend_that_the_approval_does_not_name_is_never_asked(local_market: Market) -> None:
+    local_market.approved("a lighthouse [[veo3=fail]]")
+    local_market.sql("""UPDATE approvals SET backends = '["veo3"]'""")
+    assert local_market.pipeline.route(["job-1"], 1) == ["veo3"]
+    local_market.render("veo3")
+    local_market.pipeline.score(["job-1"], 1)
+    assert local_market.pipeline.route(["job-1"], 2) == ["veo3"]
 
 
 def test_an_approval_of_one_version_buys_nothing_of_another(market: Market) -> None:
@@ -326,12 +326,12 @@ def test_what_is_bought_again_below_the_floor_says_so_too(local_market: Market, 
     assert "shot 1 was made below the quality floor" in delivery.labels
 
 
-def test_a_floor_keeps_backends_out_that_are_expected_below_it(market: Market) -> None:
-    market.approved("a lighthouse [[runway=fail]]", quality_floor=0.93)
-    market.with_preset(may_degrade=False)
-    market.run("job-1", rounds=1)
-    market.pipeline.route(["job-1"], 2)
-    assert market.states() == [("runway", "failed"), ("runway", "held")]
+def test_a_floor_keeps_backends_out_that_are_expected_below_it(local_market: Market) -> None:
+    local_market.approved("a lighthouse [[runway=fail]]", quality_floor=0.93)
+    local_market.with_preset(may_degrade=False)
+    local_market.run("job-1", rounds=1)
+    local_market.pipeline.route(["job-1"], 2)
+    assert local_market.states() == [("runway", "failed"), ("runway", "held")]
 
 
 def test_a_floor_that_nobody_meets_stops_the_shot_where_the_preset_allows_no_less(local_market: Market) -> None:
@@ -358,18 +358,18 @@ def test_an_unhealthy_backend_is_left_alone(market: Market) -> None:
     assert "runway: unhealthy" in str(market.decisions()[0][2])
 
 
-def test_three_failures_in_a_row_send_the_next_job_elsewhere(market: Market) -> None:
+def test_three_failures_in_a_row_send_the_next_job_elsewhere(local_market: Market) -> None:
     for n in (1, 2, 3):
-        market.bought("a lighthouse [[runway=fail]]", job_id=f"bad-{n}")
-    market.routed(job_id="good")
-    assert market.states("good") == [("veo3", "held")]
+        local_market.bought("a lighthouse [[runway=fail]]", job_id=f"bad-{n}")
+    local_market.routed(job_id="good")
+    assert local_market.states("good") == [("veo3", "held")]
 
 
-def test_a_backend_whose_key_went_away_is_passed_over(market: Market) -> None:
-    market.approved()
-    market.with_backend("runway", needs=("A_KEY_NOBODY_SET",))
-    assert market.pipeline.route(["job-1"], 1) == ["veo3"]
-    assert "A_KEY_NOBODY_SET is not set" in str(market.decisions()[0][2])
+def test_a_backend_whose_key_went_away_is_passed_over(local_market: Market) -> None:
+    local_market.approved()
+    local_market.with_backend("runway", needs=("A_KEY_NOBODY_SET",))
+    assert local_market.pipeline.route(["job-1"], 1) == ["veo3"]
+    assert "A_KEY_NOBODY_SET is not set" in str(local_market.decisions()[0][2])
 
 
 @pytest.mark.parametrize(("prefer", "chosen"), [("quality", "runway"), ("speed", "replicate"), ("cost", "replicate")])

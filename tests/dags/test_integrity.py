@@ -184,3 +184,13 @@ class TestReconcile:
 
         assert dag.schedule == timedelta(minutes=10)
         assert dag.max_active_runs == 1
+
+
+class TestDispatch:
+    def test_it_starts_one_run_at_a_time_and_only_for_jobs_that_wait(self, bag: DagBag) -> None:
+        dag = bag.dags["dispatch"]
+
+        assert dag.max_active_runs == 1
+        assert dag.get_task("start").trigger_dag_id == "render_video"
+        assert set(dag.get_task("start").upstream_task_ids) == {"choose"}
+        assert not dag.get_task("start").wait_for_completion

@@ -264,4 +264,11 @@ PLANTED = (
         "    if False:\n",
         ("tests/aiprod/test_finishing.py::TestReview",),
     ),
+    Mutant(
+        "a hold is sent although its shot came home meanwhile",
+        "purchasing.py",
+        "            elif _served(conn, purchase):\n",
+        "            elif False:\n",
+        (f"{_BUYING}::test_a_parked_render_that_ends_after_all_takes_the_place_of_what_was_not_sent_yet",),
+    ),
 )

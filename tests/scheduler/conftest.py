@@ -94,7 +94,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     ledger.upgrade()
     books.mkdir()
     with LocalAirflow(root / "airflow", env=env) as airflow:
-        airflow.wait_ready(120, dags=[DAG, "reconcile"])
+        airflow.wait_ready(120, dags=[DAG, "reconcile", "dispatch"])
         running = Stack(airflow, ledger, books, catalogue)
         for job_id, order in ORDERS.items():
             airflow.trigger(DAG, {**order, "job_id": job_id}, job_id)

@@ -30,7 +30,7 @@ _SCOPE = "day | project:NAME | backend:NAME | campaign:NAME | job:ID"
 _SET = """Set a cap by hand, in dollars; 0 closes it. It stands before the configuration from now on, today and on every later
 day, until `aiprod budget clear`; with --today only until the day ends. What was bought before counts too. A cap below its use
 lets nothing new be bought; what runs goes on and is paid. No order can change a cap; the envelope a person approved is not
-widened by raising one."""
+widened by raising one. A campaign's cap is the amount it was approved with, until another is set; it is never cleared."""
 
 
 def add(commands: Commands) -> None:
@@ -119,7 +119,7 @@ def _set(args: argparse.Namespace) -> None:
     with open_ledger().write() as conn:
         now = database_now(conn)
         cap = limits.set_cap(conn, scope, amount, by=args.by, catalog=known, now=now, today_only=args.today)
-    until = "until the day ends" if args.today else "until it is cleared"
+    until = "until the day ends" if args.today else "until it is set again" if scope.kind == "campaign" else "until it is cleared"
     print(f"{scope} is {dollars(cap.cap)} by {args.by}, {until}: {dollars(cap.settled)} charged, {dollars(cap.reserved)} held")
     if cap.free <= 0:
         over = f", {dollars(cap.overrun)} over" if cap.overrun else ""

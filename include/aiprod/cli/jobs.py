@@ -1,11 +1,12 @@
-"""`aiprod estimate|result|cancel|reconcile`: what an order costs, what became of it, and what is left to finish."""
+"""`aiprod estimate|enlist|result|cancel|reconcile`: what orders cost, what became of them, and what is left to finish."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -15,7 +16,7 @@ from aiprod.cli.person import add_by
 from aiprod.errors import JobFailed, SpecError
 from aiprod.ledger import gates, jobs, purchases
 from aiprod.ledger.engine import now as database_now
-from aiprod.models import JobSpec, dollars
+from aiprod.models import JobSpec, dollars, limit_micros
 from aiprod.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ def add(commands: Commands) -> None:
     estimate = commands.add_parser("estimate", help="price an order without entering it")
     estimate.add_argument("order", type=Path, help="a YAML or JSON file with the fields of the trigger form")
     estimate.set_defaults(run=_estimate)
+    enlist = commands.add_parser("enlist", help="enter the jobs of a campaign, approved together; `dispatch` starts them")
+    enlist.add_argument("orders", type=Path, help="a YAML or JSON file with a list of orders")
+    enlist.add_argument("--campaign", required=True, help="the campaign's name; the same again adds to it")
+    enlist.add_argument("--amount", required=True, help="what all its jobs may cost together, in dollars")
+    add_by(enlist)
+    enlist.set_defaults(run=_enlist)
     result = commands.add_parser("result", help="what became of a job, as JSON")
     result.add_argument("job_id")
     result.set_defaults(run=_result)
@@ -42,14 +49,7 @@ def add(commands: Commands) -> None:
 
 def _estimate(args: argparse.Namespace) -> None:
     pipeline = Pipeline()
-    try:
-        raw = yaml.safe_load(args.order.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError([f"{args.order}: {error.strerror}"]) from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise SpecError([f"{args.order}: {' '.join(str(error).split())}"]) from None
-    except RecursionError:
-        raise SpecError([f"{args.order}: is nested too deeply for an order"]) from None
+    raw = _read(args.order)
     if not isinstance(raw, dict):
         raise SpecError([f"{args.order}: must hold the fields of one order, such as `prompt: a lake`"])
     with pipeline.ledger.read() as conn:
@@ -62,6 +62,31 @@ def _estimate(args: argparse.Namespace) -> None:
         )
     print(f"{len(manifest.shots)} shots, {manifest.seconds:g} s, tariff {priced.tariff}, backends {', '.join(backends)}")
     print(f"expected {dollars(priced.expected)}, worst case {dollars(priced.worst_case)}")
+
+
+def _read(file: Path) -> Any:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError([f"{file}: {error.strerror}"]) from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise SpecError([f"{file}: {' '.join(str(error).split())}"]) from None
+    except RecursionError:
+        raise SpecError([f"{file}: is nested too deeply for an order"]) from None
+
+
+def _enlist(args: argparse.Namespace) -> None:
+    rows = _read(args.orders)
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise SpecError([f"{args.orders}: must be a list of orders, such as `- prompt: a lake`"])
+    try:
+        amount = Decimal(args.amount)
+    except InvalidOperation:
+        raise SpecError([f"--amount: {args.amount!r} is no amount in dollars"]) from None
+    if not amount.is_finite() or not 0 <= amount <= 1_000_000:
+        raise SpecError([f"--amount: {args.amount} must be between 0 and 1,000,000 dollars"])
+    entered = Pipeline().enlist(rows, campaign=args.campaign, amount=limit_micros(amount), by=args.by)
+    print(f"{len(entered)} jobs of campaign {args.campaign} wait for a run; the DAG `dispatch` starts it")
 
 
 def _result(args: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
 from aiprod.errors import JobConflict, JobFailed
 from aiprod.ledger import points
@@ -15,13 +15,17 @@ from aiprod.ledger.schema import decisions, failures, jobs, manifests, runs
 from aiprod.models import Decision, Estimate, JobSpec, Manifest, Noun
 
 __all__ = [
+    "URGENCY",
     "Priced",
     "attach_run",
+    "campaign_of",
+    "carried_elsewhere",
     "decide",
     "decisions_of",
     "enter",
     "fail",
     "failures_of",
+    "in_priority_order",
     "known",
     "latest",
     "of_run",
@@ -35,6 +39,10 @@ __all__ = [
 ]
 
 
+#: Sorts what goes first to the front.
+URGENCY = case({"high": 0, "normal": 1, "low": 2}, value=jobs.c.priority, else_=1)
+
+
 class Priced(Noun):
     """A manifest version with its estimate and the backends it was priced for."""
 
@@ -44,7 +52,7 @@ class Priced(Noun):
     created_at: datetime
 
 
-def enter(conn: Connection, job_id: str, spec: JobSpec, *, now: datetime) -> bool:
+def enter(conn: Connection, job_id: str, spec: JobSpec, *, now: datetime, campaign: str | None = None) -> bool:
     """Write a job down; return whether it is new. Raises `JobConflict` when the id names another order."""
     row = {
         "job_id": job_id,
@@ -52,6 +60,7 @@ def enter(conn: Connection, job_id: str, spec: JobSpec, *, now: datetime) -> boo
         "spec_sha": spec.fingerprint,
         "project": spec.project,
         "priority": spec.priority,
+        "campaign": campaign,
         "created_at": now,
     }
     if insert_once(conn, jobs, row):
@@ -68,6 +77,19 @@ def spec(conn: Connection, job_id: str) -> JobSpec:
     if found is None:
         raise JobFailed(f"job {job_id} is not in the ledger")
     return JobSpec.model_validate_json(found)
+
+
+def campaign_of(conn: Connection, job_id: str) -> str | None:
+    """Return the campaign a job was entered with, or None."""
+    return conn.execute(select(jobs.c.campaign).where(jobs.c.job_id == job_id)).scalar()
+
+
+def in_priority_order(conn: Connection, job_ids: Sequence[str]) -> list[str]:
+    """Return jobs as they are served: by priority, among equals the one entered first."""
+    rows = conn.execute(
+        select(jobs.c.job_id).where(jobs.c.job_id.in_(job_ids)).order_by(URGENCY, jobs.c.created_at, jobs.c.job_id)
+    )
+    return list(rows.scalars())
 
 
 def known(conn: Connection, job_id: str) -> bool:
@@ -137,9 +159,17 @@ def of_run(conn: Connection, run_id: str) -> dict[str, int]:
     return {row.job_id: row.version for row in rows}
 
 
-def settle_run(conn: Connection, run_id: str, *, now: datetime) -> None:
-    """Note that a run is over."""
-    conn.execute(update(runs).where(runs.c.run_id == run_id).values(settled_at=now))
+def settle_run(conn: Connection, run_id: str, *, now: datetime, job_id: str | None = None) -> None:
+    """Note that a run is over: for one of its jobs, or for all."""
+    settled = update(runs).where(runs.c.run_id == run_id).values(settled_at=now)
+    conn.execute(settled if job_id is None else settled.where(runs.c.job_id == job_id))
+
+
+def carried_elsewhere(conn: Connection, run_id: str, job_id: str) -> bool:
+    """Whether a run that is not over, begun after this one, carries the job too."""
+    mine = select(runs.c.started_at).where(runs.c.run_id == run_id, runs.c.job_id == job_id).scalar_subquery()
+    other = select(runs.c.run_id).where(runs.c.run_id != run_id, runs.c.job_id == job_id, runs.c.settled_at.is_(None))
+    return conn.execute(other.where(runs.c.started_at >= mine)).first() is not None
 
 
 def settled_at(conn: Connection, run_id: str, job_id: str) -> datetime | None:
@@ -170,7 +200,9 @@ def decisions_of(conn: Connection, job_id: str, version: int) -> list[tuple[int,
 
 
 def fail(conn: Connection, job_id: str, version: int, stage: str, message: str, *, code: str, now: datetime) -> None:
-    """Record why a job could not go on."""
+    """Record why a job could not go on. A step done again that ends the same way says nothing new."""
+    if failures_of(conn, job_id, version)[-1:] == [f"{stage}: {message}"]:
+        return
     conn.execute(insert(failures).values(job_id=job_id, version=version, stage=stage, message=message, at=now))
     points.emit(conn, "errors", 1, now=now, stage=stage, code=code)
 

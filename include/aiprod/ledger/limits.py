@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Row, and_, case, insert, select, update
 from aiprod.budgets import Cap, Scope, cap_on, caps_for, job_budget
 from aiprod.catalog import Catalog
 from aiprod.errors import SpecError
+from aiprod.ledger import campaigns, outbox
 from aiprod.ledger import caps as ledger_caps
 from aiprod.ledger import jobs as ledger_jobs
-from aiprod.ledger import outbox
 from aiprod.ledger.caps import Balance
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import OPEN, caps, jobs, legs, meta, purchases
@@ -36,15 +36,13 @@ class InForce(Noun):
     """What the ledger adds to the configured caps of one job: words of admins, and days that began in another zone."""
 
     words: dict[str, Micros]
-    campaign: str | None
+    campaign: Cap | None
     elsewhere: tuple[Cap, ...]
 
     def caps(
         self, *, spec: JobSpec, job_id: str, envelope: Envelope, backend: str, catalog: Catalog, now: datetime
     ) -> Sequence[Cap]:
         """Return every cap a purchase at `backend` has a leg on, in lock order."""
-        said = self.words
-        campaign = cap_on(Scope(kind="campaign", name=self.campaign), catalog, now=now, words=said) if self.campaign else None
         found = caps_for(
             spec=spec,
             job_id=job_id,
@@ -52,8 +50,8 @@ class InForce(Noun):
             backend=backend,
             catalog=catalog,
             now=now,
-            campaign=campaign,
-            words=said,
+            campaign=self.campaign,
+            words=self.words,
         )
         old = [cap for cap in self.elsewhere if cap.kind == "day" or cap.key.startswith(f"{backend}:")]
         return sorted([*found, *old], key=lambda cap: cap.rank)
@@ -72,15 +70,12 @@ def in_force(conn: Connection, catalog: Catalog, job_id: str, *, now: datetime) 
     the change would hand out a second day's budget.
     """
     said = {scope: word.amount for scope, word in words(conn).items()}
-    campaign = None
-    if any(scope.startswith("campaign:") for scope in said):
-        campaign = conn.execute(select(jobs.c.campaign).where(jobs.c.job_id == job_id)).scalar()
-        campaign = campaign if f"campaign:{campaign}" in said else None
     running = select(caps).where(caps.c.kind.in_(("day", "backend_day")), caps.c.starts_at <= now, caps.c.ends_at > now)
     here = f"@{catalog.budgets.zone}"
     old = [row for row in conn.execute(running).mappings() if not row["key"].endswith(here)]
     names = ("kind", "key", "cap", "warn", "starts_at", "ends_at")
-    return InForce(words=said, campaign=campaign, elsewhere=tuple(Cap(**{name: row[name] for name in names}) for row in old))
+    elsewhere = tuple(Cap(**{name: row[name] for name in names}) for row in old)
+    return InForce(words=said, campaign=campaigns.cap_of(conn, job_id), elsewhere=elsewhere)
 
 
 def set_cap(
@@ -90,21 +85,13 @@ def set_cap(
 
     With `today_only` a day's cap is set for the running day alone. What was bought before counts too. A cap lower
     than its use closes for new holds; the difference is booked as overrun, and what runs goes on. Raises `SpecError`
-    for a backend or job that nobody knows.
+    for a backend, job or campaign that nobody knows.
     """
     said = _locked_words(conn, by=by, now=now)
-    if scope.kind == "backend" and scope.name not in catalog.backends:
-        raise SpecError([f"{scope}: no such backend; known: {', '.join(catalog.backends)}"])
-    if today_only and scope.kind not in ("day", "backend"):
-        raise SpecError([f"{scope}: only the caps of a day can be set for today alone"])
-    cap = cap_on(scope, catalog, now=now, words={str(scope): amount})
-    if scope.kind == "job":
-        if not ledger_jobs.known(conn, scope.name):
-            raise SpecError([f"{scope}: no such job in the ledger"])
-        cap = Cap(kind="job", key=scope.name, cap=amount)
-    elif not today_only:
+    cap = _settable(conn, scope, amount, catalog=catalog, now=now, today_only=today_only)
+    # A job's cap and a campaign's are rows of their own from their beginning; the others' rows come and go.
+    if scope.kind in ("day", "backend", "project") and not today_only:
         _write_words(conn, {**said, str(scope): Word(amount=amount, by=by)}, by=by, now=now)
-    assert cap is not None  # noqa: S101 - a word was given
     left_out = _bought_outside(conn, scope, cap)
     insert_once(
         conn,
@@ -128,8 +115,28 @@ def set_cap(
     return Balance(**{name: getattr(row, name) for name in Balance.model_fields})
 
 
+def _settable(conn: Connection, scope: Scope, amount: Micros, *, catalog: Catalog, now: datetime, today_only: bool) -> Cap:
+    """The cap a word is about. Raises `SpecError` where there is none."""
+    if today_only and scope.kind not in ("day", "backend"):
+        raise SpecError([f"{scope}: only the caps of a day can be set for today alone"])
+    if scope.kind == "backend" and scope.name not in catalog.backends:
+        raise SpecError([f"{scope}: no such backend; known: {', '.join(catalog.backends)}"])
+    if scope.kind == "job" and not ledger_jobs.known(conn, scope.name):
+        raise SpecError([f"{scope}: no such job in the ledger"])
+    if scope.kind == "campaign" and ledger_caps.balance(conn, "campaign", scope.name) is None:
+        raise SpecError([f"{scope}: no such campaign in the ledger"])
+    cap = cap_on(scope, catalog, now=now, words={str(scope): amount})
+    assert cap is not None  # noqa: S101 - a word was given
+    return cap
+
+
 def clear_cap(conn: Connection, scope: Scope, *, by: str, catalog: Catalog, now: datetime) -> bool:
-    """Let a cap follow the configuration again, today's and every later day's. Returns whether it was set by hand."""
+    """Let a cap follow the configuration again, today's and every later day's. Returns whether it was set by hand.
+
+    Raises `SpecError` for a campaign: its cap is the amount somebody approved, and the configuration has none.
+    """
+    if scope.kind == "campaign":
+        raise SpecError([f"{scope}: a campaign has no cap in the configuration; set another amount"])
     said = _locked_words(conn, by=by, now=now)
     had = said.pop(str(scope), None)
     if scope.kind == "job" and ledger_jobs.known(conn, scope.name):
@@ -172,9 +179,8 @@ def _bought_outside(conn: Connection, scope: Scope, cap: Cap) -> list[Row[tuple[
         about = and_(
             purchases.c.backend == scope.name, purchases.c.created_at >= cap.starts_at, purchases.c.created_at < cap.ends_at
         )
-    elif scope.kind in ("project", "campaign"):
-        column = jobs.c.project if scope.kind == "project" else jobs.c.campaign
-        about = purchases.c.job_id.in_(select(jobs.c.job_id).where(column == scope.name))
+    elif scope.kind == "project":
+        about = purchases.c.job_id.in_(select(jobs.c.job_id).where(jobs.c.project == scope.name))
     else:
         return []
     counted = (

@@ -34,6 +34,7 @@ __all__ = [
     "park",
     "purchase_key",
     "release",
+    "room",
 ]
 
 #: What a claim's lease lasts beyond the request's own timeout.
@@ -386,6 +387,15 @@ def due(conn: Connection, *, now: datetime) -> list[Purchase]:
         )
     )
     return [_purchase(row) for row in conn.execute(statement.order_by(purchases.c.created_at)).mappings()]
+
+
+def room(conn: Connection, backend: str, *, slots: int, now: datetime) -> int:
+    """How many holds a batch may still place at a backend: twice its free slots, less what is held there already.
+
+    More would only set money aside that cannot be sent for a long while, and stand in the way of an urgent job.
+    """
+    held = select(func.count()).where(purchases.c.backend == backend, purchases.c.state == "held")
+    return 2 * max(0, slots - _slots_taken(conn, backend, now)) - int(conn.execute(held).scalar_one())
 
 
 def _slots_taken(conn: Connection, backend: str, now: datetime) -> int:

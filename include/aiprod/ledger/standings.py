@@ -112,5 +112,5 @@ def _standing(
         set_by=row.set_by or (word.by if word else None),
         starts_at=row.starts_at,
         ends_at=row.ends_at,
-        applies=expected or row.kind not in ("project", "campaign"),
+        applies=expected or row.kind != "project",
     )

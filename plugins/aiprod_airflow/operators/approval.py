@@ -51,8 +51,11 @@ class _Question(ApprovalOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Write the answer down, or ask again when it was about something else."""
-        if "error" in event:
+        if event.get("error_type") == "timeout":
             return self.answered(context, "expired", by="nobody")
+        if "error" in event:
+            # Nobody has answered anything; the next try asks again.
+            raise RuntimeError(f"the answer could not be read: {event['error']}")
         word: Word = "approved" if event["chosen_options"] == [self.APPROVE] else "rejected"
         user = event.get("responded_by_user") or {}
         return self.answered(context, word, by=str(user.get("name") or user.get("id") or "somebody"))

@@ -113,6 +113,7 @@ class TestSet:
             ("week", "'week' is no cap: say day, project:NAME"),
             ("backend:sora", "no such backend; known: runway, veo3, replicate, animatic"),
             ("job:ghost", "no such job in the ledger"),
+            ("campaign:ghost", "no such campaign in the ledger"),
         ],
     )
     def test_what_nobody_knows_is_one_line_and_changes_nothing(

@@ -94,6 +94,36 @@ def test_a_missing_file_is_named(local_market: Market, capsys: pytest.CaptureFix
     assert refused(capsys) == "aiprod: /nowhere/order.yaml: No such file or directory\n"
 
 
+class TestEnlist:
+    def rows(self, order: Path, text: str = "- {prompt: a lake, seconds: 1}\n- {prompt: a hill, seconds: 1}\n") -> list[str]:
+        order.write_text(text)
+        return ["enlist", str(order), "--campaign", "spring", "--amount"]
+
+    def test_the_jobs_of_a_campaign_wait_for_a_run(
+        self, local_market: Market, order: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([*self.rows(order), "5.00", "--by", "ann"]) == 0
+        assert "2 jobs of campaign spring wait for a run" in said(capsys)[0]
+        assert local_market.count("queue") == 2
+        assert local_market.count("approvals WHERE answered_by = 'ann'") == 2
+
+    @pytest.mark.parametrize("amount", ["NaN", "-1", "lots", "1e12", "Infinity"])
+    def test_an_amount_that_is_none_is_refused(
+        self, local_market: Market, order: Path, capsys: pytest.CaptureFixture[str], amount: str
+    ) -> None:
+        assert main([*self.rows(order), f"{amount}"] if amount[0] != "-" else [*self.rows(order)[:-1], f"--amount={amount}"]) == 1
+        assert refused(capsys).startswith("aiprod: --amount:")
+        assert local_market.count("jobs") == 0
+
+    @pytest.mark.parametrize("text", ["prompt: a lake\n", "[]\n", "- a lake\n", "- prompt: a lake\n  seconds: 99\n"])
+    def test_rows_that_are_no_orders_are_refused(
+        self, local_market: Market, order: Path, capsys: pytest.CaptureFixture[str], text: str
+    ) -> None:
+        assert main([*self.rows(order, text), "5"]) == 1
+        refused(capsys)
+        assert local_market.count("jobs") == 0
+
+
 def test_a_result_is_json_and_an_unknown_job_is_one_line(local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
     local_market.bought()
     assert main(["result", "job-1"]) == 0

@@ -10,7 +10,7 @@ import pytest
 
 from aiprod.budgets import Scope
 from aiprod.errors import BudgetExceeded, SpecError
-from aiprod.ledger import jobs, limits
+from aiprod.ledger import campaigns, jobs, limits
 from aiprod.ledger.states import Step
 from aiprod.models import USD, JobSpec
 from tests.desk import NOW, errors, race
@@ -43,6 +43,8 @@ def hold(desk, envelope, *, shot=1, dollars=10, now=NOW, backend="runway"):
 def acme(desk, job_id="job-1"):
     """An order of project acme."""
     envelope = desk.order(job_id, expires_at=NOW + 30 * DAY)
+    with desk.ledger.write() as conn:
+        campaigns.approve(conn, "spring", 1_000 * USD, by="bob")
     with desk.ledger.write() as conn:
         conn.exec_driver_sql(f"UPDATE jobs SET project = 'acme', campaign = 'spring' WHERE job_id = '{job_id}'")  # noqa: S608
     return envelope
@@ -77,7 +79,7 @@ class TestSetting:
         put(desk, "day", 150)
         hold(desk, envelope, dollars=149)
 
-    @pytest.mark.parametrize("scope", ["project:acme", "backend:runway", "campaign:spring"])
+    @pytest.mark.parametrize("scope", ["project:acme", "backend:runway", "campaign:spring", "job:job-1", "day"])
     def test_what_was_bought_before_the_cap_was_set_counts(self, desk, scope):
         envelope = acme(desk)
         hold(desk, envelope, dollars=7)
@@ -138,7 +140,7 @@ class TestSetting:
         assert [(t["scope"], t["by"], t["cap_micros"], t["overrun_micros"]) for t in told] == [("day", "eve", 50 * USD, 10 * USD)]
 
     def test_a_backend_or_job_nobody_knows_is_refused_and_changes_nothing(self, desk):
-        for scope in ("backend:runaway", "job:ghost"):
+        for scope in ("backend:runaway", "job:ghost", "campaign:ghost"):
             with pytest.raises(SpecError):
                 put(desk, scope, 1)
         assert desk.rows("caps", "meta", "outbox") == {"caps": [], "meta": [], "outbox": []}
@@ -212,7 +214,14 @@ class TestClearing:
         found = desk.balance("day", "2026-11-24@UTC")
         assert (found.cap, found.overrun) == (100 * USD, 50 * USD)
 
-    @pytest.mark.parametrize("scope", ["project:acme", "backend:runway", "campaign:spring"])
+    def test_a_campaign_has_nothing_to_go_back_to(self, desk):
+        acme(desk)
+        put(desk, "campaign:spring", 20)
+        with pytest.raises(SpecError, match="set another amount"):
+            clear(desk, "campaign:spring")
+        assert desk.balance("campaign", "spring").cap == 20 * USD
+
+    @pytest.mark.parametrize("scope", ["project:acme", "backend:runway"])
     def test_a_cap_the_configuration_has_not_is_gone_and_what_was_bought_still_settles(self, desk, scope):
         envelope = acme(desk)
         put(desk, scope, 20)

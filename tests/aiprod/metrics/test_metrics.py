@@ -24,22 +24,22 @@ def sums(market: Market) -> Mapping[tuple[str, str], tuple[int, float, tuple[int
     return {key: (s.count, round(s.total, 6), s.buckets) for key, s in series(market).items() if key[0] not in GAUGES}
 
 
-def test_a_purchase_is_counted_with_its_cost_and_its_time(market: Market) -> None:
-    market.bought()
-    market.pipeline.push_metrics()
-    seen = series(market)
+def test_a_purchase_is_counted_with_its_cost_and_its_time(local_market: Market) -> None:
+    local_market.bought()
+    local_market.pipeline.push_metrics()
+    seen = series(local_market)
     assert seen["cost", "runway"].total == pytest.approx(0.12)
     assert seen["render_time", "runway,gen4.5"].count == 1
 
 
-def test_a_delivered_job_is_counted_with_what_it_cost_at_each_backend(market: Market) -> None:
-    market.approved("[[runway=fail-charged]]")
-    market.run("job-1")
-    market.pipeline.assemble(["job-1"])
-    market.pipeline.deliver(["job-1"])
-    market.pipeline.settle("run-1")
-    market.pipeline.push_metrics()
-    seen = series(market)
+def test_a_delivered_job_is_counted_with_what_it_cost_at_each_backend(local_market: Market) -> None:
+    local_market.approved("[[runway=fail-charged]]")
+    local_market.run("job-1")
+    local_market.pipeline.assemble(["job-1"])
+    local_market.pipeline.deliver(["job-1"])
+    local_market.pipeline.settle("run-1")
+    local_market.pipeline.push_metrics()
+    seen = series(local_market)
     assert {key: seen[key].count for key in seen if key[0] in ("jobs", "errors", "pipeline_duration")} == {
         ("jobs", "delivered"): 1,
         ("errors", "vendor_internal,render"): 1,
@@ -103,9 +103,9 @@ class TestGauges:
         market.pipeline.push_metrics()
         return series(market)["spend_today", ""].last
 
-    def test_an_empty_ledger_spent_nothing_and_everybody_is_up(self, market: Market) -> None:
-        assert self.spend(market) == 0
-        up = {key[1]: s.last for key, s in series(market).items() if key[0] == "backend_up"}
+    def test_an_empty_ledger_spent_nothing_and_everybody_is_up(self, local_market: Market) -> None:
+        assert self.spend(local_market) == 0
+        up = {key[1]: s.last for key, s in series(local_market).items() if key[0] == "backend_up"}
         assert up == {"runway": 1.0, "veo3": 1.0, "replicate": 1.0}
 
     def test_today_is_what_is_held_and_what_was_charged(self, market: Market) -> None:
@@ -113,25 +113,25 @@ class TestGauges:
         market.routed(job_id="held")
         assert self.spend(market) == pytest.approx(0.24)
 
-    def test_what_is_given_back_is_not_spent_any_more(self, market: Market) -> None:
-        market.bought(job_id="paid")
-        market.routed(job_id="held")
-        self.spend(market)
-        market.pipeline.settle("run-1")
-        assert self.spend(market) == pytest.approx(0.12)
+    def test_what_is_given_back_is_not_spent_any_more(self, local_market: Market) -> None:
+        local_market.bought(job_id="paid")
+        local_market.routed(job_id="held")
+        self.spend(local_market)
+        local_market.pipeline.settle("run-1")
+        assert self.spend(local_market) == pytest.approx(0.12)
 
-    def test_yesterdays_money_is_not_todays(self, market: Market) -> None:
-        market.bought()
-        assert self.spend(market) == pytest.approx(0.12)
-        market.sql("UPDATE caps SET key = '2026-01-01@somewhere' WHERE kind = 'day'")
-        assert self.spend(market) == 0
+    def test_yesterdays_money_is_not_todays(self, local_market: Market) -> None:
+        local_market.bought()
+        assert self.spend(local_market) == pytest.approx(0.12)
+        local_market.sql("UPDATE caps SET key = '2026-01-01@somewhere' WHERE kind = 'day'")
+        assert self.spend(local_market) == 0
 
-    def test_who_failed_three_times_is_down_until_the_pause_is_over(self, market: Market) -> None:
+    def test_who_failed_three_times_is_down_until_the_pause_is_over(self, local_market: Market) -> None:
         for n in range(3):
-            market.bought("[[veo3=fail]]", backend="veo3", job_id=f"sick-{n}")
-        market.pipeline.push_metrics()
-        seen = series(market)
+            local_market.bought("[[veo3=fail]]", backend="veo3", job_id=f"sick-{n}")
+        local_market.pipeline.push_metrics()
+        seen = series(local_market)
         assert (seen["backend_up", "runway"].last, seen["backend_up", "veo3"].last) == (1.0, 0.0)
-        market.age("backend_health", "unhealthy_since")
-        market.pipeline.push_metrics()
-        assert series(market)["backend_up", "veo3"].last == 1.0
+        local_market.age("backend_health", "unhealthy_since")
+        local_market.pipeline.push_metrics()
+        assert series(local_market)["backend_up", "veo3"].last == 1.0

@@ -149,6 +149,17 @@ class TestApprove:
         assert envelope(shop) is None
         assert said(shop).answer == "expired"
 
+    def test_an_answer_that_cannot_be_read_is_none_and_the_next_try_asks_again(
+        self, shop: Shop, call: Call, asked: list[Any]
+    ) -> None:
+        shop.order(preset="brand_campaign")
+        self.parked(call)
+
+        with pytest.raises(RuntimeError, match="could not be read: a field is missing"):
+            call(self.operator(), "execute_complete", event={"error": "a field is missing", "error_type": "validation"})
+
+        assert said(shop) is None
+
     def test_asked_again_after_the_run_was_settled(self, shop: Shop, call: Call, asked: list[Any]) -> None:
         shop.order(preset="brand_campaign")
         self.parked(call)
