@@ -231,7 +231,7 @@ class Desk:
         limits: Sequence[Cap] | None = None,
         now: datetime = NOW,
     ) -> Purchase:
-        with self._write() as conn:
+        def place(conn: Connection) -> Purchase:
             return purchases.hold(
                 conn,
                 request(shot, backend=backend, prompt=prompt),
@@ -245,6 +245,8 @@ class Desk:
                 catalog=self.catalog,
                 now=now,
             )
+
+        return place(self._shared) if self._shared is not None else self.ledger.transact(place)
 
     def claim(self, key: str, *, now: datetime = NOW, envelope: Envelope | None = None) -> int | None:
         with self._write() as conn:

@@ -120,40 +120,45 @@ def _choose(
     """
     for _ in range(_ROUNDS):
         try:
-            with ledger.write() as conn:
-                # Before looking: a purchase that comes in between takes this number, and ours collides with it.
-                sequence = len(_of_shot(conn, job_id, version, shot)) + 1
-                # Looked at in here: another process may be routing this job, or be done with it.
-                if shot not in shots_without_take(conn, job_id, version):
-                    return None
-                underway = _underway(conn, job_id, version, shot)
-                if underway is not None:
-                    return underway
-                now = database_now(conn)
-                decision, known = _decide(conn, catalog, job_id, version, shot, now=now)
-                if decision.chosen is None:
-                    jobs.decide(conn, job_id, version, round, decision, None, now=now)
-                    return _wait_for_money(conn, catalog, job_id, version, decision, known, now=now) or decision
-                slots = catalog.backends[decision.chosen].slots
-                if batch and purchases.room(conn, decision.chosen, slots=slots, now=now) < 1:
-                    return Wait(reason="slots", message=f"{decision.chosen} has no room for more holds", due_at=now)
-                held = place_hold(
-                    conn,
-                    catalog,
-                    job_id=job_id,
-                    version=version,
-                    shot=shot,
-                    backend=decision.chosen,
-                    sequence=sequence,
-                    round=round,
-                    now=now,
-                )
-                if not any(decided == held.purchase_id for _, decided, _ in jobs.decisions_of(conn, job_id, version)):
-                    jobs.decide(conn, job_id, version, round, decision, held.purchase_id, now=now)
-                return held
+            return ledger.transact(lambda conn: _choose_once(conn, catalog, job_id, version, shot, round, batch=batch))
         except (BudgetExceeded, KeyReused, StaleState):
             continue
     raise JobFailed(f"{job_id} shot {shot}: money or health changed {_ROUNDS} times while choosing; clear `route` to try again")
+
+
+def _choose_once(
+    conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, round: int, *, batch: bool
+) -> Purchase | Decision | Wait | None:
+    # Before looking: a purchase that comes in between takes this number, and ours collides with it.
+    sequence = len(_of_shot(conn, job_id, version, shot)) + 1
+    # Looked at in here: another process may be routing this job, or be done with it.
+    if shot not in shots_without_take(conn, job_id, version):
+        return None
+    underway = _underway(conn, job_id, version, shot)
+    if underway is not None:
+        return underway
+    now = database_now(conn)
+    decision, known = _decide(conn, catalog, job_id, version, shot, now=now)
+    if decision.chosen is None:
+        jobs.decide(conn, job_id, version, round, decision, None, now=now)
+        return _wait_for_money(conn, catalog, job_id, version, decision, known, now=now) or decision
+    slots = catalog.backends[decision.chosen].slots
+    if batch and purchases.room(conn, decision.chosen, slots=slots, now=now) < 1:
+        return Wait(reason="slots", message=f"{decision.chosen} has no room for more holds", due_at=now)
+    # Written before its hold, which locks what everybody waits for; a hold that fails takes it back.
+    key = purchases.purchase_key(job_id, version, "render", str(shot), sequence)
+    jobs.decide(conn, job_id, version, round, decision, key, now=now)
+    return place_hold(
+        conn,
+        catalog,
+        job_id=job_id,
+        version=version,
+        shot=shot,
+        backend=decision.chosen,
+        sequence=sequence,
+        round=round,
+        now=now,
+    )
 
 
 def _wait_for_money(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from aiprod.errors import JobFailed, SpecError
 from aiprod.ledger import Ledger, queue
@@ -86,6 +88,14 @@ class TestEnlist:
         batch = local_market.pipeline.next_batch()
         assert batch is not None and list(batch.job_ids) == job_ids
         assert local_market.pipeline.carry(sorted(job_ids), run_id="run-b") == job_ids
+
+
+def test_every_example_campaign_can_be_enlisted(local_market: Market) -> None:
+    files = sorted((Path(__file__).parents[2] / "examples" / "campaigns").glob("*.yaml"))
+    assert files
+    for file in files:
+        orders = yaml.safe_load(file.read_text())
+        assert len(local_market.pipeline.enlist(orders, campaign=file.stem, amount=USD, by="ann")) == len(orders)
 
 
 class TestRouteOfABatch:

@@ -30,16 +30,16 @@ _BUYING = "tests/aiprod/test_purchasing.py"
 PLANTED = (
     Mutant(
         "one micro-dollar too many is admitted",
-        "ledger/purchases.py",
-        "if r.cap - r.reserved - r.settled < amount]",
-        "if r.cap - r.reserved - r.settled < amount - 1]",
+        "ledger/holds.py",
+        '_FITS = _NEW["hold"] <= _FREE\n',
+        '_FITS = _NEW["hold"] - 1 <= _FREE\n',
         (f"{_LEDGER}/test_purchases.py::TestHold::test_an_exact_fit_is_taken_and_one_micro_dollar_more_is_not",),
     ),
     Mutant(
         "an exact fit is refused",
-        "ledger/purchases.py",
-        "if r.cap - r.reserved - r.settled < amount]",
-        "if r.cap - r.reserved - r.settled <= amount]",
+        "ledger/holds.py",
+        '_FITS = _NEW["hold"] <= _FREE\n',
+        '_FITS = _NEW["hold"] < _FREE\n',
         (f"{_LEDGER}/test_purchases.py::TestHold::test_an_exact_fit_is_taken_and_one_micro_dollar_more_is_not",),
     ),
     Mutant(
@@ -52,9 +52,9 @@ PLANTED = (
     Mutant(
         # Alone, reading an exact overrun changes nothing: together they admit $10 after a bill of 120 and a refund of 15.
         "admission reads an overrun that sticks",
-        "ledger/purchases.py",
-        "if r.cap - r.reserved - r.settled < amount]",
-        "if r.cap + r.overrun - r.reserved - r.settled < amount]",
+        "ledger/holds.py",
+        "_FREE = caps.c.cap - caps.c.reserved - caps.c.settled\n",
+        "_FREE = caps.c.cap + caps.c.overrun - caps.c.reserved - caps.c.settled\n",
         (f"{_LEDGER}/test_caps.py",),
         also=(
             "ledger/caps.py",
@@ -64,10 +64,18 @@ PLANTED = (
     ),
     Mutant(
         "caps are read without a lock",
-        "ledger/caps.py",
-        ".order_by(caps.c.lock_rank, caps.c.cap_id).with_for_update()",
-        ".order_by(caps.c.lock_rank, caps.c.cap_id)",
+        "ledger/holds.py",
+        "        .order_by(caps.c.lock_rank, caps.c.cap_id)\n        .with_for_update(of=caps)\n",
+        "        .order_by(caps.c.lock_rank, caps.c.cap_id)\n",
         (f"{_LEDGER}/test_caps.py::TestConcurrency",),
+    ),
+    Mutant(
+        "a hold looks at no door",
+        "ledger/holds.py",
+        "locked.c.fits, locked.c.door))",
+        "locked.c.fits))",
+        (f"{_LEDGER}/test_gates.py",),
+        also=("ledger/holds.py", "row.fits and row.door for row", "row.fits for row"),
     ),
     Mutant(
         "a purchase has no leg on the day",
@@ -239,8 +247,8 @@ PLANTED = (
     Mutant(
         "a process that slept buys a shot that has its take",
         "sourcing.py",
-        "                if shot not in shots_without_take(conn, job_id, version):\n",
-        "                if False:\n",
+        "    if shot not in shots_without_take(conn, job_id, version):\n",
+        "    if False:\n",
         ("tests/aiprod/test_sourcing.py::test_a_process_that_slept_over_the_job_buys_nothing_more",),
     ),
     Mutant(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, Row, case, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, false, or_, select, update
 
 from aiprod.budgets import Cap
 from aiprod.ledger import outbox
@@ -13,7 +15,7 @@ from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import caps, legs, postings
 from aiprod.models import Micros, Noun
 
-__all__ = ["Balance", "balance", "headroom", "lock", "lock_legs", "move", "opened", "reserve", "warn_if_crossed"]
+__all__ = ["Balance", "balance", "headroom", "lock", "lock_legs", "move", "opened", "warn_if_crossed"]
 
 
 class Balance(Noun):
@@ -32,30 +34,61 @@ class Balance(Noun):
         return self.cap - self.reserved - self.settled
 
 
-def opened(conn: Connection, wanted: Sequence[Cap]) -> list[int]:
-    """Return the ids of the caps, creating rows of caps not met before, in lock order."""
-    ids = []
+def opened(conn: Connection, wanted: Sequence[Cap], *, now: datetime) -> list[int]:
+    """Lock the caps and return their ids in lock order, creating rows not met before and following the configuration.
+
+    A row keeps its amount when a person set it, or when it is an envelope: those were approved.
+    """
+    inserted: list[bool] = []
     # New rows are locked by inserting them, so they too come coldest first.
     for cap in sorted(wanted, key=lambda cap: (cap.rank, cap.key)):
-        insert_once(
-            conn,
-            caps,
-            {
-                "kind": cap.kind,
-                "key": cap.key,
-                "stripe": 0,
-                "lock_rank": cap.rank,
-                "cap": cap.cap,
-                "warn": cap.warn,
-                "starts_at": cap.starts_at,
-                "ends_at": cap.ends_at,
-            },
-        )
-        ids.append(conn.execute(select(caps.c.cap_id).where(caps.c.kind == cap.kind, caps.c.key == cap.key)).scalar_one())
-    return ids
+        values = {"kind": cap.kind, "key": cap.key, "stripe": 0, "lock_rank": cap.rank, "cap": cap.cap, "warn": cap.warn}
+        inserted.append(insert_once(conn, caps, {**values, "starts_at": cap.starts_at, "ends_at": cap.ends_at}))
+    found = _found(conn, wanted)
+    if all(inserted):
+        return [row.cap_id for _, row in found]
+    # All of them, in order: a hotter row must never be held while a colder one is waited for.
+    lock(conn, [row.cap_id for _, row in found])
+    found = _found(conn, wanted)
+    for cap, row in found:
+        if _follows(row, cap) != (row.cap, row.warn):
+            _follow(conn, row, cap, now=now)
+    return [row.cap_id for _, row in found]
 
 
-def lock(conn: Connection, ids: Sequence[int]) -> Sequence[Row[tuple[object, ...]]]:
+def _found(conn: Connection, wanted: Sequence[Cap]) -> list[tuple[Cap, Row[Any]]]:
+    """The rows of the caps that have one, in lock order."""
+    by_name = {(cap.kind, cap.key): cap for cap in wanted}
+    rows = conn.execute(_named(len(wanted)), _names(wanted)).all()
+    return [(by_name[row.kind, row.key], row) for row in rows]
+
+
+@cache
+def _named(count: int) -> Select[Any]:
+    names = [and_(caps.c.kind == bindparam(f"kind{n}"), caps.c.key == bindparam(f"key{n}")) for n in range(count)]
+    return select(caps).where(or_(false(), *names)).order_by(caps.c.lock_rank, caps.c.cap_id)
+
+
+def _names(wanted: Sequence[Cap]) -> dict[str, str]:
+    return {name: value for n, cap in enumerate(wanted) for name, value in ((f"kind{n}", cap.kind), (f"key{n}", cap.key))}
+
+
+def _follows(row: Row[Any], cap: Cap) -> tuple[Micros, Micros | None]:
+    """The amount and the warning line that a row should have: its own when it was set by hand or approved."""
+    fixed = row.set_by is not None or row.kind == "envelope"
+    return (row.cap, row.warn) if fixed else (cap.cap, cap.warn)
+
+
+def _follow(conn: Connection, row: Row[Any], cap: Cap, *, now: datetime) -> None:
+    """Give a locked row the amount of the configuration; what is used beyond it is overrun."""
+    over = max(0, row.reserved + row.settled - cap.cap)
+    conn.execute(update(caps).where(caps.c.cap_id == row.cap_id).values(cap=cap.cap, warn=cap.warn, overrun=over))
+    if over:
+        key = f"cap_lowered.{row.cap_id}.{cap.cap}"
+        outbox.emit(conn, key, "cap_lowered", now=now, kind=cap.kind, key=cap.key, cap_micros=cap.cap, overrun_micros=over)
+
+
+def lock(conn: Connection, ids: Sequence[int]) -> Sequence[Row[Any]]:
     """Lock cap rows in the one order everybody uses, and return them."""
     statement = select(caps).where(caps.c.cap_id.in_(ids)).order_by(caps.c.lock_rank, caps.c.cap_id).with_for_update()
     return conn.execute(statement).all()
@@ -70,10 +103,11 @@ def lock_legs(conn: Connection, purchase_id: str) -> list[int]:
 
 def headroom(conn: Connection, wanted: Sequence[Cap]) -> tuple[Micros, str]:
     """Return what is left under the tightest of the caps, and its name. A cap not opened yet is all free."""
+    rows = {(row.kind, row.key): row for _, row in _found(conn, wanted)}
     tightest: tuple[Micros, str] | None = None
     for cap in wanted:
-        found = balance(conn, cap.kind, cap.key)
-        free = found.free if found else cap.cap
+        row = rows.get((cap.kind, cap.key))
+        free = cap.cap if row is None else _follows(row, cap)[0] - row.reserved - row.settled
         # Of two that are equally tight the wider one is named: it is the one that somebody set.
         if tightest is None or free <= tightest[0]:
             tightest = (free, cap.name)
@@ -86,13 +120,6 @@ def balance(conn: Connection, kind: str, key: str) -> Balance | None:
     if row is None:
         return None
     return Balance(**{name: row[name] for name in Balance.model_fields})
-
-
-def reserve(conn: Connection, ids: Sequence[int], purchase_id: str, amount: Micros, *, now: datetime) -> None:
-    """Put a hold on locked caps: legs, balances and the posting that explains them."""
-    conn.execute(insert(legs), [{"purchase_id": purchase_id, "cap_id": cap_id} for cap_id in ids])
-    conn.execute(update(caps).where(caps.c.cap_id.in_(ids)).values(reserved=caps.c.reserved + amount))
-    _post(conn, purchase_id, "hold", amount, 0, f"{purchase_id}.hold", now=now)
 
 
 def move(
@@ -120,6 +147,8 @@ def move(
 
 def warn_if_crossed(conn: Connection, ids: Sequence[int], *, now: datetime) -> None:
     """Emit one warning per cap row, when its use first reaches `warn`."""
+    if not ids:
+        return
     crossed = (
         update(caps)
         .where(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, delete, exists, or_, select, update
 
 from aiprod.errors import PurchasingStopped
 from aiprod.ledger import outbox
@@ -12,7 +12,7 @@ from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import jobs, meta
 from aiprod.models import Envelope, Noun
 
-__all__ = ["Stopped", "cancel_job", "open_purchasing", "require_open", "stop_purchasing", "stopped", "switch"]
+__all__ = ["Stopped", "cancel_job", "open_purchasing", "require_open", "shut", "stop_purchasing", "stopped", "switch"]
 
 _SWITCH = "purchasing_stopped"
 
@@ -35,6 +35,12 @@ def require_open(conn: Connection, envelope: Envelope, *, now: datetime) -> None
         raise PurchasingStopped(f"job {envelope.job_id} was cancelled by {cancelled.cancelled_by}")
     if envelope.expires_at <= now:
         raise PurchasingStopped(f"the approval of job {envelope.job_id} ran out at {envelope.expires_at:%Y-%m-%d %H:%M} UTC")
+
+
+def shut(job_id: BindParameter[str]) -> ColumnElement[bool]:
+    """The switch and the cancellation as a condition, for a statement that must not spend past them."""
+    cancelled = exists().where(jobs.c.job_id == job_id, jobs.c.cancelled_at.is_not(None))
+    return or_(exists().where(meta.c.key == _SWITCH), cancelled)
 
 
 def stopped(conn: Connection) -> str | None:

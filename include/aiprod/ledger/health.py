@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, case, literal, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, case, exists, literal, or_, select, update
 
 from aiprod.catalog import Catalog
 from aiprod.errors import FailureKind
@@ -12,7 +12,7 @@ from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import Utc, backend_health, health_observations
 
-__all__ = ["NO_STRIKE", "admit", "healthy", "lock_backend", "observe"]
+__all__ = ["NO_STRIKE", "admit", "healthy", "lock_backend", "observe", "resting"]
 
 #: The vendor is well; it is the request, the account's limit or our own decision that failed.
 NO_STRIKE = (FailureKind.MODERATED, FailureKind.INVALID_INPUT, FailureKind.RATE_LIMITED)
@@ -63,6 +63,11 @@ def admit(conn: Connection, backend: str, *, catalog: Catalog, now: datetime) ->
         .values(probe_until=now + timedelta(seconds=catalog.probe_seconds))
     )
     return won.rowcount == 1
+
+
+def resting(backend: BindParameter[str]) -> ColumnElement[bool]:
+    """That a backend is unhealthy, as a condition: then a hold needs the probe."""
+    return exists().where(backend_health.c.backend == backend, backend_health.c.unhealthy_since.is_not(None))
 
 
 def lock_backend(conn: Connection, backend: str) -> None:

@@ -187,9 +187,9 @@ def started_at(conn: Connection, job_id: str, version: int) -> datetime | None:
 def decide(
     conn: Connection, job_id: str, version: int, round: int, decision: Decision, purchase_id: str | None, *, now: datetime
 ) -> None:
-    """Record one routing choice, with the purchase it led to."""
+    """Record one routing choice, with the purchase it led to: once per purchase, whoever decides the same."""
     row = {"job_id": job_id, "version": version, "shot": decision.shot, "round": round, "purchase_id": purchase_id}
-    conn.execute(insert(decisions).values(**row, decision=decision.model_dump_json(), at=now))
+    insert_once(conn, decisions, {**row, "decision": decision.model_dump_json(), "at": now})
 
 
 def decisions_of(conn: Connection, job_id: str, version: int) -> list[tuple[int, str | None, Decision]]:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, MoneyError, MoneyMoved, StaleState
-from aiprod.ledger import caps, gates, health, outbox, points
+from aiprod.ledger import caps, gates, health, holds, outbox, points
 from aiprod.ledger.schema import OPEN, postings, purchases, takes
 from aiprod.ledger.states import CHARGED, STEPS, State, Step
 from aiprod.models import USD, Envelope, Micros, Noun, RenderRequest, fingerprint
@@ -95,6 +95,10 @@ class Purchase(Noun):
         return self.state in OPEN and self.parked_at is None
 
 
+#: What a purchase that was just held has in the columns that its hold does not name.
+_NEW: dict[str, Any] = {**dict.fromkeys(Purchase.model_fields), "fence": 0}
+
+
 def purchase_key(job_id: str, version: int, kind: str, subject: str, sequence: int) -> str:
     """Return the id of a purchase: the same in every process, on every retry. Also what a vendor is told."""
     return hashlib.sha256(f"{job_id}|{version}|{kind}|{subject}|{sequence}".encode()).hexdigest()[:32]
@@ -122,36 +126,46 @@ def hold(
     """
     key = purchase_key(envelope.job_id, envelope.version, kind, subject, sequence)
     content = request.model_dump(mode="json")
-    sha = fingerprint([content, amount, envelope.sequence])
-    # Locking first serialises two callers with the same key: the second finds the row below.
-    ids = caps.opened(conn, limits)
-    locked = caps.lock(conn, ids)
-    known = get(conn, key)
-    if known is not None:
-        if known.request_sha != sha:
-            raise KeyReused(f"purchase {key} of {envelope.job_id} shot {subject} exists with other content")
-        return known
-    gates.require_open(conn, envelope, now=now)
-    if _live(conn, envelope.job_id, envelope.version, kind, subject):
-        raise StaleState(f"{envelope.job_id} {kind} of {subject}: another purchase is working on it")
-    names = {(cap.kind, cap.key): cap.name for cap in limits}
-    short = [(names[r.kind, r.key], r.cap - r.reserved - r.settled) for r in locked if r.cap - r.reserved - r.settled < amount]
-    if short:
-        raise BudgetExceeded(amount, short)
-    # Last, so that a caller who was refused has not taken the probe from one who can use it.
-    if not health.admit(conn, request.backend, catalog=catalog, now=now):
-        raise StaleState(f"{request.backend} is unhealthy and somebody else is probing it")
-    row = {
+    row: dict[str, Any] = {
         "purchase_id": key, "job_id": envelope.job_id, "version": envelope.version, "kind": kind, "subject": subject,
         "sequence": sequence, "round": round, "backend": request.backend, "model": request.model,
-        "request": json.dumps(content, sort_keys=True), "request_sha": sha, "envelope": envelope.sequence, "hold": amount,
-        "state": "held", "created_at": now, "updated_at": now,
+        "request": json.dumps(content, sort_keys=True), "request_sha": fingerprint([content, amount, envelope.sequence]),
+        "envelope": envelope.sequence, "hold": amount, "state": "held", "created_at": now, "updated_at": now,
         "expires_at": min(envelope.expires_at, now + timedelta(hours=catalog.budgets.hold_hours)),
     }  # fmt: skip
-    conn.execute(insert(purchases).values(**row))
-    caps.reserve(conn, ids, key, amount, now=now)
-    caps.warn_if_crossed(conn, ids, now=now)
-    return _must_get(conn, key)
+    approved = envelope.expires_at > now
+    taken = holds.take(conn, row, limits) if approved else holds.NOTHING
+    if approved and not taken.complete:
+        caps.opened(conn, limits, now=now)
+        taken = holds.take(conn, row, limits)
+    if not taken.placed:
+        known = get(conn, key)
+        if known is not None:
+            if known.request_sha != row["request_sha"]:
+                raise KeyReused(f"purchase {key} of {envelope.job_id} shot {subject} exists with other content")
+            return known
+        _refuse(conn, row, limits, taken, envelope=envelope, now=now)
+        # Last, so that a caller who was refused has not taken the probe from one who can use it.
+        if not health.admit(conn, request.backend, catalog=catalog, now=now):
+            raise StaleState(f"{request.backend} is unhealthy and somebody else is probing it")
+        taken = holds.take(conn, row, limits, probing=True)
+        if not taken.placed:
+            raise StaleState(f"{envelope.job_id} {kind} of {subject}: the ledger moved on while the money was set aside")
+    caps.warn_if_crossed(conn, [leg.cap_id for leg in taken.legs if leg.crosses], now=now)
+    return _purchase({**_NEW, **row})
+
+
+def _refuse(
+    conn: Connection, row: dict[str, Any], limits: Sequence[Cap], taken: holds.Taken, *, envelope: Envelope, now: datetime
+) -> None:
+    """Say why a hold was not placed, unless only the backend's health can be the reason. The caps are locked."""
+    gates.require_open(conn, envelope, now=now)
+    if _live(conn, row["job_id"], row["version"], row["kind"], row["subject"]):
+        raise StaleState(f"{row['job_id']} {row['kind']} of {row['subject']}: another purchase is working on it")
+    names: dict[tuple[str, str], str] = {(cap.kind, cap.key): cap.name for cap in limits}
+    short = [(names[leg.kind, leg.key], leg.free) for leg in taken.legs if not leg.fits]
+    if short:
+        raise BudgetExceeded(row["hold"], short)
 
 
 def claim(conn: Connection, purchase_id: str, *, envelope: Envelope, catalog: Catalog, now: datetime) -> int | None:

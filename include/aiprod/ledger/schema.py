@@ -269,6 +269,8 @@ decisions = Table(
     Column("decision", Text, nullable=False),
     Column("at", Utc, nullable=False),
     Index("decisions_by_job", "job_id", "version"),
+    # Several processes may decide the same: the purchase has one reason.
+    Index("one_decision_per_purchase", "purchase_id", unique=True),
 )
 
 takes = Table(

@@ -24,7 +24,7 @@ class TestOpening:
     def test_a_cap_is_one_row_however_often_and_by_however_many_it_is_opened(self, ledger):
         def work(_):
             with ledger.write() as conn:
-                return caps.opened(conn, [day(100)])
+                return caps.opened(conn, [day(100)], now=NOW)
 
         opened = race(6, work)
         assert len({tuple(ids) for ids in opened}) == 1

@@ -1,4 +1,4 @@
-"""Jobs that wait for a run, answers about parked purchases, vendors' bills, and caps set by hand."""
+"""Jobs that wait for a run, answers about parked purchases, vendors' bills, caps set by hand, one decision per purchase."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.add_column("caps", sa.Column("set_by", sa.Text(), nullable=True))
+    op.create_index("one_decision_per_purchase", "decisions", ["purchase_id"], unique=True)
     op.create_table(
         "queue",
         sa.Column("job_id", sa.Text(), nullable=False),
