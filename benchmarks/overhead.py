@@ -82,6 +82,7 @@ def _environment(root: Path) -> dict[str, str | None]:
     os.environ.update(env)
     for name in ("AIPROD_DATABASE_URL", "AIPROD_STORAGE_URL", "AIPROD_DRY_RUN"):
         os.environ.pop(name, None)
+    (root / "var").mkdir(parents=True, exist_ok=True)
     Ledger(f"sqlite:///{root / 'var' / 'ledger.db'}").upgrade()
     return dict(env)
 

@@ -1,36 +1,50 @@
-"""Finishes what nobody watched: expired holds, dead leases, lost answers, renders that ended unseen."""
+"""Finishes what nobody watched: expired holds, dead leases, lost answers, renders that ended unseen. Then looks at the books."""
 
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
+from aiprod import sweeping
 from aiprod.backends import backend, why_not_configured
 from aiprod.catalog import Catalog
 from aiprod.errors import AiprodError
-from aiprod.ledger import Ledger, purchases
+from aiprod.ledger import Ledger, outbox, purchases
+from aiprod.ledger.audit import audit
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.states import Step
-from aiprod.models import Noun
+from aiprod.models import Noun, fingerprint
 from aiprod.purchasing import drive
 from aiprod.storage import Storage
 
-__all__ = ["Reconciled", "reconcile", "release_holds"]
+__all__ = ["Reconciled", "audited", "reconcile", "release_holds"]
 
 log = logging.getLogger(__name__)
 
+#: Events that were delivered are kept for this long.
+KEEP_EVENTS = timedelta(days=30)
+#: How many go in one transaction, and how many transactions one pass takes: nobody waits for a clean-up.
+_PRUNE, _PRUNES = 1_000, 20
+
 
 class Reconciled(Noun):
-    """What one pass found and changed: one line per purchase that moved or could not."""
+    """What one pass found and changed: one line per purchase that moved or could not, and per fault in the books."""
 
     looked_at: int = 0
     moved: tuple[str, ...] = ()
     troubles: tuple[str, ...] = ()
+    tidied: tuple[str, ...] = ()
 
 
 def reconcile(ledger: Ledger, catalog: Catalog, storage: Storage) -> Reconciled:
-    """Push every open purchase as far as it goes, without ever sending a held one. One trouble never stops the rest."""
+    """Push every open purchase as far as it goes, without ever sending a held one; tidy up; audit the books.
+
+    One trouble never stops the rest. With nothing to do it reads, and writes nothing.
+    """
     with ledger.read() as conn:
-        due = purchases.due(conn, now=database_now(conn))
+        now = database_now(conn)
+        due = purchases.due(conn, now=now)
+        old = outbox.prunable(conn, before=now - KEEP_EVENTS)
     moved: list[str] = []
     troubles: list[str] = []
     for purchase in due:
@@ -52,7 +66,40 @@ def reconcile(ledger: Ledger, catalog: Catalog, storage: Storage) -> Reconciled:
             # Whatever one purchase's vendor, file or configuration does, the next one gets its turn.
             log.warning("%s: %s", what, error, exc_info=not isinstance(error, AiprodError))
             troubles.append(f"{what}: {error}")
-    return Reconciled(looked_at=len(due), moved=tuple(moved), troubles=tuple(troubles))
+    tidied = [f"{_prune(ledger)} delivered events deleted"] if old else []
+    tidied += [f"{path} deleted: a process left it behind" for path in sweeping.sweep(now=now)]
+    try:
+        troubles += audited(ledger, catalog)
+    except Exception as error:
+        log.exception("the books could not be audited")
+        troubles.append(f"the books could not be audited: {error}")
+    return Reconciled(looked_at=len(due), moved=tuple(moved), troubles=tuple(troubles), tidied=tuple(tidied))
+
+
+def audited(ledger: Ledger, catalog: Catalog) -> list[str]:
+    """Return one line per invariant of the books that does not hold; each is told once, as `invariant_broken`."""
+    with ledger.read() as conn:
+        found = audit(conn, catalog=catalog, now=database_now(conn))
+    if found:
+        with ledger.write() as conn:
+            now = database_now(conn)
+            for finding in found:
+                key = f"invariant_broken.{fingerprint(str(finding))[:32]}"
+                outbox.emit(conn, key, "invariant_broken", now=now, **finding.model_dump())
+    return [str(finding) for finding in found]
+
+
+def _prune(ledger: Ledger) -> int:
+    """Delete delivered events that are old, in short transactions; return how many."""
+    gone = 0
+    for _ in range(_PRUNES):
+        with ledger.write() as conn:
+            now = database_now(conn)
+            batch = outbox.prune(conn, before=now - KEEP_EVENTS, limit=_PRUNE)
+        gone += batch
+        if batch < _PRUNE:
+            break
+    return gone
 
 
 def release_holds(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> int:

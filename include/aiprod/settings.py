@@ -58,9 +58,13 @@ def database_url() -> str:
 
 def _place(url: str) -> tuple[str, str, int | None, str]:
     """Which database an address names, whoever logs in and with whichever driver."""
-    parts = urlsplit(url)
-    kind = parts.scheme.split("+", 1)[0].replace("postgresql", "postgres")
-    port = parts.port or (5432 if kind == "postgres" else None)
+    try:
+        parts = urlsplit(url)
+        kind = parts.scheme.split("+", 1)[0].replace("postgresql", "postgres")
+        port = parts.port or (5432 if kind == "postgres" else None)
+    except ValueError:
+        # Its own words may hold the password.
+        raise ConfigError("AIPROD_DATABASE_URL, or Airflow's, is no address: look at its host and port") from None
     return kind, parts.hostname or "", port, parts.path
 
 

@@ -108,10 +108,10 @@ def push_metrics() -> None:
 
 
 def reconcile() -> None:
-    """Finish what nobody watched, and fail visibly when something needs a person."""
+    """Finish what nobody watched, and fail visibly when something needs a person or the books are out of order."""
     with told_to_airflow():
         done = pipeline().reconcile()
-    for line in done.moved:
+    for line in (*done.moved, *done.tidied):
         log.info("%s", line)
     log.info("%d open purchases looked at", done.looked_at)
     if done.troubles:

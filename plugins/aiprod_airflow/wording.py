@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from aiprod.models import Estimate, Manifest, dollars
+from aiprod.parking import Parked
 
-__all__ = ["plain", "review_body", "spend_body"]
+__all__ = ["parked_body", "plain", "review_body", "spend_body"]
 
 #: A prompt is shown, not published: the rest is in the studio.
 _LONGEST = 160
@@ -74,5 +76,37 @@ def review_body(job_id: str, version: int, reasons: tuple[str, ...], video: str,
             f"Poster: `{poster}`",
             "",
             "Approve: this video is delivered. Reject: it is not; what was bought stays stored.",
+        ]
+    )
+
+
+def parked_body(line: Parked, answers: Mapping[str, str], risks: Mapping[str, str]) -> str:
+    """Return the question about a parked purchase: what is known, what to look for, and what each answer does.
+
+    :param answers: What each button does.
+    :param risks: What a button could cost, where it could pay twice.
+    """
+    p = line.purchase
+    money = "Charged" if p.closed_at else "Held"
+    return "\n".join(
+        [
+            f"**Job** `{p.job_id}` · **version** {p.version} · shot {p.subject} · **{p.backend}** `{p.model}`",
+            "",
+            f"{plain(line.why)}. Waiting since {line.since:%Y-%m-%d %H:%M} UTC.",
+            "",
+            "| Look for on the vendor's page | |",
+            "|---|---|",
+            f"| Prompt | {plain(line.prompt)} |",
+            f"| Sent | {line.sent_at:%Y-%m-%d %H:%M:%S} UTC |",
+            f"| Key | `{p.purchase_id}` |",
+            f"| Vendor's id | {plain(p.vendor_id) if p.vendor_id else 'unknown'} |",
+            f"| {money} | {dollars(p.charged or 0 if p.closed_at else p.hold)} |",
+            "",
+            *(
+                f"* **{button}**: {what}.{f' **{risks[button]}.**' if risks.get(button) else ''}"
+                for button, what in answers.items()
+            ),
+            "",
+            "Say why in the form below: it stays in the books with your name.",
         ]
     )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
+from aiprod import reconciling, settings
 from aiprod.errors import StorageError
+from aiprod.ledger import purchases
+from aiprod.ledger.states import Step
 from aiprod.models import Found
 from aiprod.reconciling import Reconciled
 from aiprod.storage import Storage
@@ -216,3 +223,101 @@ def test_tidying_up_sends_nothing_whatever_state_things_are_in(local_market: Mar
     states = {job_id: local_market.only(job_id).state for job_id in ("held", "late", "lost", "no")}
     assert states == {"held": "held", "late": "expired", "lost": "absent", "no": "rejected"}
     assert local_market.accepts() == []
+
+
+class TestAudit:
+    @pytest.fixture
+    def broken(self, market: Market) -> Iterator[Market]:
+        """One balance does not fit; put right again before the independent auditor looks."""
+        market.routed()
+        market.sql("UPDATE caps SET reserved = reserved + 1 WHERE kind = 'job'")
+        yield market
+        market.sql("UPDATE caps SET reserved = reserved - 1 WHERE kind = 'job'")
+
+    def told(self, market: Market) -> list[dict[str, Any]]:
+        return [row for row in rows(market.ledger, "outbox")["outbox"] if row["topic"] == "invariant_broken"]
+
+    def test_a_fault_in_the_books_is_a_trouble_of_every_pass_and_told_once(self, broken: Market) -> None:
+        lines = [broken.pipeline.reconcile().troubles for _ in range(2)]
+        assert lines[0] == lines[1] == ("I2 cap job job-1: reserved 120001, open holds 120000, postings 120000",)
+        (event,) = self.told(broken)
+        assert json.loads(event["payload"])["invariant"] == "I2"
+
+    def test_another_fault_is_another_event(self, broken: Market) -> None:
+        broken.pipeline.reconcile()
+        broken.sql("UPDATE caps SET settled = settled + 1 WHERE kind = 'day'")
+        broken.pipeline.reconcile()
+        broken.sql("UPDATE caps SET settled = settled - 1 WHERE kind = 'day'")
+        assert len(self.told(broken)) == 2
+
+    def test_an_audit_that_cannot_run_is_a_trouble_and_what_was_moved_is_told(
+        self, market: Market, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        market.routed()
+        market.age("purchases", "expires_at")
+
+        def breaks(*_: object, **__: object) -> None:
+            raise RuntimeError("out of memory")
+
+        monkeypatch.setattr(reconciling, "audit", breaks)
+        done = market.pipeline.reconcile()
+        assert len(done.moved) == 1
+        assert done.troubles == ("the books could not be audited: out of memory",)
+
+
+class TestTidying:
+    def test_delivered_events_go_after_a_month(self, market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reconciling, "_PRUNE", 2)
+        for n in range(5):
+            market.sql(
+                "INSERT INTO outbox (event_key, topic, payload, created_at, tries, delivered_at) VALUES (:k, 't', '{}', 1, 1, 1)",
+                k=f"old-{n}",
+            )
+        market.bought("[[runway=fail]]")
+        kept = market.count("outbox") - 5
+        assert market.pipeline.reconcile().tidied == ("5 delivered events deleted",)
+        assert market.count("outbox") == kept
+        assert market.pipeline.reconcile().tidied == ()
+
+    def test_half_a_download_of_a_killed_process_goes_after_a_day(self, market: Market) -> None:
+        market.routed()
+        left = settings.var_dir() / "incoming" / "tmpabc"
+        left.mkdir(parents=True)
+        os.utime(left, (0, 0))
+        (line,) = market.pipeline.reconcile().tidied
+        assert str(left) in line and not left.exists()
+
+
+def test_an_idle_pass_writes_nothing_and_asks_as_often_however_much_there_is(market: Market) -> None:
+    counts: list[int] = []
+    asked: list[str] = []
+    event.listen(market.ledger.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    for n in range(3):
+        market.bought(job_id=f"job-{n}")
+        asked.clear()
+        assert market.pipeline.reconcile() == Reconciled()
+        counts.append(len(asked))
+    assert len(set(counts)) == 1
+    assert not [line for line in asked if line.split()[0] not in ("SELECT", "SET", "WITH", "BEGIN")]
+    # Two look for work, the rest audit; Postgres also asks for the time.
+    assert counts[0] <= 13
+
+
+def test_a_paid_render_whose_address_dies_comes_before_everything_else(market: Market) -> None:
+    for job_id in ("older", "paid"):
+        market.bought("[[runway=slow:600]]", job_id=job_id)
+    paid = market.only("paid")
+    with market.ledger.write() as conn:
+        purchases.close(conn, paid.purchase_id, Step.SUCCEED, catalog=market.catalog, now=paid.created_at, charge=paid.hold)
+    market.finish()
+    assert [line.split()[0] for line in market.pipeline.reconcile().moved] == ["paid", "older"]
+
+
+def test_a_parked_render_is_still_watched_and_paid_and_fetched_when_it_ends(market: Market) -> None:
+    market.bought("[[runway=slow:600]]")
+    market.age("purchases", "submitted_at")
+    market.pipeline.reconcile()
+    assert market.only().parked_at is not None
+    market.finish()
+    market.pipeline.reconcile()
+    assert (market.only().state, market.count("takes")) == ("succeeded", 1)

@@ -55,6 +55,15 @@ class TestExecutors:
         settings.require_distributed_safe("CeleryExecutor")
 
 
+@pytest.mark.parametrize("url", ["postgresql://u:hunter2@db:port/x", "postgresql://u:hunter2@[db/x"])
+def test_an_address_that_is_none_is_said_without_its_password(monkeypatch, url):
+    monkeypatch.setenv("AIPROD_DATABASE_URL", url)
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://airflow@db/airflow")
+    with pytest.raises(ConfigError, match="is no address") as caught:
+        settings.database_url()
+    assert "hunter2" not in str(caught.value)
+
+
 class TestDoor:
     def test_it_is_shut_in_tests(self):
         assert settings.dry_run()

@@ -8,8 +8,11 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
+from aiprod.ledger.purchases import Purchase
 from aiprod.models import USD, Estimate, EstimateLine, Manifest, Shot
-from aiprod_airflow.wording import plain, review_body, spend_body
+from aiprod.parking import Parked
+from aiprod_airflow.wording import parked_body, plain, review_body, spend_body
+from tests.desk import NOW
 
 #: GitHub's tables and strikethrough over CommonMark, HTML let through: no stricter than Airflow's page.
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -169,3 +172,52 @@ class TestReviewBody:
     @pytest.mark.parametrize("reason", NASTY)
     def test_a_reason_adds_nothing_to_the_page(self, reason: str) -> None:
         assert page(review_body("job-1", 1, (reason,), "v", "p")).tags == page(review_body("job-1", 1, ("a",), "v", "p")).tags
+
+
+class TestParkedBody:
+    def body(self, prompt: str, *, why: str = "the answer was lost: read timeout", vendor_id: str | None = None) -> Page:
+        purchase = Purchase(
+            purchase_id="ab12",
+            job_id="job-1",
+            version=1,
+            kind="render",
+            subject="2",
+            sequence=1,
+            round=1,
+            backend="runway",
+            model="gen4.5",
+            request={"prompt": prompt},
+            request_sha="s",
+            envelope=1,
+            hold=USD,
+            charged=None,
+            cost_source=None,
+            state="unknown",
+            vendor_id=vendor_id,
+            fence=1,
+            lease_until=None,
+            slot_until=None,
+            expires_at=None,
+            parked_at=NOW,
+            failure=None,
+            message=None,
+            created_at=NOW,
+            submitted_at=NOW,
+            closed_at=None,
+            updated_at=NOW,
+        )
+        line = Parked(purchase=purchase, short="ab12", prompt=prompt, sent_at=NOW, since=NOW, why=why, answers=("ran",))
+        return page(parked_body(line, {"It ran": "it is fetched", "Write it off": "closed"}, {"Write it off": "you pay twice"}))
+
+    def test_it_says_what_to_look_for_and_what_each_answer_does(self) -> None:
+        shown = self.body("a lake")
+
+        assert ["Prompt", "a lake"] in shown.rows
+        assert ["Sent", "2026-11-23 12:00:00 UTC"] in shown.rows
+        assert ["Held", "$1.00"] in shown.rows
+        assert "It ran: it is fetched." in shown.text
+        assert "Write it off: closed. you pay twice." in shown.text
+
+    @pytest.mark.parametrize("nasty", NASTY)
+    def test_nobodys_words_add_anything_to_the_page(self, nasty: str) -> None:
+        assert self.body(nasty, why=nasty, vendor_id=nasty).tags == self.body("a", why="a", vendor_id="a").tags

@@ -194,3 +194,19 @@ class TestDispatch:
         assert dag.get_task("start").trigger_dag_id == "render_video"
         assert set(dag.get_task("start").upstream_task_ids) == {"choose"}
         assert not dag.get_task("start").wait_for_completion
+
+
+class TestParked:
+    def test_it_asks_when_somebody_wants_to_answer_and_stops_nobody(self, bag: DagBag) -> None:
+        dag = bag.dags["parked"]
+
+        assert dag.schedule is None
+        assert dag.max_active_runs == 1_000
+        assert list(dag.params) == ["purchase"]
+
+    def test_its_question_survives_the_resume_race_and_renders_an_id_only(self, bag: DagBag) -> None:
+        ask = bag.dags["parked"].get_task("ask")
+
+        assert ask.retries >= 2
+        assert set(ask.template_fields) == {"purchase"}
+        assert list(ask.serialized_params) == ["why", "vendor_id", "charged_usd"]

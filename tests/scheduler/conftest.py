@@ -90,6 +90,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "AIPROD_CONFIG_DIR": str(catalogue),
         vendor.BOOKS: str(books),
     }
+    (root / "var").mkdir(mode=0o700)
     ledger = Ledger(f"sqlite:///{root / 'var' / 'ledger.db'}")
     ledger.upgrade()
     books.mkdir()

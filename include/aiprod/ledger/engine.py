@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from aiprod import settings
@@ -48,7 +48,12 @@ class Ledger:
 
     def __init__(self, url: str, *, keep: bool = False) -> None:
         self.url = url
-        self.engine = _engine(url, keep=keep)
+        try:
+            self.engine = _engine(url, keep=keep)
+        except (ArgumentError, ImportError, ValueError) as error:
+            # Its own words may hold the password.
+            why = str(error) if isinstance(error, ImportError) else "it is no address of a SQLite or PostgreSQL database"
+            raise ConfigError(f"AIPROD_DATABASE_URL cannot be used: {why}") from None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -147,10 +152,12 @@ def now(conn: Connection) -> datetime:
 
 
 def _private_folder(url: str) -> None:
-    """Money records are their owner's only: folder 0700 when we make it, file 0600."""
+    """Money records are their owner's only: folder 0700 when we make it, file 0600. Only the default folder is made."""
     file = _file(url)
     if file is None:
         return
+    if not file.parent.is_dir() and file.parent.resolve() != settings.var_dir().resolve():
+        raise ConfigError(f"the folder {file.parent} of the ledger does not exist; make it, or correct AIPROD_DATABASE_URL")
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.touch(mode=0o600, exist_ok=True)
 

@@ -12,7 +12,7 @@ from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import Utc, backend_health, health_observations
 
-__all__ = ["NO_STRIKE", "admit", "healthy", "lock_backend", "observe", "resting"]
+__all__ = ["NO_STRIKE", "admit", "healthy", "lock_backend", "observe", "resting", "up"]
 
 #: The vendor is well; it is the request, the account's limit or our own decision that failed.
 NO_STRIKE = (FailureKind.MODERATED, FailureKind.INVALID_INPUT, FailureKind.RATE_LIMITED)
@@ -36,7 +36,7 @@ def observe(conn: Connection, purchase_id: str, backend: str, *, ok: bool, catal
         }
     )
     conn.execute(update(backend_health).where(backend_health.c.backend == backend).values(**values))
-    points.emit(conn, "backend_up", 1.0 if healthy(conn, backend, catalog=catalog, now=now) else 0.0, now=now, backend=backend)
+    points.emit(conn, "backend_up", 1.0 if up(conn, backend) else 0.0, now=now, backend=backend)
 
 
 def healthy(conn: Connection, backend: str, *, catalog: Catalog, now: datetime) -> bool:
@@ -46,6 +46,12 @@ def healthy(conn: Connection, backend: str, *, catalog: Catalog, now: datetime) 
         return True
     rested = row["unhealthy_since"] + timedelta(seconds=catalog.cooldown_seconds) <= now
     return rested and (row["probe_until"] is None or row["probe_until"] < now)
+
+
+def up(conn: Connection, backend: str) -> bool:
+    """Whether a backend works as far as anybody knows: one that failed is down until a success, rested or not."""
+    since = conn.execute(select(backend_health.c.unhealthy_since).where(backend_health.c.backend == backend)).first()
+    return since is None or since.unhealthy_since is None
 
 
 def admit(conn: Connection, backend: str, *, catalog: Catalog, now: datetime) -> bool:

@@ -6,13 +6,13 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import outbox
 from aiprod.models import Noun
 
-__all__ = ["Event", "claim", "delivered", "emit"]
+__all__ = ["Event", "claim", "delivered", "emit", "prunable", "prune"]
 
 #: A relay that took events and died lets go of them after this long.
 CLAIM = timedelta(seconds=30)
@@ -54,3 +54,17 @@ def claim(conn: Connection, *, now: datetime, limit: int = 100) -> list[Event]:
 def delivered(conn: Connection, event_keys: list[str], *, now: datetime) -> None:
     """Mark events as delivered."""
     conn.execute(update(outbox).where(outbox.c.event_key.in_(event_keys)).values(delivered_at=now))
+
+
+def prunable(conn: Connection, *, before: datetime) -> bool:
+    """Whether an event was delivered before a time."""
+    return conn.execute(select(outbox.c.id).where(outbox.c.delivered_at < before).limit(1)).first() is not None
+
+
+def prune(conn: Connection, *, before: datetime, limit: int) -> int:
+    """Delete up to `limit` events that were delivered before a time, the oldest first; return how many.
+
+    What nobody delivered is kept, however old.
+    """
+    oldest = select(outbox.c.id).where(outbox.c.delivered_at < before).order_by(outbox.c.id).limit(limit)
+    return conn.execute(delete(outbox).where(outbox.c.id.in_(oldest))).rowcount

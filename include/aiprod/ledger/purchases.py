@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, MoneyError, MoneyMoved, StaleState
 from aiprod.ledger import caps, gates, health, holds, outbox, points
-from aiprod.ledger.schema import OPEN, postings, purchases, takes
+from aiprod.ledger.schema import OPEN, postings, purchases, resolutions, takes
 from aiprod.ledger.states import CHARGED, STEPS, State, Step
 from aiprod.models import USD, Envelope, Micros, Noun, RenderRequest, fingerprint
 
@@ -42,11 +42,12 @@ LEASE_MARGIN = timedelta(seconds=15)
 
 
 class Failure(Noun):
-    """Why a purchase did not become a take."""
+    """Why a purchase did not become a take. `strike` is False where the vendor had no part in it."""
 
     kind: FailureKind
     message: str
     money_moved: MoneyMoved
+    strike: bool = True
 
 
 class Purchase(Noun):
@@ -212,8 +213,8 @@ def accept(conn: Connection, purchase_id: str, vendor_id: str, *, now: datetime)
     """T3: the vendor has it, whoever learned so: the answer, or looking. Repeating it changes nothing.
 
     Returns False, and emits an event, when the purchase already went another way: a second render is running
-    and will be billed. Its cost is booked at once, at the hold. Raises `StaleState` when the vendor's id is
-    another purchase's.
+    and will be billed. Its cost is booked at once, at the hold; what was written off is booked already.
+    Raises `StaleState` when the vendor's id is another purchase's.
     """
     allowed, leads_to = STEPS[Step.ACCEPT]
     known = _must_get(conn, purchase_id)
@@ -234,10 +235,37 @@ def accept(conn: Connection, purchase_id: str, vendor_id: str, *, now: datetime)
     purchase = _must_get(conn, purchase_id)
     if purchase.vendor_id == vendor_id:
         return True
+    if purchase.state == "written_off" and _turned_up(conn, purchase_id, vendor_id, now=now):
+        return False
     duplicate = f"{purchase_id}.duplicate.{vendor_id}"
     outbox.emit(conn, duplicate, "duplicate_vendor_job", now=now, purchase_id=purchase_id, vendor_id=vendor_id)
     adjust(conn, purchase_id, purchase.hold, reference=f"duplicate.{vendor_id}", now=now)
     return False
+
+
+def _turned_up(conn: Connection, purchase_id: str, vendor_id: str, *, now: datetime) -> bool:
+    """The render that a person wrote off is known after all: what was booked for it counts, and is filled up to the hold.
+
+    Returns False when the purchase has a render already: then this one is another.
+    """
+    named = (
+        update(purchases)
+        .where(purchases.c.purchase_id == purchase_id, purchases.c.vendor_id.is_(None))
+        .values(vendor_id=vendor_id, updated_at=now)
+    )
+    try:
+        with conn.begin_nested():
+            done = conn.execute(named)
+    except IntegrityError:
+        raise StaleState(f"vendor job {vendor_id} belongs to another purchase than {purchase_id}") from None
+    if done.rowcount != 1:
+        return False
+    purchase = _must_get(conn, purchase_id)
+    outbox.emit(conn, f"{purchase_id}.turned_up", "written_off_turned_up", now=now, purchase_id=purchase_id, vendor_id=vendor_id)
+    missing = purchase.hold - (purchase.charged or 0)
+    if missing > 0:
+        adjust(conn, purchase_id, missing, reference=f"turned_up.{vendor_id}", now=now)
+    return True
 
 
 def lose(conn: Connection, purchase_id: str, *, catalog: Catalog, now: datetime, fence: int | None = None, why: str = "") -> bool:
@@ -333,7 +361,7 @@ def _count(
         took = (now - (purchase.submitted_at or now)).total_seconds()
         points.emit(conn, "render_time", took, now=now, backend=purchase.backend, model=purchase.model)
     elif failure is not None and step in (Step.FAIL, Step.REJECT):
-        if failure.kind not in health.NO_STRIKE:
+        if failure.strike and failure.kind not in health.NO_STRIKE:
             health.observe(conn, purchase.purchase_id, purchase.backend, ok=False, catalog=catalog, now=now)
         points.emit(conn, "errors", 1, now=now, stage="render", code=failure.kind.value)
     if charge:
@@ -390,17 +418,20 @@ def of_job(conn: Connection, job_id: str, version: int, *, kind: str = "render")
 
 def due(conn: Connection, *, now: datetime) -> list[Purchase]:
     """Return what nobody may be watching: expired holds, leases that ran out, unknowns not parked,
-    the submitted, and what is paid but not brought home."""
+    the submitted, and what is paid but not brought home. What the vendor may delete soon comes first."""
+    given_up = select(resolutions.c.purchase_id).where(resolutions.c.answer == "file_gone")
+    not_home = purchases.c.purchase_id.not_in(select(takes.c.take_id)) & purchases.c.purchase_id.not_in(given_up)
     statement = select(purchases).where(
         or_(
             and_(purchases.c.state == "held", purchases.c.expires_at <= now),
             and_(purchases.c.state == "submitting", purchases.c.lease_until < now),
             and_(purchases.c.state == "unknown", purchases.c.parked_at.is_(None)),
             purchases.c.state == "submitted",
-            and_(purchases.c.state == "succeeded", purchases.c.purchase_id.not_in(select(takes.c.take_id))),
+            and_(purchases.c.state == "succeeded", purchases.c.kind == "render", not_home),
         )
     )
-    return [_purchase(row) for row in conn.execute(statement.order_by(purchases.c.created_at)).mappings()]
+    paid_first = case((purchases.c.state == "succeeded", 0), else_=1)
+    return [_purchase(row) for row in conn.execute(statement.order_by(paid_first, purchases.c.created_at)).mappings()]
 
 
 def room(conn: Connection, backend: str, *, slots: int, now: datetime) -> int:

@@ -43,7 +43,8 @@ STEPS: dict[Step, tuple[tuple[State, ...], State]] = {
     # Never from `submitting` or later: the money would come back while the vendor still bills.
     Step.EXPIRE: (("held",), "expired"),
     Step.VOID: (("held",), "voided"),
-    Step.WRITE_OFF: (("unknown",), "written_off"),
+    # Also what the vendor has and never ends: only a person writes off, and only what is parked.
+    Step.WRITE_OFF: (("unknown", "submitted"), "written_off"),
 }
 
 #: Steps after which the vendor may charge; all others close at zero.

@@ -25,8 +25,7 @@ def push(ledger: Ledger, catalog: Catalog) -> int:
         today = caps.balance(conn, "day", f"{day.isoformat()}@{catalog.budgets.zone}")
         points.emit(conn, "spend_today", (today.reserved + today.settled) / USD if today else 0.0, now=now)
         for name in catalog.vendors:
-            up = health.healthy(conn, name, catalog=catalog, now=now)
-            points.emit(conn, "backend_up", 1.0 if up else 0.0, now=now, backend=name)
+            points.emit(conn, "backend_up", 1.0 if health.up(conn, name) else 0.0, now=now, backend=name)
     folded = 0
     while True:
         with ledger.write() as conn:

@@ -9,15 +9,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic.command import upgrade
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from aiprod.errors import ConfigError
-from aiprod.ledger import Ledger, engine, gates, open_ledger
+from aiprod.ledger import Ledger, engine, gates, open_ledger, purchases, schema
+from aiprod.ledger.audit import audit as auditor
 from aiprod.ledger.engine import REVISION, now
-from tests.desk import NOW, race_of_processes
+from aiprod.ledger.states import Step
+from aiprod.models import USD
+from tests.desk import LEASE, NOW, Desk, race_of_processes
 
 
 def mode(path):
@@ -65,6 +69,24 @@ class TestCheck:
         assert str(open_ledger().engine.url) == ledger_url
 
 
+class TestAddress:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql+psycopg://u:hunter2@db:port/x",
+            "postgresql+nodriver://u:hunter2@db/x",
+            "oracle9://u:hunter2@db/x",
+            "mysql+pymysql://u:hunter2@db/x",
+            "hunter2",
+            "",
+        ],
+    )
+    def test_one_that_cannot_be_used_is_one_line_without_its_password(self, url):
+        with pytest.raises(ConfigError, match="AIPROD_DATABASE_URL cannot be used") as caught:
+            Ledger(url)
+        assert "hunter2" not in str(caught.value) and "\n" not in str(caught.value)
+
+
 class TestUpgrade:
     def test_upgrading_again_changes_nothing(self, ledger):
         assert ledger.upgrade() == ledger.upgrade() == REVISION
@@ -82,10 +104,16 @@ class TestUpgrade:
         config.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
         assert ScriptDirectory.from_config(config).get_current_head() == REVISION
 
-    def test_a_sqlite_ledger_is_its_owners_only(self, tmp_path):
-        Ledger(f"sqlite:///{tmp_path}/deep/ledger.db").upgrade()
-        assert mode(tmp_path / "deep" / "ledger.db") == 0o600
-        assert mode(tmp_path / "deep") == 0o700
+    def test_a_sqlite_ledger_is_its_owners_only(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("AIPROD_VAR_DIR", f"{tmp_path}/deep/var")
+        Ledger(f"sqlite:///{tmp_path}/deep/var/ledger.db").upgrade()
+        assert mode(tmp_path / "deep" / "var" / "ledger.db") == 0o600
+        assert mode(tmp_path / "deep" / "var") == 0o700
+
+    def test_a_slip_in_the_address_makes_no_folder(self, tmp_path):
+        with pytest.raises(ConfigError, match="of the ledger does not exist; make it, or correct AIPROD_DATABASE_URL"):
+            Ledger(f"sqlite:///{tmp_path}/vra/ledger.db").upgrade()
+        assert list(tmp_path.iterdir()) == []
 
     def test_its_write_ahead_log_is_too(self, tmp_path):
         ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
@@ -151,3 +179,69 @@ def test_the_clock_is_aware_and_in_utc(ledger):
 def test_the_clock_moves_within_a_transaction(postgres_url):
     with Ledger(postgres_url).read() as conn:
         assert now(conn) < now(conn)
+
+
+def _old(url):
+    """A ledger of the first release: revision 0001."""
+    made, config = Ledger(url), Config()
+    config.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
+    with made.engine.begin() as conn:
+        config.attributes["connection"] = conn
+        upgrade(config, "0001")
+    return made
+
+
+def _moved(source, target):
+    """Copy what both revisions know; a serial goes on behind what was copied."""
+    with source.read() as old, target.write() as conn:
+        inspector = inspect(conn)
+        for table in schema.metadata.sorted_tables:
+            if not inspector.has_table(table.name):
+                continue
+            names = ", ".join(column["name"] for column in inspector.get_columns(table.name))
+            found = [dict(row) for row in old.execute(text(f"SELECT {names} FROM {table.name}")).mappings()]  # noqa: S608
+            if found:
+                values = ", ".join(f":{name}" for name in found[0])
+                conn.execute(text(f"INSERT INTO {table.name} ({names}) VALUES ({values})"), found)  # noqa: S608
+            serial = next((c.name for c in table.primary_key if c.autoincrement is True), None)
+            if serial and conn.dialect.name == "postgresql":
+                behind = f"(SELECT coalesce(max({serial}), 0) + 1 FROM {table.name})"  # noqa: S608
+                conn.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', '{serial}'), {behind}, false)"))
+
+
+class TestRunsInFlight:
+    """A release that brings a migration meets purchases in every state, and workers of the release before."""
+
+    @pytest.fixture
+    def first(self, request, desk, tmp_path):
+        """A ledger at 0001 with a purchase in every state, as the first release left it."""
+        with desk.in_one_transaction():
+            envelope = desk.order()
+            for shot, state in enumerate(schema.STATES, start=1):
+                desk.bring(desk.hold(envelope, shot=shot).purchase_id, state)
+        on_postgres = desk.ledger.engine.dialect.name == "postgresql"
+        url = request.getfixturevalue("empty_postgres") if on_postgres else f"sqlite:///{tmp_path}/first.db"
+        old = _old(url)
+        _moved(desk.ledger, old)
+        return Desk(Ledger(url), desk.catalog, dict(desk.envelopes))
+
+    def test_a_new_worker_refuses_an_older_ledger(self, first):
+        with pytest.raises(ConfigError, match=f"is at revision 0001, this release needs {REVISION}; run"):
+            first.ledger.check()
+
+    def test_after_the_migration_the_books_are_in_order_and_every_purchase_goes_on(self, first):
+        before = first.rows("purchases", "postings", "legs", "jobs", "approvals", "outbox")
+        assert first.ledger.upgrade() == REVISION
+        first.ledger.check()
+        assert first.rows("purchases", "postings", "legs", "jobs", "approvals", "outbox") == before
+        assert first.audit() == []
+        with first.ledger.read() as conn:
+            assert auditor(conn, catalog=first.catalog, now=NOW + LEASE) == []
+            ids = {p.state: p.purchase_id for p in purchases.of_job(conn, "job-1", 1)}
+        first.claim(ids["held"])
+        first.accept(ids["held"])
+        first.accept(ids["unknown"])
+        for state in ("held", "unknown", "submitted"):
+            first.close(ids[state], Step.SUCCEED, charge=5 * USD)
+        first.hold(first.envelopes["job-1", 1], shot=99)
+        assert first.audit() == []

@@ -23,6 +23,11 @@ def healthy(desk, now=NOW, backend="runway"):
         return health.healthy(conn, backend, catalog=desk.catalog, now=now)
 
 
+def up(desk, backend="runway"):
+    with desk.ledger.read() as conn:
+        return health.up(conn, backend)
+
+
 def fail(desk, envelope, shot, kind=FailureKind.VENDOR_INTERNAL, **options):
     key = desk.bought(envelope, shot=shot, **options).purchase_id
     desk.close(key, Step.FAIL, charge=7 * USD, why=failure(kind), now=options.get("now", NOW))
@@ -38,6 +43,17 @@ def strike_out(desk, envelope):
 
 def rested(desk):
     return NOW + timedelta(seconds=desk.catalog.cooldown_seconds)
+
+
+class TestUp:
+    def test_a_backend_nobody_tried_is_up(self, desk):
+        assert up(desk)
+
+    def test_rested_it_may_be_tried_again_but_only_a_success_makes_it_up(self, desk, envelope):
+        strike_out(desk, envelope)
+        assert (healthy(desk, now=rested(desk)), up(desk)) == (True, False)
+        desk.close(desk.bought(envelope, shot=1, now=rested(desk)).purchase_id, Step.SUCCEED, charge=USD)
+        assert up(desk)
 
 
 class TestStrikes:
@@ -66,6 +82,12 @@ class TestStrikes:
         fail(desk, envelope, 1, kind)
         struck = any(row["strikes"] for row in rows(desk.ledger, "backend_health")["backend_health"])
         assert struck is (kind not in (FailureKind.MODERATED, FailureKind.INVALID_INPUT, FailureKind.RATE_LIMITED))
+
+    def test_what_was_never_sent_by_our_own_fault_is_no_strike(self, desk, envelope):
+        key = desk.bring(desk.hold(envelope).purchase_id, "submitting").purchase_id
+        ours = failure(FailureKind.TIMEOUT).model_copy(update={"strike": False})
+        desk.close(key, Step.REJECT, why=ours)
+        assert rows(desk.ledger, "health_observations") == {"health_observations": []}
 
     @pytest.mark.parametrize("step", [Step.CANCEL, Step.VOID, Step.EXPIRE])
     def test_what_we_ended_ourselves_is_no_strike(self, desk, envelope, step):

@@ -11,6 +11,7 @@ import pytest
 from aiprod.budgets import Scope
 from aiprod.errors import BudgetExceeded, SpecError
 from aiprod.ledger import campaigns, jobs, limits
+from aiprod.ledger.audit import audit
 from aiprod.ledger.states import Step
 from aiprod.models import USD, JobSpec
 from tests.desk import NOW, errors, race
@@ -269,6 +270,8 @@ class TestZone:
             hold(desk, envelope, shot=2, dollars=6)
         hold(desk, envelope, shot=2, dollars=5)
         assert desk.balance("day", "2026-11-23@Asia/Tokyo").reserved == 5 * USD
+        with desk.ledger.read() as conn:
+            assert audit(conn, catalog=desk.catalog, now=NOW) == []
 
     def test_when_the_old_day_is_over_only_the_new_zone_counts(self, desk):
         envelope = acme(desk)

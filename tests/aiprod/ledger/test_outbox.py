@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from aiprod.ledger import Ledger, outbox
-from tests.desk import NOW, race
+from tests.desk import NOW, race, rows
 
+DAY = timedelta(days=1)
 LATER = NOW + outbox.CLAIM + timedelta(microseconds=1)
 
 
@@ -79,3 +80,17 @@ def test_what_was_delivered_never_comes_back(ledger, ten):
 
 def test_an_empty_outbox_gives_nothing(ledger):
     assert claim(ledger) == []
+
+
+def test_old_delivered_events_are_pruned_in_bounded_steps_and_undelivered_ones_never(ledger):
+    with ledger.write() as conn:
+        for n in range(5):
+            outbox.emit(conn, f"e{n}", "topic", now=NOW)
+        outbox.delivered(conn, ["e0", "e1", "e2"], now=NOW)
+        outbox.delivered(conn, ["e3"], now=NOW + DAY)
+    with ledger.write() as conn:
+        assert not outbox.prunable(conn, before=NOW)
+        assert outbox.prunable(conn, before=NOW + DAY)
+        assert [outbox.prune(conn, before=NOW + DAY, limit=2) for _ in range(3)] == [2, 1, 0]
+        assert [event.event_key for event in outbox.claim(conn, now=NOW + DAY)] == ["e4"]
+    assert [row["event_key"] for row in rows(ledger, "outbox")["outbox"]] == ["e3", "e4"]

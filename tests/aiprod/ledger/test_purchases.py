@@ -81,7 +81,7 @@ class TestEveryStepFromEveryState:
                 assert desk.rows(*EVERYTHING) == before, pair
 
     def test_a_vendors_word_that_comes_too_late_is_booked_at_the_hold_and_told(self, desk, in_every_state):
-        for state in [s for s in STATES if target(Step.ACCEPT, s) is None]:
+        for state in [s for s in STATES if target(Step.ACCEPT, s) is None and s != "written_off"]:
             key = in_every_state[state]
             with desk.undone():
                 before, charged = desk.balance("job", "job-1"), desk.get(key).charged or 0

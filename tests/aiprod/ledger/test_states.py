@@ -19,7 +19,7 @@ TABLE = {
     "prove_absent": "unknown → absent",
     "expire": "held → expired",
     "void": "held → voided",
-    "write_off": "unknown → written_off",
+    "write_off": "unknown submitted → written_off",
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from aiprod.errors import StorageError
+from aiprod.ledger.engine import REVISION, _opened
 from aiprod_airflow.operators.render import RenderOperator
 from tests.aiprod_airflow.shop import Call, Shop
 
@@ -41,6 +42,22 @@ def test_a_take_that_is_there_at_once_ends_the_task_green(shop: Shop, call: Call
     call(operator())
 
     assert [p.state for p in shop.purchases()] == ["succeeded"]
+
+
+@pytest.mark.parametrize("revision", ["0001", "9999"], ids=["a-new-worker-on-an-older-ledger", "an-old-worker-on-a-newer-ledger"])
+def test_a_worker_of_another_release_than_the_ledger_buys_nothing(shop: Shop, call: Call, revision: str) -> None:
+    shop.routed()
+    # The revision is looked at when a process opens the ledger, and every task is a process of its own.
+    _opened.cache_clear()
+    with shop.ledger.write() as conn:
+        conn.exec_driver_sql("UPDATE ledger_alembic_version SET version_num = ?", (revision,))
+
+    with pytest.raises(AirflowFailException, match=rf"is at revision {revision}, this release needs .*; run"):
+        call(operator())
+
+    with shop.ledger.write() as conn:
+        conn.exec_driver_sql("UPDATE ledger_alembic_version SET version_num = ?", (REVISION,))
+    assert ([p.state for p in shop.purchases()], shop.accepts()) == (["held"], 0)
 
 
 class TestWaiting:
