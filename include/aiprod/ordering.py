@@ -15,6 +15,7 @@ from aiprod.ledger.engine import now as database_now
 from aiprod.models import Decision, Estimate, JobSpec, Manifest, Micros, Noun, dollars
 from aiprod.planning import eligible, plan, preset_of
 from aiprod.pricing import estimate
+from aiprod.recommending import recommend
 from aiprod.routing import route
 from aiprod.sourcing import configured, facts_before_money
 
@@ -122,9 +123,9 @@ def price(job_id: str, spec: JobSpec, catalog: Catalog, *, now: datetime) -> tup
     if problems:
         raise SpecError(problems)
     if cheapest > budget:
-        raise SpecError(
-            [f"budget_usd: {dollars(budget)} cannot pay for this video; the cheapest way to make it costs {dollars(cheapest)}"]
-        )
+        instead = recommend(spec, catalog, [name for name in catalog.vendors if name in ready], now.date())
+        costs = f"the cheapest way to make it costs {dollars(cheapest)}"
+        raise SpecError([f"budget_usd: {dollars(budget)} cannot pay for this video; {costs}; {instead}"])
     able = tuple(name for name in names if name in ready)
     priced = estimate(manifest, catalog, able, preset.attempts_per_shot, chosen, now.date())
     return manifest, priced, able

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from aiprod.catalog import BackendEntry, Catalog, Model, Price, Tariff
@@ -20,7 +20,7 @@ from aiprod.models import (
     micros,
 )
 
-__all__ = ["NotCapable", "estimate", "frame_size", "legal_request", "price_of", "quote"]
+__all__ = ["NotCapable", "estimate", "frame_size", "legal_request", "old_prices", "price_of", "quote"]
 
 _SHORT_SIDE: dict[Resolution, int] = {"480p": 480, "720p": 720, "1080p": 1080, "4k": 2160}
 
@@ -98,6 +98,16 @@ def price_of(tariff: Tariff, request: RenderRequest, on: date) -> Price | None:
         and (p.resolutions is None or request.resolution in p.resolutions)
     ]
     return max(fitting, key=lambda p: p.valid_from, default=None)
+
+
+def old_prices(tariff: Tariff, on: date, *, days: int = 90) -> tuple[Price, ...]:
+    """Return the prices in force on a day that began more than `days` before it, oldest first. What is free does not age."""
+    newest: dict[object, Price] = {}
+    for price in sorted(tariff.prices, key=lambda p: p.valid_from):
+        if price.valid_from <= on:
+            newest[price.backend, price.model, price.audio, price.resolutions] = price
+    aged = [p for p in newest.values() if p.usd_per_second and p.valid_from < on - timedelta(days=days)]
+    return tuple(sorted(aged, key=lambda p: (p.valid_from, p.backend, p.model)))
 
 
 def quote(tariff: Tariff, request: RenderRequest, on: date) -> Micros:

@@ -16,7 +16,6 @@ from time import monotonic
 
 from aiprod import settings
 from aiprod.backends import Backend, backend
-from aiprod.budgets import caps_for
 from aiprod.catalog import Catalog
 from aiprod.errors import (
     BackendError,
@@ -28,7 +27,7 @@ from aiprod.errors import (
     SubmitAmbiguous,
     SubmitRejected,
 )
-from aiprod.ledger import Connection, Ledger, approvals, campaigns, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, jobs, limits, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Failure, Purchase
 from aiprod.ledger.states import Step
@@ -110,14 +109,8 @@ def place_hold(
         sequence=sequence,
         round=round,
         amount=quote(catalog.prices, request, now.date()),
-        limits=caps_for(
-            spec=jobs.spec(conn, job_id),
-            job_id=job_id,
-            envelope=envelope,
-            backend=backend,
-            catalog=catalog,
-            now=now,
-            campaign=campaigns.cap_of(conn, job_id),
+        limits=limits.in_force(conn, catalog, job_id, now=now).caps(
+            spec=jobs.spec(conn, job_id), job_id=job_id, envelope=envelope, backend=backend, catalog=catalog, now=now
         ),
         catalog=catalog,
         now=now,

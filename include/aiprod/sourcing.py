@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from aiprod.backends import why_not_configured
-from aiprod.budgets import caps_for
 from aiprod.catalog import Catalog
 from aiprod.errors import BudgetExceeded, FailureKind, JobFailed, KeyReused, StaleState
-from aiprod.ledger import Connection, Ledger, campaigns, caps, health, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, caps, health, jobs, limits, purchases, results
 from aiprod.ledger.engine import now as database_now
+from aiprod.ledger.limits import InForce
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import Decision, Envelope, JobSpec, Manifest, Noun, Verdict
 from aiprod.pricing import NotCapable, legal_request, quote
@@ -166,8 +166,8 @@ def _wait_for_money(
 ) -> Wait | None:
     """Until when a shot that only money keeps back waits; None when the job would rather fail, or waiting cannot help."""
     spec = jobs.spec(conn, job_id)
-    campaign = campaigns.cap_of(conn, job_id)
-    if not decision.short_of_money or (spec.at_cap != "wait" and campaign is None):
+    rules = limits.in_force(conn, catalog, job_id, now=now)
+    if not decision.short_of_money or (spec.at_cap != "wait" and rules.campaign is None):
         return None
     envelope = envelope_of(conn, job_id, version)
     preset = catalog.presets[spec.preset]
@@ -175,16 +175,8 @@ def _wait_for_money(
     moments = []
     for facts in known:
         if fits_but_for_money(facts, floor):
-            limits = caps_for(
-                spec=spec,
-                job_id=job_id,
-                envelope=envelope,
-                backend=facts.backend,
-                catalog=catalog,
-                now=now,
-                campaign=campaign,
-            )
-            short = [cap for cap in limits if caps.headroom(conn, [cap])[0] < (facts.quote or 0)]
+            wanted = rules.caps(spec=spec, job_id=job_id, envelope=envelope, backend=facts.backend, catalog=catalog, now=now)
+            short = [cap for cap in wanted if caps.headroom(conn, [cap])[0] < (facts.quote or 0)]
             ends = [now + _CAMPAIGN_PAUSE if cap.kind == "campaign" else cap.ends_at for cap in short]
             moments += [max(end for end in ends if end is not None)] if ends and None not in ends else []
     if not moments:
@@ -201,7 +193,10 @@ def _decide(
     envelope = envelope_of(conn, job_id, version)
     made = _of_shot(conn, job_id, version, shot)
     floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
-    known = [_facts_now(conn, catalog, spec, envelope, priced.manifest, shot, name, made, now=now) for name in envelope.backends]
+    rules = limits.in_force(conn, catalog, job_id, now=now)
+    known = [
+        _facts_now(conn, catalog, spec, envelope, rules, priced.manifest, shot, name, made, now=now) for name in envelope.backends
+    ]
     used = sum(1 for p in made if _counts(p))
     if used >= envelope.attempts_per_shot:
         known = [f.model_copy(update={"barred": f"all {used} attempts of the approval are used"}) for f in known]
@@ -219,6 +214,7 @@ def _facts_now(
     catalog: Catalog,
     spec: JobSpec,
     envelope: Envelope,
+    rules: InForce,
     manifest: Manifest,
     shot: int,
     name: str,
@@ -226,19 +222,11 @@ def _facts_now(
     *,
     now: datetime,
 ) -> Facts:
-    limits = caps_for(
-        spec=spec,
-        job_id=envelope.job_id,
-        envelope=envelope,
-        backend=name,
-        catalog=catalog,
-        now=now,
-        campaign=campaigns.cap_of(conn, envelope.job_id),
-    )
+    wanted = rules.caps(spec=spec, job_id=envelope.job_id, envelope=envelope, backend=name, catalog=catalog, now=now)
     here = [p for p in made if p.backend == name and p.state not in ("absent", "voided", "expired")]
     barred = next((f"{_BARRED[p.failure]} before" for p in here if p.failure and p.failure in _BARRED), "")
     known = _facts(
-        catalog, manifest, shot, name, headroom=caps.headroom(conn, limits), now=now, sequence=len(made) + 1, tried=len(here)
+        catalog, manifest, shot, name, headroom=caps.headroom(conn, wanted), now=now, sequence=len(made) + 1, tried=len(here)
     )
     return known.model_copy(update={"barred": barred, "healthy": health.healthy(conn, name, catalog=catalog, now=now)})
 

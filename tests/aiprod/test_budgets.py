@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiprod.budgets import LOCK_ORDER, Cap, approval_is_automatic, caps_for, day_window, envelope_amount, job_budget
+from aiprod.budgets import (
+    LOCK_ORDER,
+    Cap,
+    Scope,
+    approval_is_automatic,
+    cap_on,
+    caps_for,
+    day_window,
+    envelope_amount,
+    job_budget,
+)
 from aiprod.catalog import catalog
 from aiprod.models import USD, Envelope, JobSpec
 from tests.desk import HOUR, NOW
@@ -125,6 +135,35 @@ class TestCaps:
     def test_no_word_of_an_order_loosens_a_cap_it_does_not_own(self, config_once, budget, priority):
         free, asked = limits(config_once), limits(config_once, budget_usd=budget, priority=priority)
         assert {k: v for k, v in asked.items() if k != "job"} == {k: v for k, v in free.items() if k != "job"}
+
+    def test_what_an_admin_set_stands_before_the_configuration_and_adds_what_it_has_not(self, config):
+        config = with_budgets(config, project_usd={"acme": Decimal(7)})
+        words = {"day": 50 * USD, "project:acme": 8 * USD, "backend:runway": 9 * USD, "project:other": 1, "backend:veo3": 2}
+        found = caps_for(
+            spec=JobSpec(prompt="a", project="acme"),
+            job_id="job-1",
+            envelope=envelope(),
+            backend="runway",
+            catalog=config,
+            now=NOW,
+            words=words,
+        )
+        assert {cap.kind: cap.cap for cap in found} == {
+            "envelope": 9 * USD, "job": 10 * USD, "project": 8 * USD, "backend_day": 9 * USD, "day": 50 * USD,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(("said", "warn"), [(None, 90), (50, 45), (200, 180), (0, 0)])
+    def test_a_day_set_by_hand_warns_at_the_same_share(self, config, said, warn):
+        words = {} if said is None else {"day": said * USD}
+        assert cap_on(Scope(kind="day"), config, now=NOW, words=words).warn == warn * USD
+
+    def test_a_configured_day_of_nothing_warns_at_all_of_what_was_set(self, config):
+        closed = with_budgets(config, day_usd=Decimal(0), day_warn_usd=Decimal(0))
+        assert cap_on(Scope(kind="day"), closed, now=NOW, words={"day": 5 * USD}).warn == 5 * USD
+
+    @pytest.mark.parametrize("kind", ["project", "backend", "campaign", "job"])
+    def test_what_nobody_capped_has_no_cap(self, config, kind):
+        assert cap_on(Scope(kind=kind, name="x"), config, now=NOW, words={"day": 1}) is None
 
     @pytest.mark.parametrize("kind", LOCK_ORDER)
     def test_every_cap_has_a_name_people_understand(self, kind):

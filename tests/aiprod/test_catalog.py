@@ -62,7 +62,7 @@ class TestMistakes:
             ),
             ("presets.yaml", "quality_floor: 0.6", "quality_floor: [0.6", "expected ',' or ']'"),
             ("backends.yaml", "slots: 2", "slots: 0", "backends.runway.slots: Input should be greater than"),
-            ("backends.yaml", "seconds_range: [2, 10]", "fps: 24", "give either seconds (a list) or seconds_range"),
+            ("backends.yaml", "seconds_range: [1, 60]", "fps: 24", "give either seconds (a list) or seconds_range"),
             ("budgets.yaml", "zone: UTC", "zone: Mars/Olympus", "zone: 'Mars/Olympus' is not an IANA time zone"),
             ("budgets.yaml", "day_usd: 100", "day_usd: .nan", "day_usd: Input should be a finite number"),
             ("budgets.yaml", "day_usd: 100", "day_usd: -1", "day_usd: Input should be greater"),

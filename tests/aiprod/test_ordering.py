@@ -50,6 +50,16 @@ def test_an_order_that_cannot_be_made_writes_nothing(local_market: Market, order
     assert set(_counts(local_market).values()) == {0}
 
 
+def test_an_order_over_its_budget_is_told_what_fits_and_that_does(local_market: Market) -> None:
+    with pytest.raises(SpecError) as refused:
+        local_market.order(seconds=30, budget_usd="1.50")
+    assert refused.value.problems == (
+        "budget_usd: $1.50 cannot pay for this video; the cheapest way to make it costs $3.00; "
+        "10 s of it would fit at replicate, for $1.00",
+    )
+    assert local_market.order(seconds=10, budget_usd="1.50") == "job-1"
+
+
 def test_a_backend_that_is_not_configured_is_refused_by_name(local_market: Market) -> None:
     local_market.with_backend("runway", needs=("A_KEY_NOBODY_SET",))
     with pytest.raises(SpecError, match="runway not configured: A_KEY_NOBODY_SET is not set"):

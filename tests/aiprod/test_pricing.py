@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aiprod.budgets import envelope_amount
 from aiprod.catalog import Model, Price, Tariff, catalog
 from aiprod.models import USD, Shot
-from aiprod.pricing import NotCapable, estimate, frame_size, legal_request, price_of, quote
+from aiprod.pricing import NotCapable, estimate, frame_size, legal_request, old_prices, price_of, quote
 from tests.desk import manifest, request
 
 TODAY = date(2026, 11, 23)
@@ -34,7 +34,8 @@ class TestLegal:
             ("veo3", 6.01, 8),
             ("replicate", 5.5, 10),
             ("runway", 1, 2),
-            ("runway", 7.25, 7.25),
+            ("runway", 7.25, 8),
+            ("animatic", 7.25, 7.25),
         ],
     )
     def test_a_length_is_snapped_up_to_what_the_model_makes(self, config, backend, asked, bought):
@@ -185,3 +186,88 @@ class TestEstimate:
         found = self.price(known, backends, attempts, chosen=chosen, seconds=seconds, shots=shots)
         assert found.expected <= found.worst_case
         assert envelope_amount(budget, found.worst_case) <= min(budget, found.worst_case)
+
+
+def credits(per_second):
+    """A vendor that sells in credits of one cent."""
+    return Decimal(per_second) / 100
+
+
+#: What each vendor charges by its own rule, copied from its price page and not from our price book: the lengths it makes, and
+#: dollars per second by (resolution, sound). Sources: facts/vendors.md, lab/vendors/prices.json.
+PUBLISHED = {
+    ("runway", "gen4.5"): (range(2, 11), {("720p", False): credits(12)}),
+    ("runway", "veo3.1"): (
+        (4, 6, 8),
+        {(size, sound): credits(40 if sound else 20) for size in ("720p", "1080p") for sound in (True, False)},
+    ),
+    ("veo3", "veo-3.1-generate-001"): (
+        (4, 6, 8),
+        {
+            (size, sound): Decimal("0.60" if size == "4k" else "0.40")
+            for size in ("720p", "1080p", "4k")
+            for sound in (True, False)
+        },
+    ),
+}
+#: Models whose vendor publishes no price we could read: their estimate is checked by the first bill, and says so itself.
+UNPUBLISHED = {("replicate", "wan-video/wan-2.5-t2v")}
+
+
+class TestAgainstTheVendorsOwnRules:
+    """The estimate against a bill that shares no figure with our price book."""
+
+    def test_every_model_that_costs_money_is_checked_or_marked_as_guessed(self, config):
+        paid = {(name, model.name) for name in config.vendors for model in config.backends[name].models}
+        assert paid == set(PUBLISHED) | UNPUBLISHED
+        guessed = {(p.backend, p.model) for p in config.tariffs["list"].prices if "guessed" in p.source and p.confidence == "C"}
+        assert guessed == UNPUBLISHED
+
+    @pytest.mark.parametrize(("backend", "model"), PUBLISHED, ids="/".join)
+    def test_the_estimate_is_the_bill_for_every_length_size_and_sound(self, config, backend, model):
+        lengths, prices = PUBLISHED[backend, model]
+        entry = config.backends[backend]
+        (known,) = (m for m in entry.models if m.name == model)
+        alone = entry.model_copy(update={"models": (known,)})
+        assert set(known.resolutions) == {size for size, _ in prices}
+        checked = 0
+        for (size, sound), usd in prices.items():
+            for quarter in range(4, int(known.longest * 4) + 1):
+                made = manifest(seconds=quarter / 4, audio=sound).model_copy(update={"resolution": size})
+                wanted = legal_request(backend, alone, made, made.shot(1))
+                billed = usd * min(length for length in lengths if length >= quarter / 4) * USD
+                assert wanted.seconds in lengths
+                assert abs(quote(config.tariffs["list"], wanted, TODAY) - billed) <= billed * Decimal("0.05")
+                assert quote(config.tariffs["list"], wanted, TODAY) == billed
+                checked += 1
+        assert checked == len(prices) * len(range(4, int(known.longest * 4) + 1))
+
+
+class TestOldPrices:
+    def test_a_price_is_old_after_ninety_days_and_not_on_the_ninetieth(self):
+        priced = book({"usd_per_second": 1, "valid_from": date(2026, 1, 1)})
+        assert old_prices(priced, date(2026, 4, 1)) == ()
+        assert [p.valid_from for p in old_prices(priced, date(2026, 4, 2))] == [date(2026, 1, 1)]
+
+    def test_only_the_price_in_force_counts(self):
+        renewed = book({"usd_per_second": 1, "valid_from": date(2026, 1, 1)}, {"usd_per_second": 1, "valid_from": TODAY})
+        assert old_prices(renewed, TODAY) == ()
+        future = book(
+            {"usd_per_second": 1, "valid_from": date(2026, 1, 1)}, {"usd_per_second": 1, "valid_from": date(2027, 1, 1)}
+        )
+        assert len(old_prices(future, TODAY)) == 1
+
+    def test_sound_and_resolution_have_prices_of_their_own(self):
+        mixed = book(
+            {"usd_per_second": 1, "valid_from": date(2026, 1, 1), "audio": True},
+            {"usd_per_second": 1, "valid_from": TODAY, "audio": False},
+        )
+        assert [p.audio for p in old_prices(mixed, TODAY)] == [True]
+
+    def test_what_is_free_does_not_age(self):
+        assert old_prices(book({"usd_per_second": 0, "valid_from": date(2020, 1, 1)}), TODAY) == ()
+
+    def test_the_shipped_price_book_names_its_old_prices(self, config):
+        aged = old_prices(config.tariffs["list"], TODAY)
+        assert {(p.backend, p.model) for p in aged} == set(PUBLISHED)
+        assert all(p.source for p in aged)

@@ -1,11 +1,10 @@
-"""`aiprod estimate|enlist|result|reconcile`: what an order costs, what became of it, and what is left to finish."""
+"""`aiprod estimate|enlist|result|cancel|reconcile`: what orders cost, what became of them, and what is left to finish."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from decimal import Decimal, InvalidOperation
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,9 @@ import yaml
 
 from aiprod import ordering
 from aiprod.catalog import catalog
-from aiprod.errors import SpecError
+from aiprod.cli.person import add_by
+from aiprod.errors import JobFailed, SpecError
+from aiprod.ledger import gates, jobs, purchases
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import JobSpec, dollars, limit_micros
 from aiprod.pipeline import Pipeline
@@ -34,11 +35,15 @@ def add(commands: Commands) -> None:
     enlist.add_argument("orders", type=Path, help="a YAML or JSON file with a list of orders")
     enlist.add_argument("--campaign", required=True, help="the campaign's name; the same again adds to it")
     enlist.add_argument("--amount", required=True, help="what all its jobs may cost together, in dollars")
-    enlist.add_argument("--by", default=getuser(), help="who approves it (default: %(default)s)")
+    add_by(enlist)
     enlist.set_defaults(run=_enlist)
     result = commands.add_parser("result", help="what became of a job, as JSON")
     result.add_argument("job_id")
     result.set_defaults(run=_result)
+    cancel = commands.add_parser("cancel", help="hold and send nothing more for a job; renders already sent are still billed")
+    cancel.add_argument("job_id")
+    add_by(cancel)
+    cancel.set_defaults(run=_cancel)
     commands.add_parser("reconcile", help="finish what nobody watched, once").set_defaults(run=_reconcile)
 
 
@@ -86,6 +91,23 @@ def _enlist(args: argparse.Namespace) -> None:
 
 def _result(args: argparse.Namespace) -> None:
     print(json.dumps(Pipeline().result(args.job_id), indent=2))
+
+
+def _cancel(args: argparse.Namespace) -> None:
+    with Pipeline().ledger.write() as conn:
+        if not jobs.known(conn, args.job_id):
+            raise JobFailed(f"job {args.job_id} is not in the ledger")
+        fresh = gates.cancel_job(conn, args.job_id, by=args.by, now=database_now(conn))
+        bought = [p for version in jobs.versions(conn, args.job_id) for p in purchases.of_job(conn, args.job_id, version)]
+    held = [p for p in bought if p.state == "held"]
+    sent = [p for p in bought if p.state in ("submitting", "submitted", "unknown")]
+    print(f"{args.job_id} is cancelled" + ("" if fresh else " since before") + ": nothing more is held or sent for it")
+    if held:
+        money = dollars(sum(p.hold for p in held))
+        print(f"{len(held)} holds of {money} were not sent; they are given back when the run settles or the hold runs out")
+    if sent:
+        money = dollars(sum(p.hold for p in sent))
+        print(f"not stopped: {len(sent)} renders already sent, up to {money}; they are still billed, watched and kept")
 
 
 def _reconcile(args: argparse.Namespace) -> int:

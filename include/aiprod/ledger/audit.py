@@ -182,12 +182,21 @@ def _events(conn: Connection, now: datetime) -> Iterator[Finding]:
 
 
 def _legs(conn: Connection) -> Iterator[Finding]:
-    """I9: every purchase has a leg on the caps that always apply, and one at most of each kind."""
+    """I9: every purchase has a leg on the caps that always apply, and one at most of each kind.
+
+    Of a day it may have two: when the zone was changed, the day of the old zone goes on until it ends. Those overlap.
+    """
+    dated = caps.c.kind.in_(("day", "backend_day"))
+    once = case((~dated, caps.c.kind))
+    windows = [
+        func.max(case((caps.c.kind == kind, caps.c.starts_at))) >= func.min(case((caps.c.kind == kind, caps.c.ends_at)))
+        for kind in ("day", "backend_day")
+    ]
     kinds = (
         select(
             legs.c.purchase_id,
             func.count(distinct(case((caps.c.kind.in_(ALWAYS), caps.c.kind)))).label("always"),
-            (func.count() - func.count(distinct(caps.c.kind))).label("doubled"),
+            (func.count(once) - func.count(distinct(once)) + case((or_(*windows), 1), else_=0)).label("doubled"),
         )
         .select_from(legs.join(caps, caps.c.cap_id == legs.c.cap_id))
         .group_by(legs.c.purchase_id)

@@ -10,11 +10,19 @@ from aiprod.errors import PurchasingStopped
 from aiprod.ledger import outbox
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import jobs, meta
-from aiprod.models import Envelope
+from aiprod.models import Envelope, Noun
 
-__all__ = ["cancel_job", "open_purchasing", "require_open", "shut", "stop_purchasing", "stopped"]
+__all__ = ["Stopped", "cancel_job", "open_purchasing", "require_open", "shut", "stop_purchasing", "stopped", "switch"]
 
 _SWITCH = "purchasing_stopped"
+
+
+class Stopped(Noun):
+    """The kill switch, pulled."""
+
+    why: str
+    by: str
+    since: datetime
 
 
 def require_open(conn: Connection, envelope: Envelope, *, now: datetime) -> None:
@@ -40,16 +48,29 @@ def stopped(conn: Connection) -> str | None:
     return conn.execute(select(meta.c.value).where(meta.c.key == _SWITCH)).scalar()
 
 
-def stop_purchasing(conn: Connection, why: str, *, by: str, now: datetime) -> None:
-    """Shut the door for everybody, at the next hold and at the next request."""
-    if insert_once(conn, meta, {"key": _SWITCH, "value": why, "changed_at": now, "changed_by": by}):
+def switch(conn: Connection) -> Stopped | None:
+    """Who pulled the kill switch, when and why; None while purchasing is open."""
+    row = conn.execute(select(meta).where(meta.c.key == _SWITCH)).first()
+    return None if row is None else Stopped(why=row.value, by=row.changed_by, since=row.changed_at)
+
+
+def stop_purchasing(conn: Connection, why: str, *, by: str, now: datetime) -> bool:
+    """Shut the door for everybody, at the next hold and at the next request. Returns whether it was open before.
+
+    The first reason stands until the door is opened.
+    """
+    stopped_now = insert_once(conn, meta, {"key": _SWITCH, "value": why, "changed_at": now, "changed_by": by})
+    if stopped_now:
         outbox.emit(conn, f"purchasing_stopped.{now.isoformat()}", "purchasing_stopped", now=now, why=why, by=by)
+    return stopped_now
 
 
-def open_purchasing(conn: Connection, *, by: str, now: datetime) -> None:
-    """Open the door again."""
-    if conn.execute(delete(meta).where(meta.c.key == _SWITCH)).rowcount:
+def open_purchasing(conn: Connection, *, by: str, now: datetime) -> bool:
+    """Open the door again. Returns whether it was shut before."""
+    opened_now = conn.execute(delete(meta).where(meta.c.key == _SWITCH)).rowcount == 1
+    if opened_now:
         outbox.emit(conn, f"purchasing_opened.{now.isoformat()}", "purchasing_opened", now=now, by=by)
+    return opened_now
 
 
 def cancel_job(conn: Connection, job_id: str, *, by: str, now: datetime) -> bool:
@@ -57,4 +78,6 @@ def cancel_job(conn: Connection, job_id: str, *, by: str, now: datetime) -> bool
     flagged = conn.execute(
         update(jobs).where(jobs.c.job_id == job_id, jobs.c.cancelled_at.is_(None)).values(cancelled_at=now, cancelled_by=by)
     )
+    if flagged.rowcount == 1:
+        outbox.emit(conn, f"{job_id}.cancelled", "job_cancelled", now=now, job_id=job_id, by=by)
     return flagged.rowcount == 1

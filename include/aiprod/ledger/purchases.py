@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
-from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, MoneyMoved, StaleState
+from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, MoneyError, MoneyMoved, StaleState
 from aiprod.ledger import caps, gates, health, holds, outbox, points
 from aiprod.ledger.schema import OPEN, postings, purchases, resolutions, takes
 from aiprod.ledger.states import CHARGED, STEPS, State, Step
@@ -369,10 +369,16 @@ def _count(
 
 
 def adjust(conn: Connection, purchase_id: str, delta: Micros, *, reference: str, now: datetime) -> bool:
-    """T6: the vendor corrected the bill (refund < 0). Books on the original legs, once per reference."""
+    """T6: the vendor corrected the bill (refund < 0). Books on the original legs, once per reference.
+
+    Raises `MoneyError` for a refund of more than was charged.
+    """
     dedup = f"{purchase_id}.adjust.{reference}"
     # The purchase before its caps, as `close` does: two that wait for each other would both die.
-    conn.execute(select(purchases.c.purchase_id).where(purchases.c.purchase_id == purchase_id).with_for_update())
+    locked = select(purchases.c.charged).where(purchases.c.purchase_id == purchase_id).with_for_update()
+    left = (conn.execute(locked).scalar() or 0) + delta
+    if left < 0 and conn.execute(select(postings.c.kind).where(postings.c.dedup == dedup)).first() is None:
+        raise MoneyError(f"purchase {purchase_id}: a refund of {-delta} micro-dollars is {-left} more than was charged")
     if not caps.move(conn, purchase_id, "adjust", d_reserved=0, d_settled=delta, dedup=dedup, now=now):
         return False
     charged = func.coalesce(purchases.c.charged, 0) + delta

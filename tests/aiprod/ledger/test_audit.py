@@ -127,6 +127,24 @@ def test_a_planted_fault_is_named(books, statement, state, finding):
     assert [line for line in found if line.startswith(finding.format(key=purchase))], found
 
 
+@pytest.mark.parametrize(
+    ("rows", "wrong"),
+    [
+        ("('job', 'a', 1, 0, NULL, NULL)", True),
+        # Two days one after the other: a purchase is made on one of them.
+        ("('day', 'a', 5, 0, 0, 10), ('day', 'b', 5, 0, 10, 20)", True),
+        ("('backend_day', 'a', 4, 0, 0, 10), ('backend_day', 'b', 4, 0, 10, 20)", True),
+        # Two zones' days that overlap: the zone was changed while the first one ran.
+        ("('day', 'a', 5, 0, 0, 11), ('day', 'b', 5, 0, 10, 20)", False),
+    ],
+)
+def test_a_second_leg_on_one_kind_of_cap_is_named_unless_days_of_two_zones_overlap(books, rows, wrong):
+    purchase = key(books, "voided")
+    break_in(books, f"INSERT INTO caps (kind, key, lock_rank, cap, starts_at, ends_at) VALUES {rows}")  # noqa: S608 - our own rows
+    break_in(books, "INSERT INTO legs SELECT :key, cap_id FROM caps WHERE key IN ('a', 'b')", key=purchase)
+    assert findings(books) == ([f"I9 purchase {purchase}: has two legs on one kind of cap"] if wrong else [])
+
+
 def test_an_event_that_a_relay_cannot_deliver_is_named_after_a_day(books):
     assert books.topics(), "nobody takes them: that is no fault of the books"
     assert findings(books) == []

@@ -93,12 +93,20 @@ class TestSwitch:
         with desk.ledger.write() as conn:
             gates.stop_purchasing(conn, "another reason", by="eve", now=NOW)
             assert gates.stopped(conn) == "an audit"
+            assert gates.switch(conn) == gates.Stopped(why="an audit", by="ann", since=NOW)
+
+    def test_who_pulls_or_resets_it_learns_whether_that_changed_anything(self, desk):
+        with desk.ledger.write() as conn:
+            assert [gates.stop_purchasing(conn, "an audit", by="ann", now=NOW) for _ in range(2)] == [True, False]
+            assert [gates.open_purchasing(conn, by="ann", now=NOW) for _ in range(2)] == [True, False]
+            assert gates.switch(conn) is None
 
 
 class TestCancel:
     def test_only_the_first_cancellation_counts(self, desk):
         desk.order()
         assert [cancel(desk), cancel(desk)] == [True, False]
+        assert desk.topics() == ["job_cancelled"]
 
     def test_it_stops_that_job_only(self, desk):
         desk.order()
