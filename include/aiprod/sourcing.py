@@ -122,11 +122,7 @@ def _choose_once(
     if decision.chosen is None:
         jobs.decide(conn, job_id, version, round, decision, None, now=now)
         return decision
-    # Written before its hold, which locks what everybody waits for; a hold that fails takes it back.
-    key = purchases.purchase_key(job_id, version, "render", str(shot), sequence)
-    if not any(decided == key for _, decided, _ in jobs.decisions_of(conn, job_id, version)):
-        jobs.decide(conn, job_id, version, round, decision, key, now=now)
-    return place_hold(
+    held = place_hold(
         conn,
         catalog,
         job_id=job_id,
@@ -137,6 +133,10 @@ def _choose_once(
         round=round,
         now=now,
     )
+    # After the hold, which lets in one of those that choose for the same shot at once.
+    if not any(decided == held.purchase_id for _, decided, _ in jobs.decisions_of(conn, job_id, version)):
+        jobs.decide(conn, job_id, version, round, decision, held.purchase_id, now=now)
+    return held
 
 
 def _decide(conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, *, now: datetime) -> Decision:
