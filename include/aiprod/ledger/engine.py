@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import sqlite3
+import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -36,6 +38,9 @@ _PATIENCE = 90.0
 _AGAIN = ("40001", "40P01", "55P03", "57014")
 #: A refused login has no code, only words; nothing was sent, so asking again is safe.
 _FULL = ("too many clients", "too many connections", "connection slots are reserved", "timeout expired")
+
+#: Enough that logging in, the slow part, is done while others write.
+_LANES = 4
 
 T = TypeVar("T")
 
@@ -66,13 +71,25 @@ class Ledger:
         pauses = _pauses(0.05)
         while True:
             try:
-                with self.write() as conn:
+                with self._crowd(), self.write() as conn:
                     return work(conn)
             except DBAPIError as error:
                 pause = next(pauses, None) if _busy(error) else None
                 if pause is None:
                     raise
                 time.sleep(pause)
+
+    def _crowd(self) -> AbstractContextManager[object]:
+        """Let a few processes of this machine at a time come to Postgres; SQLite has a queue of its own.
+
+        They would wait for one another there anyway, each with a connection that others lack: of a thousand, ten
+        thousand logins were refused, and that took all the time there was.
+        """
+        if self.engine.dialect.name == "sqlite":
+            return nullcontext()
+        name = hashlib.sha256(self.url.encode()).hexdigest()[:12]
+        queue = Path(tempfile.gettempdir()) / f"aiprod-{os.getuid()}-{name}-{os.getpid() % _LANES}"
+        return turns.turn(queue, patience=_PATIENCE)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
