@@ -29,13 +29,16 @@ def binaries() -> Path | None:
 
 
 class PrivatePostgres:
-    """One server, started by the constructor. `database` makes a new, empty database."""
+    """One server, started by the constructor. `database` makes a new, empty database.
 
-    def __init__(self, bin_dir: Path) -> None:
+    Its files are in memory where there is room, or in a new folder below `folder`.
+    """
+
+    def __init__(self, bin_dir: Path, folder: Path | None = None) -> None:
         self._bin = bin_dir
         self._names = count(1)
         # A short path: a socket's may be 107 characters long, and pytest's folders are longer.
-        self.folder = Path(tempfile.mkdtemp(prefix="aiprod-pg-", dir=_roomy_memory()))
+        self.folder = Path(tempfile.mkdtemp(prefix="aiprod-pg-", dir=folder or _roomy_memory()))
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         self.port = _free_port()
@@ -50,13 +53,13 @@ class PrivatePostgres:
     def database(self) -> str:
         """Make a database and return its name."""
         name = f"db{next(self._names)}"
-        with self._connect("postgres") as conn:
+        with self.connect("postgres") as conn:
             conn.execute(f"CREATE DATABASE {name}".encode())
         return name
 
     def clear(self, name: str) -> None:
         """Delete every row of a ledger, journal included: far quicker than another copy of the database."""
-        with self._connect(name) as conn:
+        with self.connect(name) as conn:
             tables = [row[0] for row in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
             deletes = "".join(f"DELETE FROM {table};" for table in tables if not table.endswith("alembic_version"))  # noqa: S608 - our own names
             # `replica` switches off foreign keys and the trigger that protects the journal, for this session only.
@@ -66,7 +69,8 @@ class PrivatePostgres:
         self._ctl("stop", "-m", "immediate")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _connect(self, name: str) -> psycopg.Connection[tuple[str, ...]]:
+    def connect(self, name: str) -> psycopg.Connection[tuple[str, ...]]:
+        """A session outside any ledger; every statement is its own transaction."""
         return psycopg.connect(host="127.0.0.1", port=self.port, user=_USER, dbname=name, autocommit=True)
 
     def _ctl(self, verb: str, *options: str) -> None:

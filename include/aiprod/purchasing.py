@@ -321,26 +321,29 @@ def _buy_again(ledger: Ledger, catalog: Catalog, purchase: Purchase) -> Purchase
     absent = [p for p in siblings if p.state == "absent" and p.backend == purchase.backend and p.round == purchase.round]
     if len(absent) > MAX_PROVEN_ABSENT:
         return None
+
+    def again(conn: Connection) -> Purchase:
+        now = database_now(conn)
+        # The sequence makes sure that nobody went on elsewhere in between: it would be taken.
+        held = place_hold(
+            conn,
+            catalog,
+            job_id=purchase.job_id,
+            version=purchase.version,
+            shot=purchase.shot,
+            backend=purchase.backend,
+            sequence=purchase.sequence + 1,
+            round=purchase.round,
+            now=now,
+        )
+        choices = {of: (round, choice) for round, of, choice in jobs.decisions_of(conn, held.job_id, held.version)}
+        if purchase.purchase_id in choices and held.purchase_id not in choices:
+            round, choice = choices[purchase.purchase_id]
+            jobs.decide(conn, held.job_id, held.version, round, choice, held.purchase_id, now=now)
+        return held
+
     try:
-        with ledger.write() as conn:
-            now = database_now(conn)
-            # The sequence makes sure that nobody went on elsewhere in between: it would be taken.
-            held = place_hold(
-                conn,
-                catalog,
-                job_id=purchase.job_id,
-                version=purchase.version,
-                shot=purchase.shot,
-                backend=purchase.backend,
-                sequence=purchase.sequence + 1,
-                round=purchase.round,
-                now=now,
-            )
-            choices = {of: (round, choice) for round, of, choice in jobs.decisions_of(conn, held.job_id, held.version)}
-            if purchase.purchase_id in choices and held.purchase_id not in choices:
-                round, choice = choices[purchase.purchase_id]
-                jobs.decide(conn, held.job_id, held.version, round, choice, held.purchase_id, now=now)
-            return held
+        return ledger.transact(again)
     except (MoneyError, NotCapable) as error:
         log.warning("%s shot %s is not bought again: %s", purchase.job_id, purchase.subject, error)
         return None

@@ -11,14 +11,13 @@ from aiprod.catalog import Catalog
 from aiprod.errors import BudgetExceeded, FailureKind, JobFailed, KeyReused, StaleState
 from aiprod.ledger import Connection, Ledger, caps, health, jobs, limits, purchases, results
 from aiprod.ledger.engine import now as database_now
-from aiprod.ledger.limits import InForce
 from aiprod.ledger.purchases import Purchase
-from aiprod.models import Decision, Envelope, JobSpec, Manifest, Noun, Verdict
+from aiprod.models import Decision, Manifest, Noun, Verdict
 from aiprod.pricing import NotCapable, legal_request, quote
 from aiprod.purchasing import envelope_of, place_hold, unfinished
 from aiprod.routing import Facts, fits_but_for_money, route
 
-__all__ = ["Routed", "Wait", "configured", "facts_before_money", "route_job", "shots_without_take", "worked_on"]
+__all__ = ["Routed", "Wait", "configured", "decided", "facts_before_money", "route_job", "shots_without_take", "worked_on"]
 
 #: How often a choice is made again because somebody else took the last dollar or the probe in between.
 _ROUNDS = 5
@@ -138,7 +137,7 @@ def _choose_once(
     if underway is not None:
         return underway
     now = database_now(conn)
-    decision, known = _decide(conn, catalog, job_id, version, shot, now=now)
+    decision, known = decided(conn, catalog, job_id, version, shot, now=now)
     if decision.chosen is None:
         jobs.decide(conn, job_id, version, round, decision, None, now=now)
         return _wait_for_money(conn, catalog, job_id, version, decision, known, now=now) or decision
@@ -184,9 +183,10 @@ def _wait_for_money(
     return Wait(reason="money", message=str(decision), due_at=min(moments))
 
 
-def _decide(
+def decided(
     conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, *, now: datetime
 ) -> tuple[Decision, Sequence[Facts]]:
+    """Return what would be chosen for a shot now, and the facts it rests on. Only looks."""
     spec = jobs.spec(conn, job_id)
     preset = catalog.presets[spec.preset]
     priced = jobs.priced(conn, job_id, version)
@@ -194,8 +194,17 @@ def _decide(
     made = _of_shot(conn, job_id, version, shot)
     floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
     rules = limits.in_force(conn, catalog, job_id, now=now)
+    # Backends without a day's budget of their own have the same caps.
+    own = {name: name if rules.has_own_day(name, catalog) else "" for name in envelope.backends}
+    wanted = {
+        of: rules.caps(spec=spec, job_id=job_id, envelope=envelope, backend=of, catalog=catalog, now=now)
+        for of in set(own.values())
+    }
+    left = dict(zip(wanted, caps.headrooms(conn, list(wanted.values())), strict=True))
+    sick = health.unhealthy(conn, catalog=catalog, now=now)
     known = [
-        _facts_now(conn, catalog, spec, envelope, rules, priced.manifest, shot, name, made, now=now) for name in envelope.backends
+        _facts_now(catalog, priced.manifest, shot, name, made, left[own[name]], healthy=name not in sick, now=now)
+        for name in envelope.backends
     ]
     used = sum(1 for p in made if _counts(p))
     if used >= envelope.attempts_per_shot:
@@ -210,25 +219,30 @@ def _counts(purchase: Purchase) -> bool:
 
 
 def _facts_now(
-    conn: Connection,
     catalog: Catalog,
-    spec: JobSpec,
-    envelope: Envelope,
-    rules: InForce,
     manifest: Manifest,
     shot: int,
     name: str,
     made: Sequence[Purchase],
+    left: tuple[int, str],
     *,
+    healthy: bool,
     now: datetime,
 ) -> Facts:
-    wanted = rules.caps(spec=spec, job_id=envelope.job_id, envelope=envelope, backend=name, catalog=catalog, now=now)
     here = [p for p in made if p.backend == name and p.state not in ("absent", "voided", "expired")]
     barred = next((f"{_BARRED[p.failure]} before" for p in here if p.failure and p.failure in _BARRED), "")
-    known = _facts(
-        catalog, manifest, shot, name, headroom=caps.headroom(conn, wanted), now=now, sequence=len(made) + 1, tried=len(here)
+    return _facts(
+        catalog,
+        manifest,
+        shot,
+        name,
+        headroom=left,
+        now=now,
+        sequence=len(made) + 1,
+        tried=len(here),
+        barred=barred,
+        healthy=healthy,
     )
-    return known.model_copy(update={"barred": barred, "healthy": health.healthy(conn, name, catalog=catalog, now=now)})
 
 
 def _facts(
@@ -241,6 +255,8 @@ def _facts(
     now: datetime,
     sequence: int = 1,
     tried: int = 0,
+    barred: str = "",
+    healthy: bool = True,
 ) -> Facts:
     entry = catalog.backends[name]
     unfit = why_not_configured(catalog, name)
@@ -261,6 +277,8 @@ def _facts(
         headroom=headroom[0],
         tightest=headroom[1],
         tried=tried,
+        barred=barred,
+        healthy=healthy,
     )
 
 

@@ -15,7 +15,7 @@ from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import caps, legs, postings
 from aiprod.models import Micros, Noun
 
-__all__ = ["Balance", "balance", "headroom", "lock", "lock_legs", "move", "opened", "warn_if_crossed"]
+__all__ = ["Balance", "balance", "headroom", "headrooms", "lock", "lock_legs", "move", "opened", "warn_if_crossed"]
 
 
 class Balance(Noun):
@@ -103,7 +103,17 @@ def lock_legs(conn: Connection, purchase_id: str) -> list[int]:
 
 def headroom(conn: Connection, wanted: Sequence[Cap]) -> tuple[Micros, str]:
     """Return what is left under the tightest of the caps, and its name. A cap not opened yet is all free."""
-    rows = {(row.kind, row.key): row for _, row in _found(conn, wanted)}
+    return headrooms(conn, [wanted])[0]
+
+
+def headrooms(conn: Connection, choices: Sequence[Sequence[Cap]]) -> list[tuple[Micros, str]]:
+    """The same for several sets of caps, each row read once."""
+    wanted = {(cap.kind, cap.key): cap for caps_ in choices for cap in caps_}
+    rows = {(row.kind, row.key): row for _, row in _found(conn, list(wanted.values()))}
+    return [_tightest(caps_, rows) for caps_ in choices]
+
+
+def _tightest(wanted: Sequence[Cap], rows: dict[tuple[str, str], Row[Any]]) -> tuple[Micros, str]:
     tightest: tuple[Micros, str] | None = None
     for cap in wanted:
         row = rows.get((cap.kind, cap.key))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import sqlite3
+import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -31,11 +33,14 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 #: Longer than any transaction here, shorter than a task's patience.
 _BUSY_MILLISECONDS = 30_000
 #: Seconds in which a thousand tasks that start together have all been let in, even on a slow machine.
-_PATIENCE = 60.0
-#: Serialisation failure, deadlock, lock timeout: the whole transaction was rolled back, and may be run again.
-_AGAIN = ("40001", "40P01", "55P03")
+_PATIENCE = 90.0
+#: Serialisation failure, deadlock, lock or statement timeout: all of it was rolled back, and may be run again.
+_AGAIN = ("40001", "40P01", "55P03", "57014")
 #: A refused login has no code, only words; nothing was sent, so asking again is safe.
-_FULL = ("too many clients", "too many connections", "connection slots are reserved")
+_FULL = ("too many clients", "too many connections", "connection slots are reserved", "timeout expired")
+
+#: Enough that logging in, the slow part, is done while others write.
+_LANES = 4
 
 T = TypeVar("T")
 
@@ -68,16 +73,28 @@ class Ledger:
         For what many do at once. `work` starts afresh each time: whatever it did before was rolled back.
         Whatever it raises itself is raised at once.
         """
-        pauses = _pauses()
+        pauses = _pauses(0.05)
         while True:
             try:
-                with self.write() as conn:
+                with self._crowd(), self.write() as conn:
                     return work(conn)
             except DBAPIError as error:
                 pause = next(pauses, None) if _busy(error) else None
                 if pause is None:
                     raise
                 time.sleep(pause)
+
+    def _crowd(self) -> AbstractContextManager[object]:
+        """Let a few processes of this machine at a time come to Postgres; SQLite has a queue of its own.
+
+        They would wait for one another there anyway, each with a connection that others lack: of a thousand, ten
+        thousand logins were refused, and that took all the time there was.
+        """
+        if self.engine.dialect.name == "sqlite":
+            return nullcontext()
+        name = hashlib.sha256(self.url.encode()).hexdigest()[:12]
+        queue = Path(tempfile.gettempdir()) / f"aiprod-{os.getuid()}-{name}-{os.getpid() % _LANES}"
+        return turns.turn(queue, patience=_PATIENCE)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -185,12 +202,12 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _pauses() -> Iterator[float]:
-    """Growing pauses, each of another length in every process, until patience is over."""
-    give_up, longest = time.monotonic() + _PATIENCE, 0.05
+def _pauses(longest: float) -> Iterator[float]:
+    """Pauses that grow from `longest` seconds, each of another length in every process, until patience is over."""
+    give_up = time.monotonic() + _PATIENCE
     while time.monotonic() < give_up:
         yield random.uniform(0.01, longest)  # noqa: S311 - spreads callers, hides nothing
-        longest = min(2 * longest, 5.0)
+        longest = min(2 * longest, 8.0)
 
 
 def _busy(error: DBAPIError) -> bool:
@@ -229,7 +246,8 @@ def _postgres(url: str, pool: dict[str, Any]) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def _on_connecting(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> Any:
-        pauses = _pauses()
+        # Postgres starts a process even for a refusal: a thousand that come again at once would keep it from working.
+        pauses = _pauses(0.5)
         while True:
             try:
                 return dialect.connect(*arguments, **options)

@@ -12,7 +12,7 @@ from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import Utc, backend_health, health_observations
 
-__all__ = ["NO_STRIKE", "admit", "healthy", "lock_backend", "observe", "resting", "up"]
+__all__ = ["NO_STRIKE", "admit", "healthy", "lock_backend", "observe", "resting", "unhealthy", "up"]
 
 #: The vendor is well; it is the request, the account's limit or our own decision that failed.
 NO_STRIKE = (FailureKind.MODERATED, FailureKind.INVALID_INPUT, FailureKind.RATE_LIMITED)
@@ -41,11 +41,16 @@ def observe(conn: Connection, purchase_id: str, backend: str, *, ok: bool, catal
 
 def healthy(conn: Connection, backend: str, *, catalog: Catalog, now: datetime) -> bool:
     """Whether a hold at this backend could be admitted now (a free probe counts as yes). Only looks."""
-    row = conn.execute(select(backend_health).where(backend_health.c.backend == backend)).mappings().first()
-    if row is None or row["unhealthy_since"] is None:
-        return True
-    rested = row["unhealthy_since"] + timedelta(seconds=catalog.cooldown_seconds) <= now
-    return rested and (row["probe_until"] is None or row["probe_until"] < now)
+    return backend not in unhealthy(conn, catalog=catalog, now=now)
+
+
+def unhealthy(conn: Connection, *, catalog: Catalog, now: datetime) -> set[str]:
+    """Return the backends at which no hold could be admitted now. Only looks."""
+    sick = conn.execute(select(backend_health).where(backend_health.c.unhealthy_since.is_not(None))).all()
+    rested = now - timedelta(seconds=catalog.cooldown_seconds)
+    return {
+        row.backend for row in sick if row.unhealthy_since > rested or (row.probe_until is not None and row.probe_until >= now)
+    }
 
 
 def up(conn: Connection, backend: str) -> bool:

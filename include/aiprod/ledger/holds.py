@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Connection,
     Select,
@@ -100,11 +102,22 @@ def take(conn: Connection, purchase: dict[str, Any], limits: Sequence[Cap], *, p
     for n, cap in enumerate(limits):
         given |= {f"kind{n}": cap.kind, f"key{n}": cap.key, f"cap{n}": cap.cap, f"warn{n}": cap.warn}
     if conn.dialect.name == "postgresql":
+        _queue(conn, limits)
         rows = conn.execute(_in_one(len(limits)), given).all()
         return Taken(placed=bool(rows) and rows[0].placed, legs=_legs(rows))
     rows = conn.execute(_look(len(limits)), given).all()
     placed = bool(rows) and all(row.current and row.fits and row.door for row in rows) and _placed_in_steps(conn, rows, given)
     return Taken(placed=placed, legs=_legs(rows))
+
+
+def _queue(conn: Connection, limits: Sequence[Cap]) -> None:
+    """Stand in Postgres's queue for the hottest cap before touching a row.
+
+    Row locks have no queue: at each commit everybody who waits for the row wakes, and one wins. 64 clients placed 13
+    holds a second that way, and some waited for ever. An advisory lock wakes one, the one that came first.
+    """
+    hottest = max(limits, key=lambda cap: cap.rank)
+    conn.execute(_STAND, {"gate": int.from_bytes(hashlib.sha256(hottest.key.encode()).digest()[:8], signed=True)})
 
 
 def _placed_in_steps(conn: Connection, rows: Sequence[Any], given: dict[str, Any]) -> bool:
@@ -175,6 +188,11 @@ def _in_one(count: int) -> Select[Any]:
     return select(locked, done).add_cte(legged.cte("legged"), moved.cte("moved"), posted.cte("posted"))
 
 
+#: Longer than a hundred take, shorter than `statement_timeout`: who queues is not sent back to the end of the queue.
+_STAND = select(
+    func.set_config("lock_timeout", "4s", literal_column("true")),
+    func.pg_advisory_xact_lock(bindparam("gate", type_=BigInteger())),
+)
 _INSERT_SQLITE = sqlite.insert(purchases).values(_NEW).on_conflict_do_nothing().returning(literal(1))
 _RESERVE = update(caps).where(caps.c.cap_id == bindparam("of")).values(reserved=caps.c.reserved + _NEW["hold"])
 _POST = insert(postings).values(_POSTING)

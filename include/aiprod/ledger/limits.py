@@ -39,6 +39,11 @@ class InForce(Noun):
     campaign: Cap | None
     elsewhere: tuple[Cap, ...]
 
+    def has_own_day(self, backend: str, catalog: Catalog) -> bool:
+        """Whether a backend has a day's budget of its own, by configuration, by word, or from a zone before."""
+        said = backend in catalog.budgets.backend_day_usd or str(Scope(kind="backend", name=backend)) in self.words
+        return said or any(cap.key.startswith(f"{backend}:") for cap in self.elsewhere)
+
     def caps(
         self, *, spec: JobSpec, job_id: str, envelope: Envelope, backend: str, catalog: Catalog, now: datetime
     ) -> Sequence[Cap]:

@@ -1,4 +1,4 @@
-"""A queue in front of a SQLite ledger: who writes is let in in the order of coming, and nobody waits for ever."""
+"""A queue among the processes of one machine: who writes is let in in the order of coming, and nobody waits for ever."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE = 20.0
 
 
 @contextmanager
-def turn(ledger: Path, *, patience: float = PATIENCE) -> Iterator[bool]:
+def turn(file: Path, *, patience: float = PATIENCE) -> Iterator[bool]:
     """Wait until those who came before have written; yield whether it is really our turn.
 
     SQLite alone is correct but unfair: its busy handler sleeps up to 100 ms while newcomers try every millisecond.
@@ -25,7 +25,7 @@ def turn(ledger: Path, *, patience: float = PATIENCE) -> Iterator[bool]:
     to SQLite's lock, which is the one that protects the rows.
     """
     try:
-        descriptor = os.open(f"{ledger}-queue", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(f"{file}-queue", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError:
         # A full disk or a read-only folder: SQLite will say so itself where it matters.
         yield False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.command import upgrade
 from alembic.config import Config
@@ -166,6 +168,81 @@ class TestTransactions:
                 for name in ("lock_timeout", "statement_timeout", "synchronous_commit")
             }
         assert limits == {"lock_timeout": "2s", "statement_timeout": "5s", "synchronous_commit": "on"}
+
+
+class TestTransact:
+    @staticmethod
+    def trouble(code):
+        error = sqlite3.OperationalError("database is locked") if code is None else psycopg.OperationalError(code)
+        if code is None:
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        else:
+            error.sqlstate = code
+        return OperationalError("", {}, error)
+
+    @pytest.mark.parametrize("code", [None, "40001", "40P01", "55P03", "57014"])
+    def test_what_met_others_at_work_is_run_again_from_its_start(self, ledger, code):
+        troubles = [self.trouble(code), self.trouble(code)]
+
+        def work(conn):
+            gates.stop_purchasing(conn, f"try {len(troubles)}", by="test", now=NOW)
+            if troubles:
+                raise troubles.pop()
+            return gates.stopped(conn)
+
+        assert ledger.transact(work) == "try 0"
+
+    @pytest.mark.parametrize("error", [trouble.__func__("42P01"), ZeroDivisionError()], ids=["SQL", "its own"])
+    def test_anything_else_is_raised_at_once_and_leaves_nothing(self, ledger, error):
+        tried = []
+
+        def work(conn):
+            tried.append(1)
+            gates.stop_purchasing(conn, "test", by="test", now=NOW)
+            raise error
+
+        with pytest.raises(type(error)):
+            ledger.transact(work)
+        with ledger.read() as conn:
+            assert (gates.stopped(conn), len(tried)) == (None, 1)
+
+    @pytest.mark.postgres
+    def test_a_login_that_finds_no_room_is_tried_again_and_another_refusal_is_not(self, postgres_url, monkeypatch):
+        real, answers = psycopg.connect, ["sorry, too many clients already", "password authentication failed"]
+
+        def login(*arguments, **options):
+            if answers:
+                raise psycopg.OperationalError(answers.pop(0))
+            return real(*arguments, **options)
+
+        ledger = Ledger(postgres_url)
+        monkeypatch.setattr(ledger.engine.dialect, "connect", login)
+        with pytest.raises(OperationalError, match="password"), ledger.read():
+            pass
+        assert answers == []
+
+
+class TestConnections:
+    def test_a_file_that_was_replaced_is_opened_anew(self, sqlite_url, tmp_path):
+        """A restored backup: who went on writing to the old file would lose what it wrote."""
+        ledger, file = Ledger(sqlite_url), Path(sqlite_url.removeprefix("sqlite:///"))
+        with ledger.write() as conn:
+            gates.stop_purchasing(conn, "before", by="test", now=NOW)
+        backup = tmp_path / "backup.db"
+        Ledger(f"sqlite:///{backup}").upgrade()
+        os.replace(backup, file)
+        for log in ("-wal", "-shm"):
+            Path(f"{file}{log}").unlink()
+        with ledger.read() as conn:
+            assert gates.stopped(conn) is None
+
+    def test_a_child_inherits_no_open_ledger(self, sqlite_url):
+        """SQLite's locks are lost in a fork while its memory says that they are held."""
+        ledger = Ledger(sqlite_url)
+        with ledger.read() as conn:
+            gates.stopped(conn)
+        assert ledger.engine.pool.checkedin() == 1
+        assert race_of_processes(2, lambda _: ledger.engine.pool.checkedin()) == [0, 0]
 
 
 def test_the_clock_is_aware_and_in_utc(ledger):

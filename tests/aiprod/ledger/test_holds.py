@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from sqlalchemy import event
 
@@ -9,7 +11,7 @@ from aiprod.budgets import Cap
 from aiprod.errors import BudgetExceeded, StaleState
 from aiprod.ledger import Ledger, caps, holds
 from aiprod.models import USD
-from tests.desk import NOW, Desk, errors, race, race_of_processes, rows
+from tests.desk import NOW, Desk, crowd, errors, race, race_of_processes, rows
 
 MONEY = ("purchases", "caps", "legs", "postings", "outbox")
 
@@ -42,12 +44,12 @@ def statements(desk, work):
 class TestCost:
     """The hot row is locked from the first look to the commit: every further round trip is paid by everybody who waits."""
 
-    def test_a_hold_under_open_caps_is_one_statement_on_postgres_and_few_on_sqlite(self, desk):
+    def test_a_hold_under_open_caps_is_a_queue_and_one_statement_on_postgres_and_few_on_sqlite(self, desk):
         envelope = desk.order()
         desk.hold(envelope, limits=four(envelope))
         seen = statements(desk, lambda: desk.hold(envelope, shot=2, limits=four(envelope)))
         once = ["SELECT", "INSERT", "INSERT", "UPDATE", "INSERT"]
-        assert seen == (["WITH"] if desk.ledger.engine.dialect.name == "postgresql" else ["BEGIN", "WITH", *once[1:]])
+        assert seen == (["SELECT", "WITH"] if desk.ledger.engine.dialect.name == "postgresql" else ["BEGIN", "WITH", *once[1:]])
 
     def test_the_statement_is_short_enough_to_be_prepared_once(self):
         """psycopg splits statements of more than 4096 characters anew at each execution: 0.4 ms each."""
@@ -111,6 +113,26 @@ class TestTogether:
                 placed, shot = placed + 1, shot + 1
 
         assert sum(race_of_processes(64, hammer)) == 250
+        assert desk.balance("day", "2026-11-23@UTC").free == 0
+        assert desk.audit() == []
+
+    @pytest.mark.slow
+    def test_a_thousand_processes_at_once_on_one_days_cap_are_all_answered(self, ledger_url, config):
+        """More than Postgres has connections for. Taken or refused, never an error, never a hang."""
+        desk = Desk(Ledger(ledger_url), config)
+        envelope = desk.order()
+        limits = four(envelope, day=100 * USD)
+        desk.hold(envelope, shot=5_000, amount=0, limits=limits)
+
+        def once(n):
+            try:
+                desk.hold(envelope, shot=n, amount=400_000, limits=limits)
+            except BudgetExceeded:
+                return "refused"
+            return "taken"
+
+        told = crowd(1_000, once, patience=150)
+        assert Counter(answer for answer, _ in told) == {"taken": 250, "refused": 750}
         assert desk.balance("day", "2026-11-23@UTC").free == 0
         assert desk.audit() == []
 
