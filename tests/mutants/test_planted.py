@@ -44,7 +44,8 @@ def test_without_a_bug_nobody_notices_anything(tmp_path: Path) -> None:
 
 def _run(include: Path, tests: tuple[str, ...], tmp_path: Path) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AIPROD_", "PYTEST_"))}
-    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'run'}"]
+    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "--hypothesis-profile=unshrunk"]
+    options.append(f"--basetemp={tmp_path / 'run'}")
     paths = f"pythonpath={include} plugins ."
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-o", paths, *tests],
