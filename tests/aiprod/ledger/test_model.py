@@ -273,10 +273,26 @@ class Beside(RuleBasedStateMachine):
         backend=st.sampled_from(BACKENDS),
         some=st.integers(1, 20),
         far=st.sampled_from(["submitting", "submitted", "submitted", "unknown"]),
+        wanted_back=st.sampled_from([None, "expire", "void"]),
     )
-    def hold_and_send(self, job, subject, backend, some, far):
-        """What mostly happens, in one go."""
-        return self._sent(job, subject, backend, some, far)
+    def hold_and_send(self, job, subject, backend, some, far, wanted_back):
+        """What mostly happens, in one go. What was sent is not given back."""
+        key = self._sent(job, subject, backend, some, far)
+        if wanted_back and isinstance(key, str) and self.model.items[key].state != "held":
+            self._end(key, wanted_back, 0, None)
+        return key
+
+    @precondition(lambda self: self.model.terms.slots < 10)
+    @rule(target=bought, job=st.sampled_from(JOBS), backend=st.sampled_from(BACKENDS))
+    def lost_requests_fill_a_backend(self, job, backend):
+        """Each may be running: there is no slot for one more."""
+        keys = []
+        while self.model.slots_taken(backend) < self.model.terms.slots and len(keys) < self.model.terms.slots:
+            keys.append(self._sent(job, f"l{self._next()}", backend, 1, "unknown"))
+        keys.append(self._new_hold(job, "render", f"l{self._next()}", backend, 1))
+        if isinstance(keys[-1], str):
+            self._claim(keys[-1])
+        return multiple(*[key for key in keys if isinstance(key, str)])
 
     def _sent(self, job: str, subject: str, backend: str, some: int, far: str) -> Any:
         key = self._new_hold(job, "render", subject, backend, some)
@@ -449,15 +465,18 @@ class Beside(RuleBasedStateMachine):
         target=bought,
         backend=st.sampled_from(BACKENDS),
         job=st.sampled_from(JOBS),
-        kinds=st.lists(FAILURES, min_size=3, max_size=4),
+        kinds=st.lists(st.tuples(FAILURES, st.booleans()), min_size=3, max_size=4),
     )
     def fail_in_a_row(self, backend, job, kinds):
         """Three strikes make it rest; who is refused for his own request is no strike."""
         keys = []
-        for kind in kinds:
-            key = self._sent(job, f"f{self._next()}", backend, 1, "submitted")
+        for kind, lost in kinds:
+            key = self._sent(job, f"f{self._next()}", backend, 1, "unknown" if lost else "submitted")
             if isinstance(key, str):
                 keys.append(key)
+                if self.model.items[key].state == "unknown":
+                    # Lost and then failed is still one strike.
+                    self._accept(key, f"vendor-{key}")
                 if self.model.items[key].state == "submitted":
                     self._end(key, "fail", 0, kind)
         return multiple(*keys)
@@ -480,13 +499,6 @@ class Beside(RuleBasedStateMachine):
         """Only what may end so ends so; and nothing ends twice."""
         for _ in range(2):
             self._end(key, how, 0, None)
-
-    @precondition(there_is("submitting", "unknown", "submitted"))
-    @rule(key=among("submitting", "unknown", "submitted"), how=st.sampled_from(["expire", "void"]))
-    def what_was_sent_is_never_given_back(self, key, how):
-        with self._unchanged():
-            self._end(key, how, 0, None)
-            self.release(key, how)
 
     @rule(key=bought, size=st.sampled_from(["all of it", "a little", "more"]), line=st.sampled_from(["line-1", "line-2"]))
     def correct_the_bill(self, key, size, line):
@@ -591,7 +603,7 @@ class Beside(RuleBasedStateMachine):
         return self.news
 
     def _rows(self, statement: str) -> list[dict[str, Any]]:
-        return [dict(row) for row in self.conn.execute(text(statement)).mappings()]
+        return [dict(row) for row in self.conn.exec_driver_sql(statement).mappings()]
 
     def _picture(self) -> tuple[object, ...]:
         """Everything that money depends on; caps that nothing counts against are none."""
