@@ -14,27 +14,39 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
+from sqlalchemy.pool import QueuePool
 
 from aiprod.emulators.books import Books
 from aiprod.ledger import Ledger
-from tests.postgres import PrivatePostgres, binaries
+from tests.postgres import PrivatePostgres
 from tests.safety import backend
 from tests.safety.clock import Clock
 from tests.safety.plan import Plan
 
-__all__ = ["PRICES", "Ground"]
+__all__ = ["PRICES", "Ground", "keep_connections"]
 
 #: What the vendor asks, in micro-dollars per second: its own price list, not the catalogue's.
 PRICES = {"runway": 120_000, "veo3": 400_000, "replicate": 100_000}
 
 
+def keep_connections(ledger: Ledger) -> None:
+    """Let this process keep its Postgres connection between transactions; a fork calls it for its own.
+
+    The product opens one per transaction, which is most of what a storm would cost. What is sent is the same.
+    """
+    if ledger.engine.dialect.name == "postgresql":
+        old = ledger.engine.pool
+        ledger.engine.pool = QueuePool(
+            old._creator, pool_size=1, pre_ping=True, reset_on_return="rollback", dialect=old._dialect, _dispatch=old.dispatch
+        )
+
+
 class Ground:
     """Everything a storm stands on. Made in the process that forks; `close` takes it all away."""
 
-    def __init__(self, database: Literal["sqlite", "postgres"], postgres: PrivatePostgres | None = None) -> None:
+    def __init__(self, database: Literal["sqlite", "postgres"], postgres: PrivatePostgres | None = None, name: str = "") -> None:
         memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made inside
         self.folder = Path(tempfile.mkdtemp(prefix="aiprod-safety-", dir=memory if memory.is_dir() else None))
-        self.database = database
         self.clock = Clock()
         self._books, self._place = self.folder / "books.jsonl", 0
         command = [sys.executable, "-m", "aiprod.emulators.vendor", "--books", str(self._books)]
@@ -46,23 +58,18 @@ class Ground:
         os.environ[backend.ADDRESS] = f"http://127.0.0.1:{self._port}"
         os.environ["AIPROD_VAR_DIR"] = str(self.folder / "var")
         os.environ.pop("AIPROD_DRY_RUN", None)
-        self._own_postgres = None
-        self._postgres, self._name = postgres, ""
+        self._postgres, self._name = postgres, name
         if database == "postgres":
-            self._start_postgres()
+            if postgres is None:
+                raise ValueError("a ground on Postgres needs a server")
+            self._ledger = Ledger(postgres.url(name), clock=self.clock.now)
+            self._ledger.upgrade()
+            keep_connections(self._ledger)
         else:
             self._template = self.folder / "template.db"
             Ledger(f"sqlite:///{self._template}").upgrade()
-
-    def _start_postgres(self) -> None:
-        folder = binaries()
-        if self._postgres is None:
-            if folder is None:
-                raise RuntimeError("PostgreSQL is not installed; `--database sqlite` does without")
-            self._postgres = self._own_postgres = PrivatePostgres(folder)
-        self._name = self._postgres.database()
-        self._ledger = Ledger(self._postgres.url(self._name), clock=self.clock.now)
-        self._ledger.upgrade()
+            # One engine for all storms: what it compiled for one, the next one's forks need not compile again.
+            self._ledger = Ledger(f"sqlite:///{self.folder / 'ledger.db'}", clock=self.clock.now)
 
     @property
     def storage(self) -> Path:
@@ -76,26 +83,22 @@ class Ground:
         self._agree(wait=True)
         if self._postgres is not None:
             self._postgres.clear(self._name)
-            return self._ledger
-        for old in self.folder.glob("ledger-*"):
-            old.unlink()
-        file = self.folder / f"ledger-{plan.seed}.db"
-        shutil.copyfile(self._template, file)
-        ledger = Ledger(f"sqlite:///{file}", clock=self.clock.now)
-        with ledger.read():
+        else:
+            for old in self.folder.glob("ledger.db*"):
+                old.unlink()
+            shutil.copyfile(self._template, self.folder / "ledger.db")
+        with self._ledger.read():
             # Opened once before the fork: every child would ask the database for the same things.
-            return ledger
+            return self._ledger
 
     def jump(self, by: timedelta, *, wait: bool) -> None:
         """Set every clock ahead. With `wait`, first let everything arrive that was sent."""
         if by or wait:
-            self._settle_wire(wait)
+            if wait:
+                self._agree(wait=True)
             self.clock.jump(by)
+            # Again with the new time: late accepts that are due by now are booked when it returns.
             self._agree(wait=False)
-
-    def _settle_wire(self, wait: bool) -> None:
-        if wait:
-            self._agree(wait=True)
 
     def _agree(self, *, wait: bool) -> None:
         wire = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
@@ -128,6 +131,4 @@ class Ground:
         self._vendor.wait()
         assert self._vendor.stdout is not None
         self._vendor.stdout.close()
-        if self._own_postgres is not None:
-            self._own_postgres.stop()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from aiprod.ledger import Ledger
 from aiprod.models import JobSpec, limit_micros
 from aiprod.storage import Storage
 from tests.auditor import audit
-from tests.safety.ground import Ground
+from tests.safety.ground import Ground, keep_connections
 from tests.safety.judge import Caps, Finding, judge, rows_of
 from tests.safety.plan import Plan, Worker
 from tests.safety.worker import Troubles, Walker, end, live
@@ -82,7 +83,11 @@ class _Storm:
     def _child(self, worker: Worker, wait: int, go: int) -> None:
         try:
             os.close(go)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            # Too short a life to tidy up in, and every look at the parent's objects would copy their pages.
+            gc.disable()
             logging.disable(logging.CRITICAL)
+            keep_connections(self.ledger)
             os.read(wait, 1)
             live(self.walker, worker, self.ground.clock)
         except BaseException as error:  # noqa: BLE001 - a fork must never return into its parent's code

@@ -74,12 +74,12 @@ class Walker:
         ordering.enter(self.ledger, self.catalog, {"job_id": job_id, **self.plan.orders[job_id]}, job_id=job_id, run_id=run_id)
         ordering.ask_spend(self.ledger, self.catalog, job_id, run_id)
 
-    def walk(self, job_id: str, run_id: str, *, everywhere: bool = False) -> None:
+    def walk(self, job_id: str, run_id: str, *, rounds: int = 3, everywhere: bool = False) -> None:
         """One job from its order to its takes. `everywhere`: every render task is cleared, not only those with new work."""
         tolerated = self.troubles.tolerated
         with tolerated("enter"):
             self.enter(job_id, run_id)
-        for round in (1, 2, 3):
+        for round in range(1, rounds + 1):
             names: tuple[str, ...] = BACKENDS if everywhere else ()
             with tolerated("route"):
                 names = tuple(dict.fromkeys((*sourcing.route_job(self.ledger, self.catalog, job_id, 1, round).backends, *names)))
@@ -138,7 +138,7 @@ def live(walker: Walker, worker: Worker, clock: Clock) -> None:
     order = order[worker.number % len(order) :] + order[: worker.number % len(order)]
     tasks: dict[str, Callable[[], Any]] = {
         "walk": lambda: _walk_all(walker, worker, order),
-        "reconcile": lambda: [walker.tidy() for _ in range(3)],
+        "reconcile": lambda: [walker.tidy() for _ in range(2)],
         "cancel": lambda: walker.cancel(rng.choice(order)),
         "stop": walker.stop,
     }
@@ -146,9 +146,10 @@ def live(walker: Walker, worker: Worker, clock: Clock) -> None:
 
 
 def _walk_all(walker: Walker, worker: Worker, order: list[str]) -> None:
-    for job_id in order:
+    # Two of three stay with one job, or the storm would be over before they met.
+    for job_id in order if worker.number % 3 == 0 else order[:1]:
         run_id = f"run-{job_id}-{worker.number % 2}"
-        walker.walk(job_id, run_id)
+        walker.walk(job_id, run_id, rounds=2)
         if worker.settles:
             walker.settle(job_id, run_id)
 
