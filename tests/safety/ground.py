@@ -58,7 +58,7 @@ class Ground:
         os.environ[backend.ADDRESS] = f"http://127.0.0.1:{self._port}"
         os.environ["AIPROD_VAR_DIR"] = str(self.folder / "var")
         os.environ.pop("AIPROD_DRY_RUN", None)
-        self._postgres, self._name = postgres, name
+        self._postgres, self._name = (postgres, name) if database == "postgres" else (None, "")
         if database == "postgres":
             if postgres is None:
                 raise ValueError("a ground on Postgres needs a server")
