@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -27,14 +27,20 @@ REVISION = "0002"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 #: Longer than any transaction here, shorter than a task's patience.
 _BUSY_MILLISECONDS = 30_000
+#: The execution option that carries a ledger's own clock to every connection it opens.
+_CLOCK = "aiprod_clock"
 
 
 class Ledger:
-    """One ledger database. `write` and `read` each open one transaction."""
+    """One ledger database. `write` and `read` each open one transaction.
 
-    def __init__(self, url: str) -> None:
+    `clock` stands in for the database's clock: for whoever rehearses days and leases without waiting for them.
+    It returns aware times. Left out, `now` asks the database.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None) -> None:
         self.url = url
-        self.engine = _engine(url)
+        self.engine = _engine(url, clock)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -105,7 +111,10 @@ def open_ledger(url: str | None = None) -> Ledger:
 
 
 def now(conn: Connection) -> datetime:
-    """The database's clock: workers whose own clocks differ agree on the day."""
+    """The database's clock, unless the ledger was opened with another: workers whose own clocks differ agree on the day."""
+    clock: Callable[[], datetime] | None = conn.get_execution_options().get(_CLOCK)
+    if clock is not None:
+        return clock().astimezone(UTC)
     if conn.dialect.name == "postgresql":
         stamp: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
         return stamp.astimezone(UTC)
@@ -140,12 +149,15 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, clock: Callable[[], datetime] | None) -> Engine:
+    said = {_CLOCK: clock}
     if not url.startswith("sqlite"):
         options = "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
         # Tasks are short-lived forks: a pooled connection would be shared by parent and child.
-        return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 10, "options": options})
-    engine = create_engine(url, poolclass=NullPool)
+        return create_engine(
+            url, poolclass=NullPool, execution_options=said, connect_args={"connect_timeout": 10, "options": options}
+        )
+    engine = create_engine(url, poolclass=NullPool, execution_options=said)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, record: Any) -> None:

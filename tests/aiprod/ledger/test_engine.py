@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -151,3 +151,19 @@ def test_the_clock_is_aware_and_in_utc(ledger):
 def test_the_clock_moves_within_a_transaction(postgres_url):
     with Ledger(postgres_url).read() as conn:
         assert now(conn) < now(conn)
+
+
+def test_a_ledger_with_a_clock_of_its_own_asks_that_one(ledger_url):
+    rehearsed = Ledger(ledger_url, clock=lambda: NOW.astimezone(timezone(timedelta(hours=5))))
+
+    with rehearsed.read() as conn:
+        assert (now(conn), now(conn).tzinfo) == (NOW, UTC)
+    with rehearsed.write() as conn:
+        assert now(conn) == NOW
+
+
+def test_one_ledgers_clock_is_not_anothers(ledger_url):
+    Ledger(ledger_url, clock=lambda: NOW)
+
+    with Ledger(ledger_url).read() as conn:
+        assert now(conn) != NOW
