@@ -70,7 +70,15 @@ def _run(mutant: Mutant) -> str:
 
 def _pytest(include: Path, tests: Sequence[str], scratch: Path) -> int:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AIPROD_", "PYTEST_", "SAFETY_"))}
-    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", f"--basetemp={scratch / 'run'}"]
+    options = [
+        "-x",
+        "-q",
+        "--no-header",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-profile=unshrunk",
+        f"--basetemp={scratch / 'run'}",
+    ]
     command = [sys.executable, "-m", "pytest", *options, "-o", f"pythonpath={include} plugins .", *tests]
     env["PYTHONPATH"] = os.pathsep.join([str(include), "plugins"])
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, timeout=300, check=False).returncode
