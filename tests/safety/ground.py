@@ -49,9 +49,9 @@ class Ground:
         self.folder = Path(tempfile.mkdtemp(prefix="aiprod-safety-", dir=memory if memory.is_dir() else None))
         self.clock = Clock()
         self._books, self._place = self.folder / "books.jsonl", 0
-        command = [sys.executable, "-m", "aiprod.emulators.vendor", "--books", str(self._books)]
+        command = [sys.executable, "-m", "aiprod.emulators.vendor", "--books", str(self._books), "--leash"]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        self._vendor = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+        self._vendor = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         assert self._vendor.stdout is not None
         self._port = int(self._vendor.stdout.readline())
         self._terms: dict[str, Any] = {}
@@ -81,6 +81,7 @@ class Ground:
         self.clock.start_at(plan.starts_at)
         self._terms = {"offers": plan.offers, "prices": PRICES, "listing_lag": plan.listing_lag}
         self._agree(wait=True)
+        self._ask("DELETE", "/renders")
         if self._postgres is not None:
             self._postgres.clear(self._name)
         else:
@@ -101,14 +102,19 @@ class Ground:
             self._agree(wait=False)
 
     def _agree(self, *, wait: bool) -> None:
-        wire = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        body = json.dumps({**self._terms, "ahead": self.clock.ahead})
-        wire.request("PUT", "/terms" if wait else "/terms?at-once", body)
-        answer = wire.getresponse()
-        answer.read()
-        wire.close()
-        if answer.status != 200:
+        terms = {**self._terms, "ahead": self.clock.ahead}
+        if self._ask("PUT", "/terms" if wait else "/terms?at-once", terms) != 200:
             raise RuntimeError("the vendor's wires did not fall silent")
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> int:
+        wire = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            wire.request(method, path, json.dumps(body or {}))
+            answer = wire.getresponse()
+            answer.read()
+        finally:
+            wire.close()
+        return answer.status
 
     def cut_connection(self) -> int:
         """Kill one Postgres backend that works for us; return how many were."""
@@ -129,6 +135,7 @@ class Ground:
     def close(self) -> None:
         self._vendor.kill()
         self._vendor.wait()
-        assert self._vendor.stdout is not None
-        self._vendor.stdout.close()
+        for pipe in (self._vendor.stdin, self._vendor.stdout):
+            assert pipe is not None
+            pipe.close()
         shutil.rmtree(self.folder, ignore_errors=True)

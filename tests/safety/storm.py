@@ -27,7 +27,7 @@ from tests.safety.worker import Troubles, Walker, end, live
 __all__ = ["Outcome", "run"]
 
 #: Real seconds that anybody of a storm may live; who lives longer is a finding.
-PATIENCE = 40.0
+PATIENCE = 90.0
 _LEASE = timedelta(seconds=30)
 
 

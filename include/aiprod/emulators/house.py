@@ -103,6 +103,12 @@ class House:
             while any(due <= self.now() for due in self._waiting):
                 self._turn.wait(0.05)
 
+    def forget(self) -> None:
+        """Begin anew: no render, no key and no order of before counts any more. The books stay."""
+        with self._turn:
+            for memory in (self._renders, self._by_key, self._by_marker, self._asked):
+                memory.clear()
+
     def submit(self, backend: str, body: dict[str, Any], key: str | None) -> str:
         """Accept one render and return its id. Raises `Refused` or `Cut`, before or after it was booked."""
         offer = self._offer(backend)

@@ -8,6 +8,7 @@
 | `GET /<backend>/renders/<id>/file` | the file |
 | `PUT /terms` | what it offers and asks for, and its clock; answered once nothing else is on the wire |
 | `PUT /terms?at-once` | the same, without waiting |
+| `DELETE /renders` | it forgets everything but its books |
 
 What can be ordered to fail is in `aiprod.emulators.house`.
 """
@@ -16,9 +17,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import select
 import socket
 import struct
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -134,6 +137,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.vendor.house.agree(Terms(**body))
         self._send(200 if silent else 500, {"now": self.vendor.house.now()})
 
+    def do_DELETE(self) -> None:
+        self.vendor.fall_silent(self.connection)
+        self.vendor.house.forget()
+        self._send(200, {})
+
     def _body(self) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         return body
@@ -165,6 +173,11 @@ class _Handler(BaseHTTPRequestHandler):
         """What happened is in the books."""
 
 
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Serve until killed; print the port once it listens."""
     parser = argparse.ArgumentParser(
@@ -175,7 +188,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--offer", action="append", default=[], metavar="BACKEND=key|list|none")
     parser.add_argument("--price", action="append", default=[], metavar="BACKEND=MICROS", help="micro-dollars per second")
     parser.add_argument("--listing-lag", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--leash", action="store_true", help="end when standard input does: with whoever started it")
     given = parser.parse_args(arguments)
+    if given.leash:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     terms = Terms(
         offers=dict(pair.split("=", 1) for pair in given.offer),
         prices={name: int(price) for name, price in (pair.split("=", 1) for pair in given.price)},

@@ -142,3 +142,11 @@ def test_a_file_that_was_gone_comes_at_the_second_try(house):
     with pytest.raises(Refused):
         house.file("runway", vendor_id)
     assert vendor_id.encode() in house.file("runway", vendor_id)
+
+
+def test_a_vendor_that_forgot_keeps_its_books(house, file):
+    before = buy(house)
+    house.forget()
+
+    assert buy(house) != before
+    assert len(accepts(file)) == 2

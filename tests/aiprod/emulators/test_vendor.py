@@ -113,3 +113,20 @@ def test_books_survive_the_vendor(tmp_path):
     client.process.stdout.close()
 
     assert len(client.accepts()) == 1
+
+
+def test_a_vendor_on_a_leash_ends_with_whoever_started_it(tmp_path):
+    command = [sys.executable, "-m", "aiprod.emulators.vendor", "--books", str(tmp_path / "books.jsonl"), "--leash"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:
+        assert int(process.stdout.readline()) > 0
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+def test_a_vendor_that_forgets_bills_the_same_key_again(vendor):
+    vendor.buy(key="six")
+    assert vendor.ask("DELETE", "/renders", {})[0] == 200
+    vendor.buy(key="six")
+
+    assert [a["key"] for a in new(vendor)] == ["six", "six"]
