@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all one needs: both set up what they use, inside this folder.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench up down lint types lock install clean
+.PHONY: help demo test test-all safety bench up down lint types lock install clean
 export PYTHONPATH := include:plugins
 BIN := .venv/bin
 JOB ?=
@@ -10,6 +10,7 @@ help: ## says what each command does
 	@echo "make demo      one order from file to finished video in a real Airflow, no key needed (JOB=examples/jobs/….yaml)"
 	@echo "make test      the tests that run everywhere, a few minutes (ARGS=… goes to pytest)"
 	@echo "make test-all  every test, the slow ones too"
+	@echo "make safety    storms of killed processes and planted bugs; the proof in var/safety/report.md (SCHEDULES=10000 for the long one)"
 	@echo "make bench     what Airflow costs per job, next to a naive DAG (ARGS=--jobs 5 --rounds 3)"
 	@echo "make up        an Airflow that stays: prints its address"
 	@echo "make down      ends it"
@@ -35,6 +36,9 @@ test: install
 
 test-all: install
 	$(BIN)/python -m pytest $(ARGS)
+
+safety: install
+	$(BIN)/python -m tests.safety $(ARGS)
 
 bench: install
 	$(BIN)/python -m benchmarks.overhead $(ARGS)

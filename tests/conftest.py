@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase
+from hypothesis import settings as hypothesis_settings
 
 from aiprod.catalog import Catalog, catalog
 from aiprod.ledger import Ledger
@@ -20,6 +22,10 @@ from tests.postgres import INSTALL, PrivatePostgres, binaries
 
 #: Names that would let a developer's own settings, or keys, into a test.
 _OURS = ("AIPROD_", "AIRFLOW__DATABASE__", "RUNWAYML_", "REPLICATE_", "GCP_PROJECT_ID", "GOOGLE_")
+
+
+#: `--hypothesis-profile=unshrunk`: for who only asks whether a test fails, not for the smallest reason.
+hypothesis_settings.register_profile("unshrunk", phases=[Phase.explicit, Phase.generate])
 
 
 def pytest_configure(config: pytest.Config) -> None:

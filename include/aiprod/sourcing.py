@@ -101,10 +101,13 @@ def worked_on(ledger: Ledger, job_id: str, version: int, round: int) -> bool:
 
 
 def _underway(conn: Connection, job_id: str, version: int, shot: int) -> Purchase | None:
-    """The purchase that already works on a shot: live, or paid and its file not home or not judged."""
-    judged = {j.take.take_id for j in results.judged(conn, job_id, version)}
+    """The purchase that already works on a shot: live, or paid and its file not home or not rejected.
+
+    On Postgres a take may be accepted between the look for missing shots and this one: it is done, not gone.
+    """
+    rejected = {j.take.take_id for j in results.judged(conn, job_id, version) if j.verdict is Verdict.REJECTED}
     for purchase in reversed(_of_shot(conn, job_id, version, shot)):
-        if purchase.live or (purchase.state == "succeeded" and purchase.purchase_id not in judged):
+        if purchase.live or (purchase.state == "succeeded" and purchase.purchase_id not in rejected):
             return purchase
     return None
 

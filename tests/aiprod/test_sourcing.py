@@ -93,6 +93,24 @@ def test_a_shot_that_another_process_finishes_while_this_one_looks_is_not_bought
     assert len(market.decisions()) == 1
 
 
+@pytest.mark.postgres
+def test_a_take_that_is_accepted_between_two_looks_is_not_bought_again(
+    postgres_url: str, open_market: Callable[[Ledger, str], Market], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing at the first look, judged at the second: neither missing nor underway. Found by `make safety`, seed 17."""
+    market = open_market(Ledger(postgres_url), "ListingVendor")
+    market.bought()
+    real = sourcing._underway
+
+    def judged_by_now(*args: Any) -> object:
+        market.pipeline.score(["job-1"], 1)
+        return real(*args)
+
+    monkeypatch.setattr(sourcing, "_underway", judged_by_now)
+    market.pipeline.route(["job-1"], 2)
+    assert market.states() == [("runway", "succeeded")]
+
+
 def test_every_shot_gets_a_purchase_of_its_own(market: Market) -> None:
     market.routed(shots=TWO_SHOTS)
     assert [(p.shot, p.sequence, p.state) for p in market.purchases()] == [(1, 1, "held"), (2, 1, "held")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["PLANTED", "Mutant"]
+__all__ = ["MODEL", "PLANTED", "Mutant"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Mutant:
 
 _LEDGER = "tests/aiprod/ledger"
 _BUYING = "tests/aiprod/test_purchasing.py"
+#: An independent model of the whole ledger. Where it is named it finds the bug by itself, whatever it happens to try.
+MODEL = f"{_LEDGER}/test_model.py::test_the_ledger_does_what_the_model_does"
 
 PLANTED = (
     Mutant(
@@ -358,5 +360,125 @@ PLANTED = (
         " - sum(others.values()) - credits[row.purchase_id]",
         " - sum(others.values())",
         (f"{_LEDGER}/test_bills.py::TestBooking",),
+    ),
+    Mutant(
+        "a purchase settles on the row of today",
+        "ledger/caps.py",
+        "    ids = lock_legs(conn, purchase_id)\n",
+        '    today = max(conn.execute(select(caps.c.cap_id).where(caps.c.kind == "day")).scalars(), default=0)\n'
+        '    days = set(conn.execute(select(caps.c.cap_id).where(caps.c.kind == "day")).scalars())\n'
+        "    ids = [today if cap_id in days else cap_id for cap_id in lock_legs(conn, purchase_id)]\n",
+        (
+            f"{_LEDGER}/test_purchases.py::TestHold::test_the_legs_are_the_caps_of_the_day_it_was_held_whatever_day_it_settles",
+            MODEL,
+        ),
+    ),
+    Mutant(
+        # Either guard alone would still refuse the second one.
+        "a hold is given back twice",
+        "ledger/purchases.py",
+        "    condition: ColumnElement[bool] = purchases.c.state.in_(allowed)\n",
+        "    condition: ColumnElement[bool] = purchases.c.state.in_((*allowed, leads_to))\n",
+        (f"{_LEDGER}/test_purchases.py::TestEveryStepFromEveryState", MODEL),
+        also=("ledger/purchases.py", '    dedup = f"{purchase_id}.close"\n', '    dedup = f"{purchase_id}.close.{id(done)}"\n'),
+    ),
+    Mutant(
+        "a lost answer gives its hold back",
+        "ledger/purchases.py",
+        "    if done.rowcount == 1:\n        purchase = _must_get(conn, purchase_id)\n",
+        "    if done.rowcount == 1:\n        purchase = _must_get(conn, purchase_id)\n"
+        '        caps.move(conn, purchase_id, "close", d_reserved=-purchase.hold, d_settled=0, dedup=purchase_id, now=now)\n',
+        (f"{_LEDGER}/test_purchases.py::TestLose", MODEL),
+    ),
+    Mutant(
+        "a bill above the hold is cut to the hold",
+        "ledger/purchases.py",
+        "d_reserved=-purchase.hold, d_settled=charge,",
+        "d_reserved=-purchase.hold, d_settled=min(charge, purchase.hold),",
+        (f"{_LEDGER}/test_purchases.py::TestClose", MODEL),
+    ),
+    Mutant(
+        "a second render is not booked",
+        "ledger/purchases.py",
+        '    adjust(conn, purchase_id, purchase.hold, reference=f"duplicate.{vendor_id}", now=now)\n',
+        "",
+        (f"{_LEDGER}/test_purchases.py::TestAccept", MODEL),
+    ),
+    Mutant(
+        "a second render is forgotten when the first ends",
+        "ledger/purchases.py",
+        "charged=func.coalesce(purchases.c.charged, 0) + charge,",
+        "charged=charge,",
+        (f"{_LEDGER}/test_purchases.py::TestAccept", MODEL),
+    ),
+    Mutant(
+        "a claim is taken over while its request may still leave",
+        "ledger/purchases.py",
+        "else purchases.c.lease_until < now\n",
+        "else purchases.c.lease_until > now\n",
+        (f"{_LEDGER}/test_purchases.py::TestLose", MODEL),
+    ),
+    Mutant(
+        "whoever claimed it before may still say what came of it",
+        "ledger/purchases.py",
+        "condition = purchases.c.fence == fence if fence is not None",
+        "condition = purchases.c.fence >= 0 if fence is not None",
+        (f"{_LEDGER}/test_purchases.py::TestLose", MODEL),
+    ),
+    Mutant(
+        "a hold that ran out is sent",
+        "ledger/purchases.py",
+        "or_(purchases.c.expires_at.is_(None), purchases.c.expires_at > now),",
+        "purchases.c.hold >= 0,",
+        (f"{_LEDGER}/test_purchases.py::TestClaim", MODEL),
+    ),
+    Mutant(
+        "slots are counted without a lock",
+        "ledger/health.py",
+        "where(backend_health.c.backend == backend).with_for_update()",
+        "where(backend_health.c.backend == backend)",
+        (f"{_LEDGER}/test_purchases.py::TestSlots::test_never_more_than_its_slots_however_many_claim_at_once",),
+    ),
+    Mutant(
+        "everybody wins the probe",
+        "ledger/health.py",
+        "return won.rowcount == 1",
+        "return True",
+        (f"{_LEDGER}/test_health.py::TestProbe", MODEL),
+    ),
+    Mutant(
+        "a request refused for its content is a strike",
+        "ledger/purchases.py",
+        "if failure.strike and failure.kind not in health.NO_STRIKE:",
+        "if True:",
+        (f"{_LEDGER}/test_health.py::TestStrikes", MODEL),
+    ),
+    Mutant(
+        "a cancelled job goes on buying",
+        "ledger/gates.py",
+        "if cancelled is not None and cancelled.cancelled_at is not None:",
+        "if False:",
+        (f"{_LEDGER}/test_gates.py::TestDoors", MODEL),
+    ),
+    Mutant(
+        "an approval that ran out still pays",
+        "ledger/gates.py",
+        "if envelope.expires_at <= now:",
+        "if envelope.expires_at < now:",
+        (f"{_LEDGER}/test_gates.py::TestApprovalThatRanOut", MODEL),
+    ),
+    Mutant(
+        "a day is the same everywhere",
+        "budgets.py",
+        "    day = now.astimezone(zone).date()\n",
+        "    day = now.date()\n",
+        ("tests/aiprod/test_budgets.py", MODEL),
+    ),
+    Mutant(
+        "a parked purchase that turns up gets in the way of its successor",
+        "ledger/purchases.py",
+        "parked_at = known.parked_at if _replaced(conn, known) else None",
+        "parked_at = None",
+        (f"{_LEDGER}/test_purchases.py::TestOneLivePurchase", MODEL),
     ),
 )

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import stat
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import psycopg
@@ -322,3 +322,19 @@ class TestRunsInFlight:
             first.close(ids[state], Step.SUCCEED, charge=5 * USD)
         first.hold(first.envelopes["job-1", 1], shot=99)
         assert first.audit() == []
+
+
+def test_a_ledger_with_a_clock_of_its_own_asks_that_one(ledger_url):
+    rehearsed = Ledger(ledger_url, clock=lambda: NOW.astimezone(timezone(timedelta(hours=5))))
+
+    with rehearsed.read() as conn:
+        assert (now(conn), now(conn).tzinfo) == (NOW, UTC)
+    with rehearsed.write() as conn:
+        assert now(conn) == NOW
+
+
+def test_one_ledgers_clock_is_not_anothers(ledger_url):
+    Ledger(ledger_url, clock=lambda: NOW)
+
+    with Ledger(ledger_url).read() as conn:
+        assert now(conn) != NOW

@@ -1,0 +1,161 @@
+"""Many storms: lanes that take seeds from a common counter, and what they came to together."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any, Literal
+
+from tests.postgres import INSTALL, PrivatePostgres, binaries
+from tests.safety.ground import Ground
+from tests.safety.judge import Finding
+from tests.safety.plan import draw
+from tests.safety.storm import Outcome, run
+
+__all__ = ["Campaign", "Tally", "rage"]
+
+Database = Literal["sqlite", "postgres"]
+#: Storms sleep a part of their time, waiting for locks and for who is stopped: this many at a time fill two cores.
+LANES = 2
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What to run: `schedules` storms from `seed` on, spread over the databases, for at most `seconds`."""
+
+    seed: int
+    schedules: int
+    databases: tuple[Database, ...]
+    seconds: float | None = None
+    lanes: int = LANES
+
+    def share(self, database: Database) -> int:
+        """How many storms one database gets."""
+        whole, rest = divmod(self.schedules, len(self.databases))
+        return whole + (self.databases.index(database) < rest)
+
+
+@dataclass
+class Tally:
+    """What all storms came to."""
+
+    schedules: Counter[str] = field(default_factory=Counter)
+    processes: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    accepts: int = 0
+    billable: int = 0
+    takes: int = 0
+    parked: int = 0
+    seconds: float = 0.0
+    #: The finding, the storm's command.
+    findings: list[tuple[Finding, str]] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        self.schedules[outcome.database] += 1
+        self.processes += outcome.processes
+        self.kills.update(outcome.kills)
+        self.faults.update(outcome.faults)
+        self.accepts += outcome.accepts
+        self.billable += outcome.billable
+        self.takes += outcome.takes
+        self.parked += outcome.parked
+        self.findings += [(finding, outcome.repeat) for finding in outcome.findings]
+
+    def count(self, kind: str) -> int:
+        return sum(1 for finding, _ in self.findings if finding.kind == kind)
+
+    @property
+    def overspend(self) -> int:
+        """In micro-dollars."""
+        return sum(finding.micros for finding, _ in self.findings if finding.kind == "overspend")
+
+
+def rage(campaign: Campaign, tell: Callable[[Outcome, Tally], Any] = lambda outcome, tally: None) -> Tally:
+    """Run every storm and return the tally. `tell` hears of each as it ends. Raises `RuntimeError` when a lane broke."""
+    began = time.monotonic()
+    tally = Tally()
+    server = _server() if "postgres" in campaign.databases else None
+    # What is there now is there for good: forks need not look at it, nor copy it.
+    gc.collect()
+    gc.freeze()
+    context = multiprocessing.get_context("fork")
+    lanes, ears = [], []
+    try:
+        for database in campaign.databases:
+            turn = context.Value("i", 0)
+            for _ in range(min(campaign.lanes, campaign.share(database)) or 1):
+                ear, mouth = context.Pipe(duplex=False)
+                name = server.database() if server is not None and database == "postgres" else ""
+                lane = context.Process(target=_lane, args=(campaign, database, server, name, turn, mouth, began), daemon=True)
+                lane.start()
+                mouth.close()
+                lanes.append(lane)
+                ears.append(ear)
+        _listen(ears, tally, tell)
+    finally:
+        for lane in lanes:
+            if sys.exc_info()[0] is not None:
+                lane.terminate()
+            lane.join(10)
+        if server is not None:
+            server.stop()
+        gc.unfreeze()
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+def _server() -> PrivatePostgres:
+    folder = binaries()
+    if folder is None:
+        raise RuntimeError(f"{INSTALL}; `--database sqlite` does without")
+    return PrivatePostgres(folder)
+
+
+def _listen(ears: Sequence[Connection], tally: Tally, tell: Callable[[Outcome, Tally], Any]) -> None:
+    open_ears = list(ears)
+    while open_ears:
+        for ear in wait(open_ears):
+            assert isinstance(ear, Connection)
+            try:
+                said = ear.recv()
+            except EOFError:
+                open_ears.remove(ear)
+                continue
+            if isinstance(said, str):
+                raise RuntimeError(f"the harness broke, not the product:\n{said}")
+            tally.add(said)
+            tell(said, tally)
+
+
+def _lane(
+    campaign: Campaign, database: Database, server: PrivatePostgres | None, name: str, turn: Any, mouth: Connection, began: float
+) -> None:
+    """One storm after the other, on one ground."""
+    pid, parent = os.getpid(), os.getppid()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        ground = Ground(database, server, name)
+        try:
+            while True:
+                with turn.get_lock():
+                    n = turn.value
+                    turn.value += 1
+                late = campaign.seconds is not None and time.monotonic() - began > campaign.seconds
+                if late or n >= campaign.share(database) or os.getppid() != parent:
+                    return
+                mouth.send(run(draw(campaign.seed + n, database), ground))
+        finally:
+            if os.getpid() == pid:
+                ground.close()
+    except Exception:  # noqa: BLE001 - told to the parent, which raises
+        mouth.send(traceback.format_exc())

@@ -1,0 +1,144 @@
+"""The campaign itself: a few storms on each database hold, and a library with a bug in it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.planted import PLANTED, Mutant
+from tests.safety.campaign import Campaign, Database, Tally, rage
+from tests.safety.judge import Finding
+from tests.safety.mutants import plant
+from tests.safety.plan import PROCESSES, draw
+from tests.safety.report import broken, figures, write
+from tests.safety.storm import Outcome
+
+ROOT = Path(__file__).parents[2]
+NAMED = {mutant.name: mutant for mutant in PLANTED}
+
+
+class TestStorms:
+    @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+    def test_a_few_storms_break_no_promise(self, database: Database, door_open: None) -> None:
+        tally = rage(Campaign(seed=1, schedules=10, databases=(database,)))
+
+        assert tally.findings == []
+        assert tally.schedules[database] == 10
+        assert tally.processes >= 10 * PROCESSES
+        assert tally.billable
+        assert tally.kills
+
+    def test_one_seed_draws_one_storm(self) -> None:
+        assert draw(7, "sqlite") == draw(7, "sqlite")
+        assert draw(7, "sqlite") != draw(8, "sqlite")
+
+    def test_a_storm_that_broke_a_promise_says_how_to_repeat_it(self) -> None:
+        assert "--seed 7 --schedules 1 --database postgres" in draw(7, "postgres").repeat
+
+
+class TestReport:
+    #: What `issues show 3` asks for, in its order.
+    ASKED = (
+        "schedules", "processes", "kills", "faults", "billable_accepts", "overspend_usd", "duplicate_charges",
+        "lost_paid_clips", "unexplained_holds", "parked", "mutants_killed", "mutants_total", "seconds",
+    )  # fmt: skip
+
+    def said(self, *findings: Finding, **mutants: str) -> dict[str, object]:
+        tally = Tally()
+        outcome = Outcome(seed=5, database="sqlite", processes=10, billable=3, findings=list(findings), repeat="again")
+        outcome.kills["after submit"] = 2
+        tally.add(outcome)
+        return figures(Campaign(5, 1, ("sqlite",)), tally, mutants, 1.0)
+
+    def test_it_says_what_was_asked_for_first_and_in_order(self) -> None:
+        assert tuple(self.said())[: len(self.ASKED)] == self.ASKED
+
+    def test_a_campaign_without_findings_holds(self) -> None:
+        assert broken(self.said(a="killed")) == []
+
+    @pytest.mark.parametrize(
+        ("kind", "figure"),
+        [
+            ("overspend", "overspend_usd"),
+            ("duplicate", "duplicate_charges"),
+            ("lost", "lost_paid_clips"),
+            ("unexplained hold", "unexplained_holds"),
+            ("unforeseen", "unforeseen"),
+        ],
+    )
+    def test_every_kind_of_finding_breaks_it(self, kind: str, figure: str) -> None:
+        said = self.said(Finding(kind, "x", 500_000))
+        assert said[figure] in (1, 0.5)
+        assert [line.split()[0] for line in broken(said)] == [figure]
+
+    @pytest.mark.parametrize("word", ["survived", "did not run: moved"])
+    def test_a_bug_that_nobody_noticed_breaks_it(self, word: str) -> None:
+        assert broken(self.said(a=word)) == [f"mutant 'a': {word}"]
+
+    def test_where_nothing_was_bought_nothing_was_shown(self) -> None:
+        assert broken(figures(Campaign(5, 1, ("sqlite",)), Tally(), {}, 1.0)) == ["nothing was bought, so nothing is shown"]
+
+    def test_the_page_names_the_finding_and_how_to_repeat_it(self, tmp_path: Path) -> None:
+        write(self.said(Finding("lost", "k: never came home")), tmp_path)
+        page = (tmp_path / "report.md").read_text()
+        assert "A promise was broken" in page
+        assert "k: never came home — repeat with `again`" in page
+        assert json.loads((tmp_path / "report.json").read_text())["kills_by_point"] == {"after submit": 2}
+
+    def test_the_page_says_when_no_bug_was_planted(self, tmp_path: Path) -> None:
+        write(self.said(), tmp_path)
+        assert "Not run this time." in (tmp_path / "report.md").read_text()
+
+
+#: Bugs that the storms see by themselves, with where they are looked for and for how many storms.
+VISIBLE: tuple[tuple[Mutant, Database, str], ...] = (
+    (NAMED["the request leaves before the intent is committed"], "sqlite", "duplicate_charges"),
+    (NAMED["a lost request is sent again"], "sqlite", "duplicate_charges"),
+    (NAMED["nothing found counts as proof that nothing runs"], "sqlite", "lost_paid_clips"),
+    (NAMED["a request is proved absent by a look that failed"], "sqlite", "lost_paid_clips"),
+    (NAMED["an adapter that breaks while submitting is believed to have sent nothing"], "sqlite", ""),
+    (NAMED["caps are read without a lock"], "postgres", ""),
+    (NAMED["one micro-dollar too many is admitted"], "sqlite", ""),
+    (NAMED["a purchase has no leg on the day"], "sqlite", "overspend_usd"),
+    (
+        Mutant(
+            "the hold of a lost request is given back",
+            "purchasing.py",
+            "purchases.lose(conn, key, catalog=catalog, now=now, fence=fence, why=lost)",
+            'gone = Failure(kind=FailureKind.TIMEOUT, message=lost, money_moved="no")\n'
+            "                purchases.close(conn, key, Step.REJECT, catalog=catalog, now=now, failure=gone, fence=fence)",
+            (),
+        ),
+        "sqlite",
+        "lost_paid_clips",
+    ),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("bug", "database", "figure"), VISIBLE, ids=lambda v: v.name.replace(" ", "-") if isinstance(v, Mutant) else ""
+)
+def test_storms_see_a_bug_by_themselves(bug: Mutant, database: Database, figure: str, tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("AIPROD_", "PYTEST_"))}
+    env["PYTHONPATH"] = os.pathsep.join([str(plant(bug, tmp_path)), "plugins"])
+    options = ["--schedules", "40", "--no-mutants", "--database", database, "--out", str(tmp_path / "out")]
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.safety", *options],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert ran.returncode == 1, ran.stdout[-2000:] + ran.stderr[-2000:]
+    said = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert said[figure] > 0
