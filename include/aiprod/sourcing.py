@@ -10,7 +10,7 @@ from aiprod.backends import why_not_configured
 from aiprod.budgets import caps_for
 from aiprod.catalog import Catalog
 from aiprod.errors import BudgetExceeded, FailureKind, JobFailed, KeyReused, StaleState
-from aiprod.ledger import Connection, Ledger, campaigns, caps, health, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, campaigns, caps, health, jobs, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import Decision, Envelope, JobSpec, Manifest, Noun, Verdict
@@ -105,7 +105,8 @@ def _underway(conn: Connection, job_id: str, version: int, shot: int) -> Purchas
     """The purchase that already works on a shot: live, or paid and its file not home or not judged."""
     judged = {j.take.take_id for j in results.judged(conn, job_id, version)}
     for purchase in reversed(_of_shot(conn, job_id, version, shot)):
-        if purchase.live or (purchase.state == "succeeded" and purchase.purchase_id not in judged):
+        paid = purchase.state == "succeeded" and purchase.purchase_id not in judged
+        if purchase.live or (paid and not parked.given_up(conn, purchase.purchase_id)):
             return purchase
     return None
 
