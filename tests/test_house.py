@@ -155,10 +155,10 @@ class TestAirflow:
             "import aiprod_airflow.triggers.render",
             "import runpy; runpy.run_path('dags/render_video.py')",
             "import runpy; runpy.run_path('dags/reconcile.py')",
-            "import runpy; runpy.run_path('dags/parked.py')",
             "import runpy; runpy.run_path('dags/dispatch.py')",
+            "import runpy; runpy.run_path('dags/parked.py')",
         ],
-        ids=["plugin", "trigger", "render_video", "reconcile", "parked", "dispatch"],
+        ids=["plugin", "trigger", "render_video", "reconcile", "dispatch", "parked"],
     )
     def test_what_every_process_loads_is_light(self, load: str) -> None:
         probe = f"import sys; exec({load!r}); print(sorted(set(sys.modules) & set({HEAVY!r})))"

@@ -193,6 +193,38 @@ def test_processes_that_tidy_up_at_the_same_moment_book_one_end(market: Market) 
     assert (market.balance().settled, market.count("takes")) == (market.only().hold, 1)
 
 
+@pytest.mark.parametrize("state", ["submitting", "submitted", "unknown", "succeeded"])
+def test_settling_leaves_alone_whatever_left_the_house(local_market: Market, state: str) -> None:
+    local_market.routed("[[runway=slow:600]]")
+    if state in ("submitted", "succeeded"):
+        local_market.render()
+    if state == "succeeded":
+        local_market.finish()
+        local_market.render()
+    elif state != "submitted":
+        local_market.sql("UPDATE purchases SET state = :s, lease_until = 1, submitted_at = 1, fence = 1", s=state)
+    before = local_market.only(), local_market.balance()
+    assert before[0].state == state
+    assert local_market.pipeline.settle("run-1") == ["job-1: failed, 0 unused holds given back"]
+    assert (local_market.only(), local_market.balance()) == before
+
+
+def test_tidying_up_sends_nothing_whatever_state_things_are_in(local_market: Market) -> None:
+    """Held, run out, lost before it left, and refused: none of them is a reason to buy."""
+    for job_id, prompt in (("held", ""), ("late", ""), ("lost", "[[runway=drop]]"), ("no", "[[runway=reject]]")):
+        local_market.routed(prompt or "a lake", job_id=job_id)
+    local_market.sql("UPDATE purchases SET expires_at = 1 WHERE job_id = 'late'")
+    local_market.sql(
+        "UPDATE purchases SET state = 'submitting', lease_until = 1, submitted_at = 1, fence = 1 WHERE job_id = 'lost'"
+    )
+    local_market.render(job_id="no")
+    for _ in range(3):
+        assert local_market.pipeline.reconcile().troubles == ()
+    states = {job_id: local_market.only(job_id).state for job_id in ("held", "late", "lost", "no")}
+    assert states == {"held": "held", "late": "expired", "lost": "absent", "no": "rejected"}
+    assert local_market.accepts() == []
+
+
 class TestAudit:
     @pytest.fixture
     def broken(self, market: Market) -> Iterator[Market]:
@@ -289,35 +321,3 @@ def test_a_parked_render_is_still_watched_and_paid_and_fetched_when_it_ends(mark
     market.finish()
     market.pipeline.reconcile()
     assert (market.only().state, market.count("takes")) == ("succeeded", 1)
-
-
-@pytest.mark.parametrize("state", ["submitting", "submitted", "unknown", "succeeded"])
-def test_settling_leaves_alone_whatever_left_the_house(local_market: Market, state: str) -> None:
-    local_market.routed("[[runway=slow:600]]")
-    if state in ("submitted", "succeeded"):
-        local_market.render()
-    if state == "succeeded":
-        local_market.finish()
-        local_market.render()
-    elif state != "submitted":
-        local_market.sql("UPDATE purchases SET state = :s, lease_until = 1, submitted_at = 1, fence = 1", s=state)
-    before = local_market.only(), local_market.balance()
-    assert before[0].state == state
-    assert local_market.pipeline.settle("run-1") == ["job-1: failed, 0 unused holds given back"]
-    assert (local_market.only(), local_market.balance()) == before
-
-
-def test_tidying_up_sends_nothing_whatever_state_things_are_in(local_market: Market) -> None:
-    """Held, run out, lost before it left, and refused: none of them is a reason to buy."""
-    for job_id, prompt in (("held", ""), ("late", ""), ("lost", "[[runway=drop]]"), ("no", "[[runway=reject]]")):
-        local_market.routed(prompt or "a lake", job_id=job_id)
-    local_market.sql("UPDATE purchases SET expires_at = 1 WHERE job_id = 'late'")
-    local_market.sql(
-        "UPDATE purchases SET state = 'submitting', lease_until = 1, submitted_at = 1, fence = 1 WHERE job_id = 'lost'"
-    )
-    local_market.render(job_id="no")
-    for _ in range(3):
-        assert local_market.pipeline.reconcile().troubles == ()
-    states = {job_id: local_market.only(job_id).state for job_id in ("held", "late", "lost", "no")}
-    assert states == {"held": "held", "late": "expired", "lost": "absent", "no": "rejected"}
-    assert local_market.accepts() == []

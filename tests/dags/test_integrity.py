@@ -186,6 +186,16 @@ class TestReconcile:
         assert dag.max_active_runs == 1
 
 
+class TestDispatch:
+    def test_it_starts_one_run_at_a_time_and_only_for_jobs_that_wait(self, bag: DagBag) -> None:
+        dag = bag.dags["dispatch"]
+
+        assert dag.max_active_runs == 1
+        assert dag.get_task("start").trigger_dag_id == "render_video"
+        assert set(dag.get_task("start").upstream_task_ids) == {"choose"}
+        assert not dag.get_task("start").wait_for_completion
+
+
 class TestParked:
     def test_it_asks_when_somebody_wants_to_answer_and_stops_nobody(self, bag: DagBag) -> None:
         dag = bag.dags["parked"]
@@ -200,13 +210,3 @@ class TestParked:
         assert ask.retries >= 2
         assert set(ask.template_fields) == {"purchase"}
         assert list(ask.serialized_params) == ["why", "vendor_id", "charged_usd"]
-
-
-class TestDispatch:
-    def test_it_starts_one_run_at_a_time_and_only_for_jobs_that_wait(self, bag: DagBag) -> None:
-        dag = bag.dags["dispatch"]
-
-        assert dag.max_active_runs == 1
-        assert dag.get_task("start").trigger_dag_id == "render_video"
-        assert set(dag.get_task("start").upstream_task_ids) == {"choose"}
-        assert not dag.get_task("start").wait_for_completion

@@ -126,17 +126,15 @@ class TestGauges:
         local_market.sql("UPDATE caps SET key = '2026-01-01@somewhere' WHERE kind = 'day'")
         assert self.spend(local_market) == 0
 
-    def test_who_failed_three_times_is_down_until_a_success_and_not_only_until_the_pause_is_over(
-        self, local_market: Market
-    ) -> None:
+    def test_who_failed_three_times_is_down_until_a_success_and_not_only_until_the_pause_is_over(self, market: Market) -> None:
         for n in range(3):
-            local_market.bought("[[veo3=fail]]", backend="veo3", job_id=f"sick-{n}")
-        local_market.pipeline.push_metrics()
-        seen = series(local_market)
+            market.bought("[[veo3=fail]]", backend="veo3", job_id=f"sick-{n}")
+        market.pipeline.push_metrics()
+        seen = series(market)
         assert (seen["backend_up", "runway"].last, seen["backend_up", "veo3"].last) == (1.0, 0.0)
-        local_market.age("backend_health", "unhealthy_since")
-        local_market.pipeline.push_metrics()
-        assert series(local_market)["backend_up", "veo3"].last == 0.0
-        local_market.bought(backend="veo3", job_id="well")
-        local_market.pipeline.push_metrics()
-        assert series(local_market)["backend_up", "veo3"].last == 1.0
+        market.age("backend_health", "unhealthy_since")
+        market.pipeline.push_metrics()
+        assert series(market)["backend_up", "veo3"].last == 0.0
+        market.bought(backend="veo3", job_id="well")
+        market.pipeline.push_metrics()
+        assert series(market)["backend_up", "veo3"].last == 1.0
