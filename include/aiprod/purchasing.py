@@ -27,7 +27,7 @@ from aiprod.errors import (
     SubmitAmbiguous,
     SubmitRejected,
 )
-from aiprod.ledger import Connection, Ledger, approvals, jobs, limits, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, jobs, limits, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Failure, Purchase
 from aiprod.ledger.states import Step
@@ -155,8 +155,9 @@ def _routed(conn: Connection, job_id: str, version: int, name: str, round: int) 
 
 
 def unfinished(conn: Connection, purchase: Purchase) -> bool:
-    """Whether a purchase is still worked on: live, or paid and its file not home."""
-    return purchase.live or (purchase.state == "succeeded" and results.take_of(conn, purchase.purchase_id) is None)
+    """Whether a purchase is still worked on: live, or paid and its file not home, unless a person gave it up."""
+    paid = purchase.state == "succeeded" and results.take_of(conn, purchase.purchase_id) is None
+    return purchase.live or (paid and not parked.given_up(conn, purchase.purchase_id))
 
 
 def _progress(ledger: Ledger, catalog: Catalog, driven: list[Purchase]) -> Progress:
@@ -164,9 +165,12 @@ def _progress(ledger: Ledger, catalog: Catalog, driven: list[Purchase]) -> Progr
     done = 0
     with ledger.read() as conn:
         now = database_now(conn)
+        lost = {p.purchase_id for p in driven if p.state == "succeeded" and parked.given_up(conn, p.purchase_id)}
     for p in driven:
         where = f"{p.job_id} shot {p.subject} at {p.backend}"
-        if p.state == "succeeded":
+        if p.purchase_id in lost:
+            failed.append(f"{where}: paid, and the vendor no longer has its file")
+        elif p.state == "succeeded":
             done += 1
         elif p.state == "submitted" and p.parked_at is not None:
             failed.append(
@@ -179,8 +183,8 @@ def _progress(ledger: Ledger, catalog: Catalog, driven: list[Purchase]) -> Progr
         elif p.state == "held" or (p.state == "unknown" and p.parked_at is None):
             again.append(now + timedelta(seconds=catalog.backends[p.backend].poll_seconds))
         elif p.state == "unknown":
-            lost = f"the answer was lost and {p.backend} offers no way to look"
-            failed.append(f"{where}: {lost}; parked, {dollars(p.hold)} stay held")
+            why = f"the answer was lost and {p.backend} offers no way to look"
+            failed.append(f"{where}: {why}; parked, {dollars(p.hold)} stay held")
         elif p.state in ("voided", "expired"):
             failed.append(f"{where}: the hold was given back before it was sent")
         else:
@@ -242,7 +246,8 @@ def _served(conn: Connection, purchase: Purchase) -> bool:
     """Whether the shot has been paid elsewhere meanwhile: a parked render of it may still end as a take."""
     judged = {j.take.take_id: j.verdict for j in results.judged(conn, purchase.job_id, purchase.version)}
     siblings = [p for p in purchases.of_job(conn, purchase.job_id, purchase.version) if p.subject == purchase.subject]
-    return any(p.state == "succeeded" and judged.get(p.purchase_id) is not Verdict.REJECTED for p in siblings)
+    paid = [p.purchase_id for p in siblings if p.state == "succeeded" and judged.get(p.purchase_id) is not Verdict.REJECTED]
+    return any(not parked.given_up(conn, purchase_id) for purchase_id in paid)
 
 
 def _request(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase, fence: int, claimed_at: float) -> None:
@@ -253,7 +258,8 @@ def _request(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purch
     rejected: Failure | None = None
     lost = ""
     if monotonic() - claimed_at > MAX_CLAIM_AGE.total_seconds():
-        rejected = Failure(kind=FailureKind.TIMEOUT, message="not sent: this process was stopped in between", money_moved="no")
+        why = "not sent: this process was stopped in between"
+        rejected = Failure(kind=FailureKind.TIMEOUT, message=why, money_moved="no", strike=False)
     else:
         try:
             accepted = adapter.submit(purchase.render_request, key=key)
@@ -368,9 +374,14 @@ def _ask(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase)
 
 def _close(ledger: Ledger, catalog: Catalog, purchase: Purchase, state: JobState) -> Purchase:
     """T5 with what the vendor said. Without a word on money, a render that may have cost something costs its hold."""
-    told = state.charged is not None
+    said = state.charged
+    if said is not None and said < 0:
+        log.warning(
+            "%s says that %s was charged %d micro-dollars: no word on money", purchase.backend, purchase.purchase_id, said
+        )
+        said = None
     owed = 0 if state.money_moved == "no" else purchase.hold
-    charge = state.charged if state.charged is not None else (purchase.hold if state.state == "succeeded" else owed)
+    charge = said if said is not None else (purchase.hold if state.state == "succeeded" else owed)
     failure = None
     if state.state != "succeeded":
         kind = state.kind or FailureKind.VENDOR_INTERNAL
@@ -384,7 +395,7 @@ def _close(ledger: Ledger, catalog: Catalog, purchase: Purchase, state: JobState
                 catalog=catalog,
                 now=database_now(conn),
                 charge=charge,
-                cost_source="vendor" if told else "quote",
+                cost_source="vendor" if said is not None else "quote",
                 failure=failure,
             )
     except StaleState as error:
@@ -397,7 +408,7 @@ def _secure(ledger: Ledger, storage: Storage, adapter: Backend, purchase: Purcha
     """Bring a paid render home, once. It is settled already; failing here is tried again, never bought again."""
     key = purchase.purchase_id
     with ledger.read() as conn:
-        if results.take_of(conn, key) is not None:
+        if results.take_of(conn, key) is not None or parked.given_up(conn, key):
             return
     folder = settings.var_dir() / "incoming"
     folder.mkdir(parents=True, exist_ok=True)

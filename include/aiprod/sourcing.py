@@ -9,7 +9,7 @@ from typing import Literal
 from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog
 from aiprod.errors import BudgetExceeded, FailureKind, JobFailed, KeyReused, StaleState
-from aiprod.ledger import Connection, Ledger, caps, health, jobs, limits, purchases, results
+from aiprod.ledger import Connection, Ledger, caps, health, jobs, limits, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import Decision, Manifest, Noun, Verdict
@@ -107,7 +107,8 @@ def _underway(conn: Connection, job_id: str, version: int, shot: int) -> Purchas
     """
     rejected = {j.take.take_id for j in results.judged(conn, job_id, version) if j.verdict is Verdict.REJECTED}
     for purchase in reversed(_of_shot(conn, job_id, version, shot)):
-        if purchase.live or (purchase.state == "succeeded" and purchase.purchase_id not in rejected):
+        paid = purchase.state == "succeeded" and purchase.purchase_id not in rejected
+        if purchase.live or (paid and not parked.given_up(conn, purchase.purchase_id)):
             return purchase
     return None
 

@@ -11,7 +11,7 @@ import pytest
 
 from aiprod import purchasing
 from aiprod.errors import BackendError, FailureKind, StorageError, SubmitAmbiguous, SubmitRejected
-from aiprod.ledger import purchases, results
+from aiprod.ledger import parked, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Accepted, Found, JobState, RenderRequest
 from aiprod.purchasing import MAX_PROVEN_ABSENT
@@ -336,6 +336,7 @@ def test_a_claim_that_got_too_old_is_not_sent(market: Market, monkeypatch: pytes
     assert "not sent" in market.render().failed[0]
     assert market.accepts() == []
     assert market.balance().reserved == 0
+    assert market.count("health_observations") == 0, "the vendor had no part in it"
 
 
 def test_a_claim_ages_from_the_moment_its_lease_was_written(local_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -648,3 +649,42 @@ def test_a_parked_render_no_longer_takes_a_slot(market: Market) -> None:
     market.render(job_id="stuck")
     market.bought(job_id="next")
     assert market.only("next").state == "succeeded"
+
+
+def test_a_negative_charge_is_no_word_on_money(
+    local_market: Market, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = JobState(state="succeeded", charged=-1, money_moved="yes")
+    monkeypatch.setattr(Vendor, "poll", lambda self, vendor_id: done)
+    local_market.bought()
+    assert (local_market.only().charged, local_market.only().cost_source) == (local_market.only().hold, "quote")
+    assert "-1 micro-dollars: no word on money" in caplog.text
+
+
+class TestFileGone:
+    """It is paid, and the vendor no longer has its file."""
+
+    @pytest.fixture
+    def gone(self, market: Market, monkeypatch: pytest.MonkeyPatch) -> Market:
+        def deleted(self: Vendor, vendor_id: str, into: Path) -> None:
+            raise BackendError("404", kind=FailureKind.GONE, money_moved="yes")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(Vendor, "fetch", deleted)
+            market.routed()
+            with pytest.raises(StorageError, match="is paid at runway"):
+                market.render()
+        with market.ledger.write() as conn:
+            now = database_now(conn)
+            parked.file_gone(conn, market.only().purchase_id, by="Ada", why="their page says deleted", now=now)
+        return market
+
+    def test_its_task_is_red_and_fetches_no_more(self, gone: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Vendor, "fetch", lambda *_: pytest.fail("it was fetched"))
+        assert gone.render().failed == ("job-1 shot 1 at runway: paid, and the vendor no longer has its file",)
+
+    def test_the_next_attempt_buys_the_shot_and_sends_it(self, gone: Market) -> None:
+        (name,) = gone.pipeline.route(["job-1"], 2)
+        assert gone.render(name, round=2).done == 1
+        assert (len(gone.accepts()), _takes(gone)) == (2, 1)
+        assert [p.charged for p in gone.purchases()] == [p.hold for p in gone.purchases()]
