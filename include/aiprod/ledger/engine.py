@@ -7,10 +7,11 @@ import os
 import random
 import sqlite3
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -41,6 +42,7 @@ _FULL = ("too many clients", "too many connections", "connection slots are reser
 
 #: Enough that logging in, the slow part, is done while others write.
 _LANES = 4
+_IN_LANE = threading.local()
 
 T = TypeVar("T")
 #: The execution option that carries a ledger's own clock to every connection it opens.
@@ -88,17 +90,25 @@ class Ledger:
                     raise
                 time.sleep(pause)
 
-    def _crowd(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def _crowd(self) -> Iterator[None]:
         """Let a few processes of this machine at a time come to Postgres; SQLite has a queue of its own.
 
         They would wait for one another there anyway, each with a connection that others lack: of a thousand, ten
         thousand logins were refused, and that took all the time there was.
         """
-        if self.engine.dialect.name == "sqlite":
-            return nullcontext()
+        if self.engine.dialect.name == "sqlite" or getattr(_IN_LANE, "yes", False):
+            # Who has the turn and begins a second transaction would wait for itself.
+            yield
+            return
         name = hashlib.sha256(self.url.encode()).hexdigest()[:12]
         queue = Path(tempfile.gettempdir()) / f"aiprod-{os.getuid()}-{name}-{os.getpid() % _LANES}"
-        return turns.turn(queue, patience=_PATIENCE)
+        with turns.turn(queue, patience=_PATIENCE):
+            _IN_LANE.yes = True
+            try:
+                yield
+            finally:
+                _IN_LANE.yes = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
