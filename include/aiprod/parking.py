@@ -149,11 +149,14 @@ def _outcome(after: Purchase, word: AnswerWord) -> str:
 def _parked(purchase: Purchase, ids: list[str]) -> Parked:
     words: tuple[AnswerWord, ...]
     if purchase.state == "unknown":
-        why, words = f"the answer was lost: {purchase.message or 'no reason given'}", ("ran", "did_not_run", "write_off")
+        why = f"the answer was lost: {purchase.message or 'no reason given'}"
+        words = ("ran", "did_not_run", "write_off")
     elif purchase.state == "submitted":
-        why, words = f"{purchase.vendor_id} has not ended in the vendor's longest run", ("write_off",)
+        why = f"{purchase.vendor_id} has not ended in the vendor's longest run"
+        words = ("write_off",)
     else:
-        why, words = f"{purchase.vendor_id} is paid and its file does not come home", ("file_gone",)
+        why = f"{purchase.vendor_id} is paid and its file does not come home"
+        words = ("file_gone",)
     length = _SHORT
     while sum(other.startswith(purchase.purchase_id[:length]) for other in ids) > 1:
         length += 1

@@ -227,7 +227,8 @@ class House:
         if found is None:
             return {}
         turns = found[1].split("|")
-        words = dict(word.partition(":")[::2] for word in turns[min(nth, len(turns) - 1)].split(","))
+        parts = [word.partition(":") for word in turns[min(nth, len(turns) - 1)].split(",")]
+        words = {name: value for name, _, value in parts}
         strangers = set(words) - _WORDS
         if strangers:
             raise Refused(400, f"unknown order: {', '.join(sorted(strangers))}")

@@ -63,7 +63,7 @@ def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
     return func.coalesce(func.sum(column), 0)
 
 
-def _posted() -> Select[tuple[str, int, int, int, int]]:
+def _posted() -> Select[*tuple[Any, ...]]:
     """What the journal says of each purchase."""
     return select(
         postings.c.purchase_id,

@@ -136,7 +136,7 @@ def _legs(rows: Sequence[Any]) -> tuple[Leg, ...]:
 
 
 @cache
-def _look(count: int) -> Select[Any]:
+def _look(count: int) -> Select[*tuple[Any, ...]]:
     """Lock `count` caps in the one order, coldest first, provided that all of them are there and current."""
     terms = ("kind", "key", "cap", "warn")
     rows = [select(*(bindparam(f"{of}{n}", type_=caps.c[of].type).label(of) for of in terms)) for n in range(count)]
