@@ -35,21 +35,21 @@ PLANTED = (
         "ledger/purchases.py",
         "if r.cap - r.reserved - r.settled < amount]",
         "if r.cap - r.reserved - r.settled < amount - 1]",
-        (f"{_LEDGER}/test_purchases.py::TestHold::test_an_exact_fit_is_taken_and_one_micro_dollar_more_is_not",),
+        (f"{_LEDGER}/test_purchases.py::TestHold::test_an_exact_fit_is_taken_and_one_micro_dollar_more_is_not", MODEL),
     ),
     Mutant(
         "an exact fit is refused",
         "ledger/purchases.py",
         "if r.cap - r.reserved - r.settled < amount]",
         "if r.cap - r.reserved - r.settled <= amount]",
-        (f"{_LEDGER}/test_purchases.py::TestHold::test_an_exact_fit_is_taken_and_one_micro_dollar_more_is_not",),
+        (f"{_LEDGER}/test_purchases.py::TestHold::test_an_exact_fit_is_taken_and_one_micro_dollar_more_is_not", MODEL),
     ),
     Mutant(
         "the overrun sticks after a refund",
         "ledger/caps.py",
         "overrun=case((used > caps.c.cap, used - caps.c.cap), else_=0)",
         "overrun=case((used > caps.c.cap, used - caps.c.cap), else_=caps.c.overrun)",
-        (f"{_LEDGER}/test_caps.py",),
+        (f"{_LEDGER}/test_caps.py", MODEL),
     ),
     Mutant(
         # Alone, reading an exact overrun changes nothing: together they admit $10 after a bill of 120 and a refund of 15.
@@ -57,7 +57,7 @@ PLANTED = (
         "ledger/purchases.py",
         "if r.cap - r.reserved - r.settled < amount]",
         "if r.cap + r.overrun - r.reserved - r.settled < amount]",
-        (f"{_LEDGER}/test_caps.py",),
+        (f"{_LEDGER}/test_caps.py", MODEL),
         also=(
             "ledger/caps.py",
             "overrun=case((used > caps.c.cap, used - caps.c.cap), else_=0)",
@@ -76,21 +76,21 @@ PLANTED = (
         "budgets.py",
         "return sorted(caps, key=lambda cap: cap.rank)",
         "return sorted(caps, key=lambda cap: cap.rank)[:-1]",
-        ("tests/aiprod/test_budgets.py",),
+        ("tests/aiprod/test_budgets.py", MODEL),
     ),
     Mutant(
         "the same move is booked twice",
         "ledger/caps.py",
         "    if not _post(conn, purchase_id, kind, d_reserved, d_settled, dedup, now=now):\n        return False\n",
         "    _post(conn, purchase_id, kind, d_reserved, d_settled, dedup, now=now)\n",
-        (f"{_LEDGER}/test_purchases.py::TestEveryStepFromEveryState", f"{_LEDGER}/test_purchases.py::TestAdjust"),
+        (f"{_LEDGER}/test_purchases.py::TestEveryStepFromEveryState", f"{_LEDGER}/test_purchases.py::TestAdjust", MODEL),
     ),
     Mutant(
         "an insert's rowcount is trusted",
         "ledger/insertion.py",
         "return conn.execute(statement).first() is not None",
         "return conn.execute(statement).rowcount != 0",
-        (f"{_LEDGER}/test_insertion.py",),
+        (f"{_LEDGER}/test_insertion.py", MODEL),
     ),
     Mutant(
         "what was sent expires like what was held",
@@ -118,7 +118,7 @@ PLANTED = (
         "ledger/purchases.py",
         "    purchase = _must_get(conn, purchase_id)\n    gates.require_open(conn, envelope, now=now)\n",
         "    purchase = _must_get(conn, purchase_id)\n",
-        (f"{_LEDGER}/test_gates.py",),
+        (f"{_LEDGER}/test_gates.py", MODEL),
     ),
     Mutant(
         "the request leaves before the intent is committed",
