@@ -199,6 +199,7 @@ class _Storm:
         out.takes = len(rows["takes"])
         out.parked = sum(1 for p in rows["purchases"] if p["parked_at"] is not None and p["state"] in ("unknown", "submitted"))
         out.faults.update(f"vendor: {line['word']}" for line in lines if line["event"] == "fault")
+        out.faults["midnight"] += self.plan.midnight
         out.faults["disk full"] += sum(1 for w in self.plan.first if w.fate.pages is not None)
         out.findings += judge(accepts, rows, caps_of(self.plan))
         out.findings += [Finding("unexplained hold", line) for line in books]
