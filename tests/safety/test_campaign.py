@@ -40,6 +40,14 @@ class TestStorms:
     def test_a_storm_that_broke_a_promise_says_how_to_repeat_it(self) -> None:
         assert "--seed 7 --schedules 1 --database postgres" in draw(7, "postgres").repeat
 
+    @pytest.mark.parametrize("schedules", [1, 2, 10, 1_000])
+    def test_every_storm_is_on_some_database(self, schedules: int) -> None:
+        campaign = Campaign(1, schedules, ("sqlite", "postgres"))
+        assert campaign.share("sqlite") + campaign.share("postgres") == schedules
+
+    def test_all_storms_are_on_the_only_database(self) -> None:
+        assert Campaign(1, 7, ("postgres",)).share("postgres") == 7
+
 
 class TestReport:
     #: What `issues show 3` asks for, in its order.
