@@ -72,17 +72,18 @@ class _Storm:
         for worker in workers:
             pid = os.fork()
             if pid == 0:
-                self._child(worker, wait, go)
+                self._child(worker, wait)
             born.append(_Child(worker, pid))
+        # A byte for each. The pipe's end would be no signal: who is stopped this early still holds it open.
+        os.write(go, b"!" * len(workers))
         os.close(wait)
         os.close(go)
         self.children.extend(born)
         self.outcome.processes += len(born)
         return born
 
-    def _child(self, worker: Worker, wait: int, go: int) -> None:
+    def _child(self, worker: Worker, wait: int) -> None:
         try:
-            os.close(go)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             # Too short a life to tidy up in, and every look at the parent's objects would copy their pages.
             gc.disable()
