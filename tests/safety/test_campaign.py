@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ class TestReport:
         "lost_paid_clips", "unexplained_holds", "parked", "mutants_killed", "mutants_total", "seconds",
     )  # fmt: skip
 
-    def said(self, *findings: Finding, **mutants: str) -> dict[str, object]:
+    def said(self, *findings: Finding, **mutants: str) -> dict[str, Any]:
         tally = Tally()
         outcome = Outcome(seed=5, database="sqlite", processes=10, billable=3, findings=list(findings), repeat="again")
         outcome.kills["after submit"] = 2
@@ -117,6 +118,11 @@ class TestReport:
         assert "A promise was broken" in page
         assert "k: never came home — repeat with `again`" in page
         assert json.loads((tmp_path / "report.json").read_text())["kills_by_point"] == {"after submit": 2}
+
+    def test_it_names_the_places_where_nobody_was_killed(self) -> None:
+        said = self.said()
+        assert "before submit" in said["points_without_kill"]
+        assert "after submit" not in said["points_without_kill"]
 
     def test_the_page_says_when_no_bug_was_planted(self, tmp_path: Path) -> None:
         write(self.said(), tmp_path)
