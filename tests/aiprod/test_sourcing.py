@@ -97,7 +97,7 @@ def test_a_shot_that_another_process_finishes_while_this_one_looks_is_not_bought
 def test_a_take_that_is_accepted_between_two_looks_is_not_bought_again(
     postgres_url: str, open_market: Callable[[Ledger, str], Market], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Missing at the first look, judged at the second: neither missing nor underway. Found by `make safety`, seed 17."""
+    """Missing at the first look, judged at the second: neither missing nor underway. Found by `make safety`."""
     market = open_market(Ledger(postgres_url), "ListingVendor")
     market.bought()
     real = sourcing._underway

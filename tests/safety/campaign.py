@@ -39,9 +39,11 @@ class Campaign:
     lanes: int = LANES
 
     def share(self, database: Database) -> int:
-        """How many storms one database gets."""
-        whole, rest = divmod(self.schedules, len(self.databases))
-        return whole + (self.databases.index(database) < rest)
+        """How many storms one database gets: where there are two, Postgres a third. Its storms cost twice as much."""
+        third = self.schedules // 3
+        if len(self.databases) == 1:
+            return self.schedules
+        return third if database == "postgres" else self.schedules - third
 
 
 @dataclass

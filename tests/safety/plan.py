@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from aiprod.catalog import Catalog, catalog
+from aiprod.catalog import BackendEntry, Catalog, catalog
 from tests.safety.points import POINTS, RECOVERY, STOPPABLE
 
 __all__ = ["BACKENDS", "Fate", "Plan", "Worker", "draw"]
@@ -23,7 +23,6 @@ _FAULTS = (
     ("refuse:429", 2), ("refuse:503|ok", 2), ("fail", 3), ("fail-charged", 3), ("bill:1.3", 4), ("slow:40", 4), ("late:20", 2),
     ("hang", 1), ("gone", 2), ("slow:40,bill:1.3", 2),
 )  # fmt: skip
-_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ class Plan:
     orders: dict[str, dict[str, Any]]
     bad: frozenset[str]
     starts_at: datetime
+    #: Whether that is moments before a day's end.
+    midnight: bool
     first: tuple[Worker, ...]
     second: tuple[Worker, ...]
     #: When the clock jumps while everybody runs: (real seconds, by how much).
@@ -97,6 +98,7 @@ def draw(seed: int, database: Literal["sqlite", "postgres"]) -> Plan:
         orders=orders,
         bad=frozenset(job for job in orders if rng.random() < 0.3),
         starts_at=starts_at,
+        midnight=midnight,
         first=_first(rng, database),
         second=_second(rng),
         jump=(rng.uniform(0.02, 0.3), timedelta(seconds=rng.choice((12, 25)))) if rng.random() < 0.25 else None,
@@ -110,7 +112,7 @@ def _order(rng: random.Random) -> dict[str, Any]:
         words = [f"[[{name}={rng.choices(*zip(*_FAULTS, strict=True))[0]}]]" for name in BACKENDS if rng.random() < 0.45]
         shots.append({"prompt": " ".join([f"a scene {rng.getrandbits(48):x}", *words]), "seconds": rng.choice((1, 2, 3))})
     total = sum(s["seconds"] for s in shots)
-    budget = (Decimal("0.12") * total * rng.choice((1, 1, 2, 4, 10))).quantize(Decimal("0.01"))
+    budget = _near(rng, Decimal("0.12") * total * rng.choice((1, 1, 2, 4, 10)))
     return {
         "shots": shots,
         "budget_usd": str(budget),
@@ -123,10 +125,15 @@ def _cheapest(order: dict[str, Any]) -> Decimal:
     return sum((Decimal("0.12") * s["seconds"] for s in order["shots"]), Decimal(0))
 
 
+def _near(rng: random.Random, dollars: Decimal) -> Decimal:
+    """Whole cents, or, as often as not, one micro-dollar less: what fits exactly, and what just does not."""
+    return dollars.quantize(Decimal("0.01")) - rng.choice((Decimal(0), Decimal("0.000001")))
+
+
 def _catalog(rng: random.Random, offers: dict[str, str], wanted: Decimal, zone: str) -> Catalog:
     shipped = catalog()
     # Small enough that holds are refused in many storms, and hit exactly in some.
-    caps = [(wanted * Decimal(rng.choice(("0.5", "1", "1.2", "2", "20")))).quantize(Decimal("0.01")) for _ in range(3)]
+    caps = [_near(rng, wanted * Decimal(rng.choice(("0.5", "1", "1.2", "2", "20")))) for _ in range(3)]
     budgets = shipped.budgets.model_copy(
         update={
             "zone": zone,
@@ -136,6 +143,25 @@ def _catalog(rng: random.Random, offers: dict[str, str], wanted: Decimal, zone: 
             "backend_day_usd": {rng.choice(BACKENDS): caps[2]} if rng.random() < 0.4 else {},
         }
     )
+    preset = shipped.presets["quick_social"].model_copy(
+        update={"resolution": "480p", "auto_approve_usd": Decimal(1_000), "quality_floor": 0.0}
+    )
+    tariff = shipped.prices
+    since = min(p.valid_from for p in tariff.prices)
+    prices = tuple(p.model_copy(update={"audio": None, "resolutions": None, "valid_from": since}) for p in tariff.prices)
+    return shipped.model_copy(
+        update={
+            "budgets": budgets,
+            "backends": _backends(rng, offers, shipped),
+            "presets": {**shipped.presets, "quick_social": preset},
+            "tariffs": {**shipped.tariffs, tariff.name: tariff.model_copy(update={"prices": prices})},
+            "strikes": rng.choice((1, 3, 100)),
+        }
+    )
+
+
+def _backends(rng: random.Random, offers: dict[str, str], shipped: Catalog) -> dict[str, BackendEntry]:
+    """The shipped backends with the emulator's adapters behind them, and few slots in some storms."""
     entries = dict(shipped.backends)
     slots = rng.choice((1, 2, 20))
     for name in BACKENDS:
@@ -152,26 +178,7 @@ def _catalog(rng: random.Random, offers: dict[str, str], wanted: Decimal, zone: 
                 "submit_timeout_seconds": 2, "max_run_seconds": 240, "poll_seconds": 1,
             }
         )  # fmt: skip
-    preset = shipped.presets["quick_social"].model_copy(
-        update={"resolution": "480p", "auto_approve_usd": Decimal(1_000), "quality_floor": 0.0}
-    )
-    tariff = shipped.prices
-    prices = tuple(
-        p.model_copy(update={"audio": None, "resolutions": None, "valid_from": shipped_from(tariff)}) for p in tariff.prices
-    )
-    return shipped.model_copy(
-        update={
-            "budgets": budgets,
-            "backends": entries,
-            "presets": {**shipped.presets, "quick_social": preset},
-            "tariffs": {**shipped.tariffs, tariff.name: tariff.model_copy(update={"prices": prices})},
-            "strikes": rng.choice((1, 3, 100)),
-        }
-    )
-
-
-def shipped_from(tariff: Any) -> Any:
-    return min(p.valid_from for p in tariff.prices)
+    return entries
 
 
 def _first(rng: random.Random, database: str) -> tuple[Worker, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.safety.campaign import Campaign, Tally
+from tests.safety.points import POINTS
 
 __all__ = ["broken", "figures", "write"]
 
@@ -42,6 +43,7 @@ def figures(campaign: Campaign, tally: Tally, mutants: Mapping[str, str], second
         "seed": campaign.seed,
         "databases": dict(tally.schedules),
         "kills_by_point": dict(sorted(tally.kills.items())),
+        "points_without_kill": [point for point in POINTS if point not in tally.kills],
         "faults_by_kind": dict(sorted(tally.faults.items())),
         "mutants": dict(mutants),
         "findings": [{"kind": f.kind, "text": f.text, "repeat": repeat} for f, repeat in tally.findings],
@@ -88,6 +90,8 @@ def _page(said: Mapping[str, Any]) -> str:
         page += ["## Broken", "", *(f"- {line}" for line in wrong), ""]
         page += [f"- {f['kind']}: {f['text']} — repeat with `{f['repeat']}`" for f in said["findings"]] + [""]
     page += _table("Kills by place", "place", said["kills_by_point"])
+    if said["points_without_kill"]:
+        page += [f"Nobody died this time: {', '.join(said['points_without_kill'])}.", ""]
     page += _table("Other faults", "fault", said["faults_by_kind"])
     if said["mutants"]:
         page += _table(f"Planted bugs: {said['mutants_killed']} of {said['mutants_total']} noticed", "bug", said["mutants"])

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.mutants.planted import PLANTED, Mutant
+from tests.safety.backend import ADDRESS
 from tests.safety.campaign import Campaign, Database, Tally, rage
+from tests.safety.ground import Ground
 from tests.safety.judge import Finding
 from tests.safety.mutants import plant
-from tests.safety.plan import PROCESSES, draw
+from tests.safety.plan import PROCESSES, Fate, draw
 from tests.safety.report import broken, figures, write
-from tests.safety.storm import Outcome
+from tests.safety.storm import Outcome, run
 
 ROOT = Path(__file__).parents[2]
 NAMED = {mutant.name: mutant for mutant in PLANTED}
@@ -33,12 +38,36 @@ class TestStorms:
         assert tally.billable
         assert tally.kills
 
+    @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+    def test_who_is_stopped_before_the_start_keeps_nobody_waiting(
+        self, number: int, door_open: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(ADDRESS, "")
+        plan = draw(2, "sqlite")
+        first = (replace(plan.first[0], fate=Fate(signal=number, after=0.0)), *plan.first[1:])
+        ground = Ground("sqlite")
+        try:
+            outcome = run(replace(plan, first=first), ground)
+        finally:
+            ground.close()
+
+        assert outcome.findings == []
+        assert outcome.faults["stopped"] or outcome.kills["at a random time"]
+
     def test_one_seed_draws_one_storm(self) -> None:
         assert draw(7, "sqlite") == draw(7, "sqlite")
         assert draw(7, "sqlite") != draw(8, "sqlite")
 
     def test_a_storm_that_broke_a_promise_says_how_to_repeat_it(self) -> None:
         assert "--seed 7 --schedules 1 --database postgres" in draw(7, "postgres").repeat
+
+    @pytest.mark.parametrize("schedules", [1, 2, 10, 1_000])
+    def test_every_storm_is_on_some_database(self, schedules: int) -> None:
+        campaign = Campaign(1, schedules, ("sqlite", "postgres"))
+        assert campaign.share("sqlite") + campaign.share("postgres") == schedules
+
+    def test_all_storms_are_on_the_only_database(self) -> None:
+        assert Campaign(1, 7, ("postgres",)).share("postgres") == 7
 
 
 class TestReport:
@@ -48,7 +77,7 @@ class TestReport:
         "lost_paid_clips", "unexplained_holds", "parked", "mutants_killed", "mutants_total", "seconds",
     )  # fmt: skip
 
-    def said(self, *findings: Finding, **mutants: str) -> dict[str, object]:
+    def said(self, *findings: Finding, **mutants: str) -> dict[str, Any]:
         tally = Tally()
         outcome = Outcome(seed=5, database="sqlite", processes=10, billable=3, findings=list(findings), repeat="again")
         outcome.kills["after submit"] = 2
@@ -90,6 +119,11 @@ class TestReport:
         assert "k: never came home — repeat with `again`" in page
         assert json.loads((tmp_path / "report.json").read_text())["kills_by_point"] == {"after submit": 2}
 
+    def test_it_names_the_places_where_nobody_was_killed(self) -> None:
+        said = self.said()
+        assert "before submit" in said["points_without_kill"]
+        assert "after submit" not in said["points_without_kill"]
+
     def test_the_page_says_when_no_bug_was_planted(self, tmp_path: Path) -> None:
         write(self.said(), tmp_path)
         assert "Not run this time." in (tmp_path / "report.md").read_text()
@@ -100,10 +134,8 @@ VISIBLE: tuple[tuple[Mutant, Database, str], ...] = (
     (NAMED["the request leaves before the intent is committed"], "sqlite", "duplicate_charges"),
     (NAMED["a lost request is sent again"], "sqlite", "duplicate_charges"),
     (NAMED["nothing found counts as proof that nothing runs"], "sqlite", "lost_paid_clips"),
-    (NAMED["a request is proved absent by a look that failed"], "sqlite", "lost_paid_clips"),
-    (NAMED["an adapter that breaks while submitting is believed to have sent nothing"], "sqlite", ""),
-    (NAMED["caps are read without a lock"], "postgres", ""),
-    (NAMED["one micro-dollar too many is admitted"], "sqlite", ""),
+    # The database's own check steps in before money is lost: that it had to is the finding.
+    (NAMED["caps are read without a lock"], "postgres", "unforeseen"),
     (NAMED["a purchase has no leg on the day"], "sqlite", "overspend_usd"),
     (
         Mutant(

@@ -27,13 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.safety.designs", description=__doc__)
     parser.add_argument("--schedules", type=int, default=60, help="how many storms each design goes through")
     parser.add_argument("--seed", type=int, default=1, help="the first storm's seed; the next ones count on")
+    parser.add_argument("--seconds", type=float, help="stop beginning storms after this long")
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--out", type=Path, default=Path("var/safety"), help="where designs.json goes")
     given = parser.parse_args(arguments)
     began = time.monotonic()
-    scores = storms(range(given.seed, given.seed + given.schedules), given.database)
+    scores = storms(range(given.seed, given.seed + given.schedules), given.database, given.seconds)
     said: dict[str, Any] = {
-        "date": today(), "seed": given.seed, "schedules": given.schedules, "database": given.database,
+        "date": today(), "seed": given.seed, "schedules": len(scores[OURS]), "database": given.database,
         "seconds": round(time.monotonic() - began, 1), "designs": {name: total(found) for name, found in scores.items()},
     }  # fmt: skip
     given.out.mkdir(parents=True, exist_ok=True)
@@ -43,8 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if ours["overspend"] or ours["duplicates"] or ours["lost"] else 0
 
 
-def storms(seeds: Sequence[int], database: Literal["sqlite", "postgres"]) -> dict[str, list[Score]]:
-    """Every design through every storm, one after the other."""
+def storms(seeds: Sequence[int], database: Literal["sqlite", "postgres"], seconds: float | None) -> dict[str, list[Score]]:
+    """Every design through every storm, one after the other; a storm is begun for all of them or for none."""
+    began = time.monotonic()
     server = _server() if database == "postgres" else None
     ground = Ground(database, server, server.database() if server is not None else "")
     found: dict[str, list[Score]] = {}
@@ -52,6 +54,8 @@ def storms(seeds: Sequence[int], database: Literal["sqlite", "postgres"]) -> dic
     gc.freeze()
     try:
         for seed in seeds:
+            if found and seconds is not None and time.monotonic() - began > seconds:
+                break
             for design in DESIGNS:
                 found.setdefault(design.title if design else OURS, []).append(one(draw(seed, database), ground, design))
     finally:
