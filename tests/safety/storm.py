@@ -9,7 +9,8 @@ import os
 import signal
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sqlalchemy import text
@@ -21,13 +22,15 @@ from aiprod.storage import Storage
 from tests.auditor import audit
 from tests.safety.ground import Ground, keep_connections
 from tests.safety.judge import Caps, Finding, judge, rows_of
-from tests.safety.plan import Plan, Worker
+from tests.safety.plan import Fate, Plan, Worker
 from tests.safety.worker import Troubles, Walker, end, live
 
 __all__ = ["Outcome", "run"]
 
 #: Real seconds that anybody of a storm may live, on a machine however crowded; who lives longer is a finding.
 PATIENCE = 240.0
+#: Real seconds that somebody stays stopped while others still run.
+LONGEST_SLEEP = 1.0
 _LEASE = timedelta(seconds=30)
 
 
@@ -103,8 +106,10 @@ class _Storm:
         while True:
             now = time.monotonic() - began
             alive = [c for c in children if not self._reap(c)]
-            if not alive or (until_stopped and all(self._asleep(c) for c in alive)):
+            if not alive or (until_stopped and self._time_to_wake(alive)):
                 return
+            if not until_stopped:
+                self._wake(c for c in alive if self._asleep(c))
             for child in alive:
                 self._meet_fate(child, now)
             if cuts and now > min(cuts):
@@ -118,6 +123,17 @@ class _Storm:
                 self._give_up(alive)
                 return
             time.sleep(0.002)
+
+    def _time_to_wake(self, alive: list[_Child]) -> bool:
+        """Everybody sleeps, or somebody slept so long that he may hold a lock that the others wait for."""
+        longest = max((time.monotonic() - c.stopped_at for c in alive if c.stopped_at is not None), default=0.0)
+        return all(self._asleep(c) for c in alive) or longest > LONGEST_SLEEP
+
+    def _wake(self, children: Iterable[_Child]) -> None:
+        for child in children:
+            os.kill(child.pid, signal.SIGCONT)
+            child.stopped_at = None
+            child.worker = replace(child.worker, fate=Fate())
 
     def _asleep(self, child: _Child) -> bool:
         return child.stopped_at is not None and time.monotonic() - child.stopped_at > 0.1
@@ -157,10 +173,7 @@ class _Storm:
         self.watch(first, began, until_stopped=True)
         self.ground.jump(_LEASE, wait=False)
         second = self.fork(self.plan.second)
-        for child in first:
-            if not child.gone:
-                os.kill(child.pid, signal.SIGCONT)
-                child.worker = Worker("walk", type(child.worker.fate)(), child.worker.number)
+        self._wake(child for child in first if not child.gone and child.stopped_at is not None)
         self.watch([*first, *second], time.monotonic(), until_stopped=False)
 
     def drain(self) -> None:
