@@ -479,6 +479,6 @@ PLANTED = (
         "ledger/purchases.py",
         "parked_at = known.parked_at if _replaced(conn, known) else None",
         "parked_at = None",
-        (f"{_LEDGER}/test_purchases.py::TestOneLivePurchase", MODEL),
+        (f"{_LEDGER}/test_purchases.py::TestOneLivePurchase",),
     ),
 )
