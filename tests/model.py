@@ -24,7 +24,7 @@ ENDS = {
     "cancel": ({"submitted"}, "cancelled"),
     "reject": ({"submitting"}, "rejected"),
     "prove_absent": ({"unknown"}, "absent"),
-    "write_off": ({"unknown"}, "written_off"),
+    "write_off": ({"unknown", "submitted"}, "written_off"),
     "expire": ({"held"}, "expired"),
     "void": ({"held"}, "voided"),
 }
@@ -260,6 +260,12 @@ class Model:
             return True
         if item.vendor == vendor:
             return True
+        if item.state == "written_off" and item.vendor is None:
+            item.vendor = vendor
+            self.events["written_off_turned_up"] += 1
+            if item.hold > (item.charged or 0):
+                self.adjust(key, item.hold - (item.charged or 0), f"turned_up.{vendor}")
+            return False
         if f"duplicate.{vendor}" not in item.lines:
             self.events["duplicate_vendor_job"] += 1
         self.adjust(key, item.hold, f"duplicate.{vendor}")

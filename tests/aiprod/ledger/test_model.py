@@ -42,7 +42,14 @@ JOBS = ("job-a", "job-b", "job-c")
 EVENINGS = (("UTC", date(2026, 11, 23)), ("Europe/Rome", date(2026, 10, 24)), ("Africa/Cairo", date(2026, 4, 23)),
             ("America/Sao_Paulo", date(2018, 11, 3)))  # fmt: skip
 #: Events that tell of money. Others may come and go.
-TOLD = {"budget_warning", "vendor_overbilled", "charge_adjusted", "duplicate_vendor_job", "purchase_unknown"}
+TOLD = {
+    "budget_warning",
+    "vendor_overbilled",
+    "charge_adjusted",
+    "duplicate_vendor_job",
+    "purchase_unknown",
+    "written_off_turned_up",
+}
 SIZES = st.sampled_from(["some", "some", "some", "half", "all that is left", "one more than is left", "nothing"])
 CHARGES = st.sampled_from(["nothing", "the hold", "a fifth more", "over the cap", "one less"])
 WAYS = st.sampled_from(["submitting", "submitted", "submitted", "unknown"])
@@ -241,8 +248,13 @@ class Beside(RuleBasedStateMachine):
         return expected
 
     def _adjust(self, key: str, delta: int, line: str) -> None:
-        expected = self.model.adjust(key, delta, line)
         act = lambda: purchases.adjust(self.conn, key, delta, reference=line, now=self.model.now)  # noqa: E731
+        item = self.model.items[key]
+        if item.charged + delta < 0 and line not in item.lines:
+            # Nobody gives back more than was charged.
+            assert self._both({"MoneyError"}, act) is Refused
+            return
+        expected = self.model.adjust(key, delta, line)
         assert self._both(set(), act) is expected
 
     def _charge(self, key: str, size: str) -> int:
@@ -383,8 +395,8 @@ class Beside(RuleBasedStateMachine):
     def accept(self, key):
         self._accept(key, f"vendor-{key}")
 
-    @precondition(there_is("submitting", "unknown", "submitted", "succeeded", "failed", "absent"))
-    @rule(key=among("submitting", "unknown", "submitted", "succeeded", "failed", "absent"), known=st.booleans())
+    @precondition(there_is("submitting", "unknown", "submitted", "succeeded", "failed", "absent", "written_off"))
+    @rule(key=among("submitting", "unknown", "submitted", "succeeded", "failed", "absent", "written_off"), known=st.booleans())
     def late_news(self, key, known):
         """The vendor speaks up again, with the id that is known or with a second one."""
         item = self.model.items[key]
