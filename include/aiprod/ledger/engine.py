@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
-import sqlite3
 import tempfile
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -17,13 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy import Connection, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from aiprod import settings
 from aiprod.errors import ConfigError
 from aiprod.ledger import turns
+from aiprod.ledger.connections import CLOCK, PATIENCE, busy, connected, file_of, pauses
 
 __all__ = ["Ledger", "open_ledger"]
 
@@ -31,22 +28,11 @@ VERSION_TABLE = "ledger_alembic_version"
 #: The newest migration. A test holds it to the files in `migrations/versions`.
 REVISION = "0002"
 _MIGRATIONS = Path(__file__).parent / "migrations"
-#: Longer than any transaction here, shorter than a task's patience.
-_BUSY_MILLISECONDS = 30_000
-#: Seconds in which a thousand tasks that start together have all been let in, even on a slow machine.
-_PATIENCE = 90.0
-#: Serialisation failure, deadlock, lock or statement timeout: all of it was rolled back, and may be run again.
-_AGAIN = ("40001", "40P01", "55P03", "57014")
-#: A refused login has no code, only words; nothing was sent, so asking again is safe.
-_FULL = ("too many clients", "too many connections", "connection slots are reserved", "timeout expired")
-
 #: Enough that logging in, the slow part, is done while others write.
 _LANES = 4
 _IN_LANE = threading.local()
 
 T = TypeVar("T")
-#: The execution option that carries a ledger's own clock to every connection it opens.
-_CLOCK = "aiprod_clock"
 
 
 class Ledger:
@@ -60,7 +46,7 @@ class Ledger:
     def __init__(self, url: str, *, keep: bool = False, clock: Callable[[], datetime] | None = None) -> None:
         self.url = url
         try:
-            self.engine = _engine(url, keep=keep, clock=clock)
+            self.engine = connected(url, keep=keep, clock=clock)
         except (ArgumentError, ImportError, ValueError) as error:
             # Its own words may hold the password.
             why = str(error) if isinstance(error, ImportError) else "it is no address of a SQLite or PostgreSQL database"
@@ -69,7 +55,7 @@ class Ledger:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction that may change rows; on SQLite it takes the write lock at once."""
-        file = _file(self.url)
+        file = file_of(self.url)
         with turns.turn(file) if file else nullcontext(), self.engine.begin() as conn:
             yield conn
 
@@ -79,13 +65,13 @@ class Ledger:
         For what many do at once. `work` starts afresh each time: whatever it did before was rolled back.
         Whatever it raises itself is raised at once.
         """
-        pauses = _pauses(0.05)
+        again = pauses(0.05)
         while True:
             try:
                 with self._crowd(), self.write() as conn:
                     return work(conn)
             except DBAPIError as error:
-                pause = next(pauses, None) if _busy(error) else None
+                pause = next(again, None) if busy(error) else None
                 if pause is None:
                     raise
                 time.sleep(pause)
@@ -103,7 +89,7 @@ class Ledger:
             return
         name = hashlib.sha256(self.url.encode()).hexdigest()[:12]
         queue = Path(tempfile.gettempdir()) / f"aiprod-{os.getuid()}-{name}-{os.getpid() % _LANES}"
-        with turns.turn(queue, patience=_PATIENCE):
+        with turns.turn(queue, patience=PATIENCE):
             _IN_LANE.yes = True
             try:
                 yield
@@ -142,7 +128,7 @@ class Ledger:
 
     def check(self) -> None:
         """Raise `ConfigError` unless the schema is at this release's revision."""
-        file = _file(self.url)
+        file = file_of(self.url)
         if file is not None and not file.exists():
             # Connecting would create it, empty and readable for everybody.
             raise ConfigError(f"the ledger at {self.where} does not exist yet; run `python -m aiprod.cli ledger upgrade`")
@@ -176,7 +162,7 @@ def open_ledger(url: str | None = None) -> Ledger:
 
 def now(conn: Connection) -> datetime:
     """The database's clock, unless the ledger was opened with another: workers whose own clocks differ agree on the day."""
-    clock: Callable[[], datetime] | None = conn.get_execution_options().get(_CLOCK)
+    clock: Callable[[], datetime] | None = conn.get_execution_options().get(CLOCK)
     if clock is not None:
         return clock().astimezone(UTC)
     if conn.dialect.name == "postgresql":
@@ -187,118 +173,10 @@ def now(conn: Connection) -> datetime:
 
 def _private_folder(url: str) -> None:
     """Money records are their owner's only: folder 0700 when we make it, file 0600. Only the default folder is made."""
-    file = _file(url)
+    file = file_of(url)
     if file is None:
         return
     if not file.parent.is_dir() and file.parent.resolve() != settings.var_dir().resolve():
         raise ConfigError(f"the folder {file.parent} of the ledger does not exist; make it, or correct AIPROD_DATABASE_URL")
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.touch(mode=0o600, exist_ok=True)
-
-
-def _file(url: str) -> Path | None:
-    """The file of a SQLite ledger."""
-    path = make_url(url).database
-    return Path(path) if url.startswith("sqlite") and path and path != ":memory:" else None
-
-
-def _inode(file: Path | None) -> int | None:
-    return file.stat().st_ino if file is not None and file.exists() else None
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Turn write-ahead logging on. Of several first openers SQLite refuses some at once, whatever their busy timeout."""
-    give_up = time.monotonic() + _BUSY_MILLISECONDS / 1000
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(0.01)
-
-
-def _pauses(longest: float) -> Iterator[float]:
-    """Pauses that grow from `longest` seconds, each of another length in every process, until patience is over."""
-    give_up = time.monotonic() + _PATIENCE
-    while time.monotonic() < give_up:
-        yield random.uniform(0.01, longest)  # noqa: S311 - spreads callers, hides nothing
-        longest = min(2 * longest, 8.0)
-
-
-def _busy(error: DBAPIError) -> bool:
-    """Whether a transaction failed only because others were at work."""
-    if isinstance(error.orig, sqlite3.OperationalError):
-        return error.orig.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-    return getattr(error.orig, "sqlstate", None) in _AGAIN
-
-
-def _engine(url: str, *, keep: bool, clock: Callable[[], datetime] | None) -> Engine:
-    sqlite = url.startswith("sqlite")
-    # One idle connection at most. On SQLite the last one to close rewrites the file: 24 ms a transaction, 4 ms without.
-    pool: dict[str, Any] = {"poolclass": NullPool}
-    if keep or sqlite:
-        pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": -1}
-    pool["execution_options"] = {_CLOCK: clock}
-    engine = _sqlite(url, pool) if sqlite else _postgres(url, pool)
-    _ENGINES.add(engine)
-    return engine
-
-
-#: Engines whose idle connections are closed before this process forks: a child must not even inherit them.
-_ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-
-def _close_idle() -> None:
-    for engine in list(_ENGINES):
-        engine.dispose()
-
-
-os.register_at_fork(before=_close_idle)
-
-
-def _postgres(url: str, pool: dict[str, Any]) -> Engine:
-    options = "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
-    engine = create_engine(url, **pool, connect_args={"connect_timeout": 10, "options": options})
-
-    @event.listens_for(engine, "do_connect")
-    def _on_connecting(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> Any:
-        # Postgres starts a process even for a refusal: a thousand that come again at once would keep it from working.
-        pauses = _pauses(0.5)
-        while True:
-            try:
-                return dialect.connect(*arguments, **options)
-            except dialect.dbapi.OperationalError as error:
-                pause = next(pauses, None) if any(words in str(error) for words in _FULL) else None
-                if pause is None:
-                    raise
-                time.sleep(pause)
-
-    return engine
-
-
-def _sqlite(url: str, pool: dict[str, Any]) -> Engine:
-    engine = create_engine(url, **pool)
-    file = _file(url)
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: sqlite3.Connection, record: Any) -> None:
-        # Transactions are begun below, by us: sqlite3's deferred BEGIN cannot be upgraded under contention.
-        connection.isolation_level = None
-        for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        _switch_to_wal(connection)
-        record.info["inode"] = _inode(file)
-
-    @event.listens_for(engine, "checkout")
-    def _on_checkout(connection: sqlite3.Connection, record: Any, proxy: Any) -> None:
-        if record.info["inode"] != _inode(file):
-            # A backup was put in its place: what we would write now nobody would ever read.
-            raise DisconnectionError("the ledger's file was replaced")
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(conn: Connection) -> None:
-        conn.exec_driver_sql("BEGIN" if conn.get_execution_options().get("read_only") else "BEGIN IMMEDIATE")
-
-    return engine

@@ -206,44 +206,6 @@ class TestTransact:
         with ledger.read() as conn:
             assert (gates.stopped(conn), len(tried)) == (None, 1)
 
-    @pytest.mark.postgres
-    def test_a_login_that_finds_no_room_is_tried_again_and_another_refusal_is_not(self, postgres_url, monkeypatch):
-        real, answers = psycopg.connect, ["sorry, too many clients already", "password authentication failed"]
-
-        def login(*arguments, **options):
-            if answers:
-                raise psycopg.OperationalError(answers.pop(0))
-            return real(*arguments, **options)
-
-        ledger = Ledger(postgres_url)
-        monkeypatch.setattr(ledger.engine.dialect, "connect", login)
-        with pytest.raises(OperationalError, match="password"), ledger.read():
-            pass
-        assert answers == []
-
-
-class TestConnections:
-    def test_a_file_that_was_replaced_is_opened_anew(self, sqlite_url, tmp_path):
-        """A restored backup: who went on writing to the old file would lose what it wrote."""
-        ledger, file = Ledger(sqlite_url), Path(sqlite_url.removeprefix("sqlite:///"))
-        with ledger.write() as conn:
-            gates.stop_purchasing(conn, "before", by="test", now=NOW)
-        backup = tmp_path / "backup.db"
-        Ledger(f"sqlite:///{backup}").upgrade()
-        os.replace(backup, file)
-        for log in ("-wal", "-shm"):
-            Path(f"{file}{log}").unlink()
-        with ledger.read() as conn:
-            assert gates.stopped(conn) is None
-
-    def test_a_child_inherits_no_open_ledger(self, sqlite_url):
-        """SQLite's locks are lost in a fork while its memory says that they are held."""
-        ledger = Ledger(sqlite_url)
-        with ledger.read() as conn:
-            gates.stopped(conn)
-        assert ledger.engine.pool.checkedin() == 1
-        assert race_of_processes(2, lambda _: ledger.engine.pool.checkedin()) == [0, 0]
-
 
 def test_the_clock_is_aware_and_in_utc(ledger):
     with ledger.read() as conn:
