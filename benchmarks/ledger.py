@@ -59,7 +59,7 @@ def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
     """Measure every line in turn, `rounds` times, each next to its own yardstick."""
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
     # On a disk, not in memory, and where Postgres's own user may go.
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:  # noqa: S108 - a folder of our own is made inside
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
         os.chmod(scratch, 0o755)  # noqa: S103 - Postgres runs as a user of its own
         server = PrivatePostgres(_programs(), folder=Path(scratch))
         try:
