@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from aiprod.catalog import Catalog
+from aiprod.errors import JobFailed
 from aiprod.ledger import Ledger, caps, gates, jobs, purchases
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
@@ -111,6 +113,16 @@ class Market:
     def decisions(self, job_id: str = "job-1") -> list[tuple[int, str | None, Decision]]:
         with self.ledger.read() as conn:
             return jobs.decisions_of(conn, job_id, 1)
+
+    def reasons(self) -> dict[str, str]:
+        """What the last decision holds against each backend; nothing against the chosen one."""
+        return {c.backend: c.lost for c in self.decisions()[-1][2].candidates}
+
+    def refusal(self, round: int = 1) -> str:
+        """Route what cannot be routed; return why."""
+        with pytest.raises(JobFailed) as refused:
+            self.pipeline.route(["job-1"], round)
+        return str(refused.value)
 
     def accepts(self, backend: str | None = None) -> list[dict[str, object]]:
         """What the vendors booked: the ground truth of what was bought."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from aiprod.budgets import approval_is_automatic, envelope_amount, job_budget
 from aiprod.catalog import Catalog
+from aiprod.choosing import configured, facts_before_money
 from aiprod.errors import JobFailed, SpecError
 from aiprod.ledger import Connection, Ledger, approvals, caps, jobs
 from aiprod.ledger.approvals import Answer
@@ -17,7 +18,6 @@ from aiprod.planning import eligible, plan, preset_of
 from aiprod.pricing import estimate
 from aiprod.recommending import recommend
 from aiprod.routing import route
-from aiprod.sourcing import configured, facts_before_money
 
 __all__ = [
     "Asked",

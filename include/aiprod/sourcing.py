@@ -6,30 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog
-from aiprod.errors import BudgetExceeded, FailureKind, JobFailed, KeyReused, StaleState
-from aiprod.ledger import Connection, Ledger, caps, health, jobs, limits, parked, purchases, results
+from aiprod.choosing import ShotOrder, decided, ordered, purchases_of_shot
+from aiprod.errors import BudgetExceeded, JobFailed, KeyReused, StaleState
+from aiprod.ledger import Connection, Ledger, caps, jobs, limits, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
-from aiprod.models import Decision, Manifest, Noun, Verdict
-from aiprod.pricing import NotCapable, legal_request, quote
+from aiprod.models import Decision, Noun, Verdict
 from aiprod.purchasing import envelope_of, place_hold, unfinished
-from aiprod.routing import Facts, fits_but_for_money, route
+from aiprod.routing import Facts, fits_but_for_money
 
-__all__ = ["Routed", "Wait", "configured", "decided", "facts_before_money", "route_job", "shots_without_take", "worked_on"]
+__all__ = ["Routed", "Wait", "route_job", "shots_without_take", "worked_on"]
 
 #: How often a choice is made again because somebody else took the last dollar or the probe in between.
 _ROUNDS = 5
-
-#: After one of these the same backend would say the same of the same shot.
-_BARRED = {
-    FailureKind.AUTH: "refused our credentials",
-    FailureKind.INVALID_INPUT: "refused this shot",
-    FailureKind.MODERATED: "moderated this shot",
-    FailureKind.QUOTA_EXHAUSTED: "is out of quota",
-}
-
 
 #: How soon a campaign whose own money is used up is looked at again: somebody may have given it more.
 _CAMPAIGN_PAUSE = timedelta(hours=1)
@@ -49,18 +39,6 @@ class Routed(Noun):
     backends: tuple[str, ...] = ()
     waits: tuple[Wait, ...] = ()
     refused: tuple[str, ...] = ()
-
-
-def configured(catalog: Catalog) -> tuple[str, ...]:
-    """Return the backends that can be bought from here and now."""
-    return tuple(name for name in catalog.backend_order if not why_not_configured(catalog, name))
-
-
-def facts_before_money(
-    catalog: Catalog, manifest: Manifest, shot: int, names: Sequence[str], *, budget: int, now: datetime
-) -> list[Facts]:
-    """Return what routing would know about a shot if nothing had been bought and everybody were healthy."""
-    return [_facts(catalog, manifest, shot, name, headroom=(budget, "the job's budget"), now=now) for name in names]
 
 
 def shots_without_take(conn: Connection, job_id: str, version: int) -> list[int]:
@@ -106,7 +84,7 @@ def _underway(conn: Connection, job_id: str, version: int, shot: int) -> Purchas
     On Postgres a take may be accepted between the look for missing shots and this one: it is done, not gone.
     """
     rejected = {j.take.take_id for j in results.judged(conn, job_id, version) if j.verdict is Verdict.REJECTED}
-    for purchase in reversed(_of_shot(conn, job_id, version, shot)):
+    for purchase in reversed(purchases_of_shot(conn, job_id, version, shot)):
         paid = purchase.state == "succeeded" and purchase.purchase_id not in rejected
         if purchase.live or (paid and not parked.given_up(conn, purchase.purchase_id)):
             return purchase
@@ -133,7 +111,7 @@ def _choose_once(
     conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, round: int, *, batch: bool
 ) -> Purchase | Decision | Wait | None:
     # Before looking: a purchase that comes in between takes this number, and ours collides with it.
-    sequence = len(_of_shot(conn, job_id, version, shot)) + 1
+    sequence = len(purchases_of_shot(conn, job_id, version, shot)) + 1
     # Looked at in here: another process may be routing this job, or be done with it.
     if shot not in shots_without_take(conn, job_id, version):
         return None
@@ -141,10 +119,11 @@ def _choose_once(
     if underway is not None:
         return underway
     now = database_now(conn)
-    decision, known = decided(conn, catalog, job_id, version, shot, now=now)
+    order = ordered(conn, job_id, version, shot)
+    decision, known = decided(conn, catalog, order, now=now)
     if decision.chosen is None:
         jobs.decide(conn, job_id, version, round, decision, None, now=now)
-        return _wait_for_money(conn, catalog, job_id, version, decision, known, now=now) or decision
+        return _wait_for_money(conn, catalog, order, decision, known, now=now) or decision
     slots = catalog.backends[decision.chosen].slots
     if batch and purchases.room(conn, decision.chosen, slots=slots, now=now) < 1:
         return Wait(reason="slots", message=f"{decision.chosen} has no room for more holds", due_at=now)
@@ -165,126 +144,19 @@ def _choose_once(
 
 
 def _wait_for_money(
-    conn: Connection, catalog: Catalog, job_id: str, version: int, decision: Decision, known: Sequence[Facts], *, now: datetime
+    conn: Connection, catalog: Catalog, order: ShotOrder, decision: Decision, known: Sequence[Facts], *, now: datetime
 ) -> Wait | None:
     """Until when a shot that only money keeps back waits; None when the job would rather fail, or waiting cannot help."""
-    spec = jobs.spec(conn, job_id)
-    rules = limits.in_force(conn, catalog, job_id, now=now)
-    if not decision.short_of_money or (spec.at_cap != "wait" and rules.campaign is None):
+    rules = limits.in_force(conn, catalog, order.envelope.job_id, now=now)
+    if not decision.short_of_money or (order.spec.at_cap != "wait" and rules.campaign is None):
         return None
-    envelope = envelope_of(conn, job_id, version)
-    preset = catalog.presets[spec.preset]
-    floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
     moments = []
     for facts in known:
-        if fits_but_for_money(facts, floor):
-            wanted = rules.caps(spec=spec, job_id=job_id, envelope=envelope, backend=facts.backend, catalog=catalog, now=now)
+        if fits_but_for_money(facts, order.floor(catalog)):
+            wanted = order.caps(rules, facts.backend, catalog, now=now)
             short = [cap for cap in wanted if caps.headroom(conn, [cap])[0] < (facts.quote or 0)]
             ends = [now + _CAMPAIGN_PAUSE if cap.kind == "campaign" else cap.ends_at for cap in short]
             moments += [max(end for end in ends if end is not None)] if ends and None not in ends else []
     if not moments:
         return None
     return Wait(reason="money", message=str(decision), due_at=min(moments))
-
-
-def decided(
-    conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, *, now: datetime
-) -> tuple[Decision, Sequence[Facts]]:
-    """Return what would be chosen for a shot now, and the facts it rests on. Only looks."""
-    spec = jobs.spec(conn, job_id)
-    preset = catalog.presets[spec.preset]
-    priced = jobs.priced(conn, job_id, version)
-    envelope = envelope_of(conn, job_id, version)
-    made = _of_shot(conn, job_id, version, shot)
-    floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
-    rules = limits.in_force(conn, catalog, job_id, now=now)
-    # Backends without a day's budget of their own have the same caps.
-    own = {name: name if rules.has_own_day(name, catalog) else "" for name in envelope.backends}
-    wanted = {
-        of: rules.caps(spec=spec, job_id=job_id, envelope=envelope, backend=of, catalog=catalog, now=now)
-        for of in set(own.values())
-    }
-    left = dict(zip(wanted, caps.headrooms(conn, list(wanted.values())), strict=True))
-    sick = health.unhealthy(conn, catalog=catalog, now=now)
-    known = [
-        _facts_now(catalog, priced.manifest, shot, name, made, left[own[name]], healthy=name not in sick, now=now)
-        for name in envelope.backends
-    ]
-    used = sum(1 for p in made if _counts(p))
-    if used >= envelope.attempts_per_shot:
-        known = [f.model_copy(update={"barred": f"all {used} attempts of the approval are used"}) for f in known]
-    decision = route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=preset.may_degrade, at_cap=spec.at_cap)
-    return decision, known
-
-
-def _counts(purchase: Purchase) -> bool:
-    """Whether a purchase uses up one of the attempts that were approved: one that was or may be charged, or has a take."""
-    return purchase.state in ("submitted", "submitting", "unknown", "succeeded") or bool(purchase.charged)
-
-
-def _facts_now(
-    catalog: Catalog,
-    manifest: Manifest,
-    shot: int,
-    name: str,
-    made: Sequence[Purchase],
-    left: tuple[int, str],
-    *,
-    healthy: bool,
-    now: datetime,
-) -> Facts:
-    here = [p for p in made if p.backend == name and p.state not in ("absent", "voided", "expired")]
-    barred = next((f"{_BARRED[p.failure]} before" for p in here if p.failure and p.failure in _BARRED), "")
-    return _facts(
-        catalog,
-        manifest,
-        shot,
-        name,
-        headroom=left,
-        now=now,
-        sequence=len(made) + 1,
-        tried=len(here),
-        barred=barred,
-        healthy=healthy,
-    )
-
-
-def _facts(
-    catalog: Catalog,
-    manifest: Manifest,
-    shot: int,
-    name: str,
-    *,
-    headroom: tuple[int, str],
-    now: datetime,
-    sequence: int = 1,
-    tried: int = 0,
-    barred: str = "",
-    healthy: bool = True,
-) -> Facts:
-    entry = catalog.backends[name]
-    unfit = why_not_configured(catalog, name)
-    request, price = None, None
-    if not unfit:
-        try:
-            request = legal_request(name, entry, manifest, manifest.shot(shot), sequence=sequence)
-            price = quote(catalog.prices, request, now.date())
-        except NotCapable as why:
-            unfit = str(why)
-    return Facts(
-        backend=name,
-        request=request,
-        quote=price,
-        unfit=unfit,
-        quality=entry.quality_prior,
-        expected_seconds=entry.expected_seconds,
-        headroom=headroom[0],
-        tightest=headroom[1],
-        tried=tried,
-        barred=barred,
-        healthy=healthy,
-    )
-
-
-def _of_shot(conn: Connection, job_id: str, version: int, shot: int) -> list[Purchase]:
-    return [p for p in purchases.of_job(conn, job_id, version) if p.shot == shot]

@@ -125,7 +125,8 @@ class House:
             due = self._wait(float(order["late"]), backend) if "late" in order else None
             # Somebody may have sent the same key while this one waited.
             known = self._by_key.get((backend, key)) if key and offer == "key" else None
-            vendor_id = known or self._accept(backend, body, key, order)
+            # With the time at which it was due: a clock that was set ahead meanwhile has made nothing younger.
+            vendor_id = known or self._accept(backend, body, key, order, at=due)
             if due is not None:
                 self._waiting.remove(due)
                 self._turn.notify_all()
@@ -193,13 +194,13 @@ class House:
             self._turn.wait(max(0.0, min(due - self.now(), 1.0)))
         return due
 
-    def _accept(self, backend: str, body: dict[str, Any], key: str | None, order: dict[str, str]) -> str:
+    def _accept(self, backend: str, body: dict[str, Any], key: str | None, order: dict[str, str], *, at: float | None) -> str:
         vendor_id = f"{backend}-{uuid.uuid4().hex}"
         price = Decimal(str(body["seconds"])) * self._terms.prices[backend]
         billed = price * Decimal(order.get("bill", "1"))
         billable = 0 if "fail" in order else int(billed.to_integral_value(ROUND_CEILING))
         marker = str(body.get("marker") or key or "")
-        render = _Render(vendor_id, backend, marker, self.now(), order, billable)
+        render = _Render(vendor_id, backend, marker, self.now() if at is None else at, order, billable)
         # Booked before it exists for anybody: a vendor that dies here has billed.
         self._books.write(
             "accept",
