@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from aiprod.catalog import BackendEntry, Catalog, Model, Price, Tariff
 from aiprod.models import (
@@ -50,7 +51,6 @@ def legal_request(name: str, entry: BackendEntry, manifest: Manifest, shot: Shot
             reasons.append(f"{model.name} {reason}")
             continue
         width, height = frame_size(manifest.aspect_ratio, manifest.resolution)
-        drawn = int(fingerprint([manifest.job_id, manifest.version, shot.index, sequence])[:8], 16)
         return RenderRequest(
             backend=name,
             model=model.name,
@@ -63,11 +63,17 @@ def legal_request(name: str, entry: BackendEntry, manifest: Manifest, shot: Shot
             height=height,
             fps=model.fps,
             audio=manifest.audio,
-            seed=shot.seed if shot.seed is not None else drawn,
+            seed=_drawn(manifest.job_id, manifest.version, shot.index, sequence) if shot.seed is None else shot.seed,
             reference_image_url=shot.reference_image_url,
             shot=shot.index,
         )
     raise NotCapable("; ".join(reasons))
+
+
+@lru_cache(maxsize=1_024)
+def _drawn(job_id: str, version: int, shot: int, sequence: int) -> int:
+    """A seed that every backend is offered alike."""
+    return int(fingerprint([job_id, version, shot, sequence])[:8], 16)
 
 
 def _why_not(model: Model, manifest: Manifest, shot: Shot) -> str:

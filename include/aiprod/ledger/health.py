@@ -39,6 +39,10 @@ def observe(conn: Connection, purchase_id: str, backend: str, *, ok: bool, catal
     points.emit(conn, "backend_up", 1.0 if up(conn, backend) else 0.0, now=now, backend=backend)
 
 
+#: Built once: routing asks for every choice, and building it costs more than running it.
+_SICK = select(backend_health).where(backend_health.c.unhealthy_since.is_not(None))
+
+
 def healthy(conn: Connection, backend: str, *, catalog: Catalog, now: datetime) -> bool:
     """Whether a hold at this backend could be admitted now (a free probe counts as yes). Only looks."""
     return backend not in unhealthy(conn, catalog=catalog, now=now)
@@ -46,7 +50,7 @@ def healthy(conn: Connection, backend: str, *, catalog: Catalog, now: datetime) 
 
 def unhealthy(conn: Connection, *, catalog: Catalog, now: datetime) -> set[str]:
     """Return the backends at which no hold could be admitted now. Only looks."""
-    sick = conn.execute(select(backend_health).where(backend_health.c.unhealthy_since.is_not(None))).all()
+    sick = conn.execute(_SICK).all()
     rested = now - timedelta(seconds=catalog.cooldown_seconds)
     return {
         row.backend for row in sick if row.unhealthy_since > rested or (row.probe_until is not None and row.probe_until >= now)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
 from aiprod.errors import JobConflict, JobFailed
 from aiprod.ledger import points
@@ -79,9 +79,13 @@ def spec(conn: Connection, job_id: str) -> JobSpec:
     return JobSpec.model_validate_json(found)
 
 
+#: Built once: routing asks for every choice, and building it costs more than running it.
+_CAMPAIGN = select(jobs.c.campaign).where(jobs.c.job_id == bindparam("of"))
+
+
 def campaign_of(conn: Connection, job_id: str) -> str | None:
     """Return the campaign a job was entered with, or None."""
-    return conn.execute(select(jobs.c.campaign).where(jobs.c.job_id == job_id)).scalar()
+    return conn.execute(_CAMPAIGN, {"of": job_id}).scalar()
 
 
 def in_priority_order(conn: Connection, job_ids: Sequence[str]) -> list[str]:

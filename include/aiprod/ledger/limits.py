@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, and_, case, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, insert, select, update
 
 from aiprod.budgets import Cap, Scope, cap_on, caps_for, job_budget
 from aiprod.catalog import Catalog
@@ -16,13 +16,19 @@ from aiprod.ledger import caps as ledger_caps
 from aiprod.ledger import jobs as ledger_jobs
 from aiprod.ledger.caps import Balance
 from aiprod.ledger.insertion import insert_once
-from aiprod.ledger.schema import OPEN, caps, jobs, legs, meta, purchases
+from aiprod.ledger.schema import OPEN, Utc, caps, jobs, legs, meta, purchases
 from aiprod.models import Envelope, JobSpec, Micros, Noun
 
 __all__ = ["InForce", "Word", "clear_cap", "in_force", "set_cap", "words"]
 
 #: One row holds every standing word, so that two admins wait for each other and a hold reads one row.
 _WORDS = "caps_set_by_hand"
+
+
+#: Built once: routing asks for every choice, and building them costs more than running them.
+_SAID = select(meta.c.value).where(meta.c.key == _WORDS)
+_AT = bindparam("at", type_=Utc())
+_RUNNING = select(caps).where(caps.c.kind.in_(("day", "backend_day")), caps.c.starts_at <= _AT, caps.c.ends_at > _AT)
 
 
 class Word(Noun):
@@ -64,7 +70,7 @@ class InForce(Noun):
 
 def words(conn: Connection) -> dict[str, Word]:
     """Return what admins have set until cleared, by scope."""
-    text = conn.execute(select(meta.c.value).where(meta.c.key == _WORDS)).scalar()
+    text = conn.execute(_SAID).scalar()
     return {scope: Word.model_validate(word) for scope, word in json.loads(text or "{}").items()}
 
 
@@ -75,9 +81,8 @@ def in_force(conn: Connection, catalog: Catalog, job_id: str, *, now: datetime) 
     the change would hand out a second day's budget.
     """
     said = {scope: word.amount for scope, word in words(conn).items()}
-    running = select(caps).where(caps.c.kind.in_(("day", "backend_day")), caps.c.starts_at <= now, caps.c.ends_at > now)
     here = f"@{catalog.budgets.zone}"
-    old = [row for row in conn.execute(running).mappings() if not row["key"].endswith(here)]
+    old = [row for row in conn.execute(_RUNNING, {"at": now}).mappings() if not row["key"].endswith(here)]
     names = ("kind", "key", "cap", "warn", "starts_at", "ends_at")
     elsewhere = tuple(Cap(**{name: row[name] for name in names}) for row in old)
     return InForce(words=said, campaign=campaigns.cap_of(conn, job_id), elsewhere=elsewhere)
