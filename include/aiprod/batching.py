@@ -19,6 +19,8 @@ __all__ = ["Batch", "carry", "enlist", "next_batch"]
 
 #: How many jobs one run carries: one process start serves them all.
 BATCH = 50
+#: How far down the queue is looked for jobs that can go on.
+_LOOKED_AT = 4 * BATCH
 #: A run that was asked for and has not begun by then is asked for again.
 _PATIENCE = timedelta(minutes=15)
 
@@ -101,24 +103,38 @@ def carry(ledger: Ledger, catalog: Catalog, job_ids: Sequence[str], *, run_id: s
 def next_batch(ledger: Ledger, catalog: Catalog) -> Batch | None:
     """Choose the jobs of the next run among those that wait, most urgent first; None when none can go on now.
 
-    Never more than the backends have room for. A job about which a person has to be asked goes alone.
+    Never more than the backends of their approvals have room for. A job about which a person has to be asked goes alone.
     """
     with ledger.write() as conn:
         now = database_now(conn)
-        due = queue.due(conn, now=now, limit=BATCH)
-        room = sum(max(0, purchases.room(conn, name, slots=slots, now=now)) for name, slots in _open_for_orders(catalog))
-        if not due or not room or gates.stopped(conn) is not None:
+        due = queue.due(conn, now=now, limit=_LOOKED_AT)
+        if not due or gates.stopped(conn) is not None:
             return None
-        alone = not _needs_nobody(conn, catalog, due[0].job_id, now)
-        together = [w.job_id for w in due if _needs_nobody(conn, catalog, w.job_id, now)][:room]
-        chosen = [due[0].job_id] if alone else together
+        first = due[0].job_id
+        alone = not _needs_nobody(conn, catalog, first, now)
+        chosen = [first] if alone else _that_find_room(conn, catalog, due, now)
+        if not chosen:
+            return None
         queue.postpone(conn, chosen, now + _PATIENCE)
     name = chosen[0] if len(chosen) == 1 else "batch"
     return Batch(run_id=f"{name}__{now:%Y%m%dT%H%M%S%f}", job_ids=tuple(chosen))
 
 
-def _open_for_orders(catalog: Catalog) -> list[tuple[str, int]]:
-    return [(name, entry.slots) for name, entry in catalog.backends.items() if not why_not_configured(catalog, name)]
+def _that_find_room(conn: Connection, catalog: Catalog, due: Sequence[Waiting], now: datetime) -> list[str]:
+    """Up to a batch of jobs that need nobody, each with a backend that has room; a run that found none would only be red."""
+    entries = catalog.backends.items()
+    open_for_orders = {name: entry.slots for name, entry in entries if not why_not_configured(catalog, name)}
+    room = {name: purchases.room(conn, name, slots=slots, now=now) for name, slots in open_for_orders.items()}
+    chosen: list[str] = []
+    for waiting in due:
+        if not _needs_nobody(conn, catalog, waiting.job_id, now):
+            continue
+        priced = jobs.priced(conn, waiting.job_id, waiting.version)
+        free = next((name for name in priced.backends if room.get(name, 0) > 0), None)
+        if free is not None and len(chosen) < BATCH:
+            room[free] -= len(priced.manifest.shots)
+            chosen.append(waiting.job_id)
+    return chosen
 
 
 def _needs_nobody(conn: Connection, catalog: Catalog, job_id: str, now: datetime) -> bool:

@@ -159,13 +159,26 @@ class TestNextBatch:
         assert second is not None and second.job_ids == ("spring-2", "spring-3")
         assert market.pipeline.carry(job_ids, run_id="by-hand") == ["spring-2", "spring-3"]
 
-    def test_nothing_starts_while_no_backend_has_room(self, market: Market) -> None:
-        for name in ("runway", "veo3", "replicate", "animatic"):
+    def test_nothing_starts_while_none_of_its_backends_has_room(self, market: Market) -> None:
+        """The embedded preview has room, and is none of theirs."""
+        for name in ("runway", "veo3", "replicate"):
             market.with_backend(name, slots=1)
-            market.bought(f"[[{name}=slow:600]]", backend=name, job_id=f"busy-{name}") if name != "animatic" else None
-        market.with_backend("animatic", adapter=None)
+            market.bought(f"[[{name}=slow:600]]", backend=name, job_id=f"busy-{name}")
         enlist(market, rows(2))
         assert market.pipeline.next_batch() is None
+
+    def test_who_finds_room_does_not_wait_for_who_does_not(self, market: Market) -> None:
+        market.with_backend("runway", slots=1)
+        market.bought("[[runway=slow:600]]", backend="runway", job_id="busy")
+        enlist(market, [*rows(1, backend="runway", priority="high"), *rows(1, backend="veo3")])
+        batch = market.pipeline.next_batch()
+        assert batch is not None and batch.job_ids == ("spring-2",)
+
+    def test_a_run_gets_no_more_shots_than_there_is_room_for(self, market: Market) -> None:
+        market.with_backend("runway", slots=1)
+        enlist(market, rows(5, backend="runway"))
+        batch = market.pipeline.next_batch()
+        assert batch is not None and batch.job_ids == ("spring-1", "spring-2")
 
     def test_nothing_starts_while_purchasing_is_stopped(self, market: Market) -> None:
         enlist(market, rows(1))

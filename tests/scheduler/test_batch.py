@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from aiprod.catalog import load
+from aiprod.ledger import queue
+from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.schema import runs
 from aiprod.models import USD
 from aiprod.pipeline import Pipeline
@@ -21,8 +24,8 @@ def enlist(stack: Stack, campaign: str, rows: list[dict[str, Any]]) -> list[str]
     return pipeline.enlist(rows, campaign=campaign, amount=10 * USD, by="ann")
 
 
-def carried(stack: Stack, job_id: str, *, besides: str = "") -> str:
-    """Let `dispatch` run until a run carries the job; wait for the end of that run and return its id.
+def carried(stack: Stack, job_id: str, *, besides: str) -> str:
+    """Let `dispatch` run until another run carries the job; wait for the end of that run and return its id.
 
     `dispatch` also runs by itself: which of its runs was first does not matter.
     """
@@ -41,8 +44,13 @@ def carried(stack: Stack, job_id: str, *, besides: str = "") -> str:
 def test_what_finds_no_slot_waits_and_the_next_run_delivers_it(stack: Stack) -> None:
     """Four slots: eight holds, and two rows that wait. Every process that a run starts serves all its jobs."""
     rows = enlist(stack, "posters", [{"prompt": f"poster {n}", "seconds": 1, "backend": "animatic"} for n in range(10)])
+    with stack.ledger.write() as conn:
+        # All ten at once, and not first the eight that `dispatch` would take.
+        queue.postpone(conn, rows, database_now(conn) + timedelta(hours=1))
 
-    first = carried(stack, rows[0])
+    first = "posters-by-hand"
+    stack.airflow.trigger(DAG, {"batch": rows}, first)
+    stack.airflow.wait_run(DAG, first, timeout=120)
     assert stack.run_state(first) == "success"
     assert stack.log(first, "settle").count(": delivered") == 8
     assert stack.log(first, "settle").count(": waits for slots") == 2
