@@ -255,10 +255,10 @@ PLANTED = (
     ),
     Mutant(
         "attempts are not counted",
-        "sourcing.py",
+        "choosing.py",
         "    if used >= envelope.attempts_per_shot:\n",
         "    if False:\n",
-        ("tests/aiprod/test_sourcing.py::test_attempts_per_shot_are_counted_over_every_round",),
+        ("tests/aiprod/test_choosing.py::test_attempts_per_shot_are_counted_over_every_round",),
     ),
     Mutant(
         "a run that starts again revives the approval it used up",
