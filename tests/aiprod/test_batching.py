@@ -226,6 +226,7 @@ class TestWaitingForTheDaysMoney:
         with market.ledger.read() as conn:
             tomorrow = (database_now(conn) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         assert entry.due_at == tomorrow
+        assert f"for money, until {tomorrow.isoformat()}" in market.pipeline.result("job-1")["waits"]
         assert market.pipeline.next_batch() is None
 
         market.with_budgets(day_usd=100, day_warn_usd=90)
