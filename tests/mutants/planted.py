@@ -69,7 +69,10 @@ PLANTED = (
         "ledger/holds.py",
         "        .order_by(caps.c.lock_rank, caps.c.cap_id)\n        .with_for_update(of=caps)\n",
         "        .order_by(caps.c.lock_rank, caps.c.cap_id)\n",
-        (f"{_LEDGER}/test_caps.py::TestConcurrency",),
+        (
+            f"{_LEDGER}/test_holds.py::TestTogether"
+            "::test_a_hold_under_another_day_waits_for_the_one_that_takes_the_projects_last_dollar",
+        ),
     ),
     Mutant(
         "a hold looks at no door",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from aiprod.budgets import Cap
 from aiprod.errors import BudgetExceeded, StaleState
@@ -95,6 +96,37 @@ class TestTogether:
         caps_of = [[*desk.limits(envelope), Cap(kind="backend_day", key=name, cap=100 * USD)] for name in ("runway", "veo3")]
         results = race(2, lambda n: desk.hold(envelope, sequence=n + 1, limits=caps_of[n]))
         assert [type(e) for e in errors(results)] == [StaleState]
+
+    @pytest.mark.postgres
+    def test_a_hold_under_another_day_waits_for_the_one_that_takes_the_projects_last_dollar(self, postgres_url, config):
+        """Their queues are different ones: only the lock on the project's row stands between them."""
+        desk = Desk(Ledger(postgres_url), config)
+        envelope = desk.order()
+
+        def limits(day):
+            return [Cap(kind="project", key="acme", cap=7 * USD), Cap(kind="day", key=day, cap=100 * USD)]
+
+        for day in ("2026-11-23@UTC", "2026-11-23@Europe/Rome"):
+            desk.hold(envelope, shot=len(day), amount=0, limits=limits(day))
+        told, twin = [], Desk(Ledger(postgres_url), config, dict(desk.envelopes))
+
+        def other():
+            try:
+                told.append(twin.hold(envelope, shot=2, limits=limits("2026-11-23@Europe/Rome")))
+            except Exception as error:  # noqa: BLE001 - whatever was raised is the answer
+                told.append(error)
+
+        second = threading.Thread(target=other)
+        with desk.in_one_transaction():
+            desk.hold(envelope, shot=1, limits=limits("2026-11-23@UTC"))
+            second.start()
+            waits = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+            with Ledger(postgres_url).engine.connect() as looking:
+                while second.is_alive() and not looking.execute(waits).scalar_one():
+                    looking.rollback()
+        second.join()
+        assert [type(e) for e in told] == [BudgetExceeded]
+        assert desk.audit() == []
 
     def test_sixty_four_that_hammer_a_hundred_dollars_with_forty_cents_get_exactly_two_hundred_and_fifty(
         self, ledger_url, config
