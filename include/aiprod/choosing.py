@@ -13,6 +13,7 @@ from aiprod.ledger import Connection, caps, health, jobs, limits, purchases
 from aiprod.ledger.limits import InForce
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import Decision, Envelope, JobSpec, Manifest, Noun
+from aiprod.planning import floor_of
 from aiprod.pricing import NotCapable, legal_request, quote
 from aiprod.purchasing import envelope_of
 from aiprod.routing import Facts, route
@@ -39,8 +40,7 @@ class ShotOrder(Noun):
 
     def floor(self, catalog: Catalog) -> float:
         """The quality below which no backend is used: the job's word, else the preset's."""
-        said = self.spec.quality_floor
-        return catalog.presets[self.spec.preset].quality_floor if said is None else said
+        return floor_of(self.spec, catalog)
 
     def caps(self, rules: InForce, backend: str, catalog: Catalog, *, now: datetime) -> Sequence[Cap]:
         """Every cap that a purchase of this shot at a backend would have a leg on."""

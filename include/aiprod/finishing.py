@@ -16,6 +16,7 @@ from aiprod.ledger import Connection, Ledger, approvals, jobs, purchases, result
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
 from aiprod.models import Manifest, Noun, Take, Verdict
+from aiprod.planning import floor_of
 from aiprod.storage import Storage
 
 __all__ = [
@@ -56,7 +57,7 @@ def score_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, v
         new = results.unjudged(conn, job_id, version)
         spec = jobs.spec(conn, job_id)
     preset = catalog.presets[spec.preset]
-    floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
+    floor = floor_of(spec, catalog)
     return [_score(ledger, catalog, storage, take, preset, floor) for take in new]
 
 

@@ -14,7 +14,7 @@ from aiprod.ledger import Connection, Ledger, approvals, caps, jobs
 from aiprod.ledger.approvals import Answer
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Decision, Estimate, JobSpec, Manifest, Micros, Noun, dollars
-from aiprod.planning import eligible, plan, preset_of
+from aiprod.planning import eligible, floor_of, plan, preset_of
 from aiprod.pricing import estimate
 from aiprod.recommending import recommend
 from aiprod.routing import route
@@ -105,7 +105,7 @@ def price(job_id: str, spec: JobSpec, catalog: Catalog, *, now: datetime) -> tup
         raise SpecError(["backend: no backend is configured; set a vendor's key or keep the embedded one in backends.yaml"])
     manifest = plan(job_id, spec, catalog, names)
     budget = job_budget(spec, preset)
-    floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
+    floor = floor_of(spec, catalog)
     chosen: dict[int, str] = {}
     problems: list[str] = []
     cheapest = 0

@@ -9,7 +9,7 @@ from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
 from aiprod.models import JobSpec, Manifest, Shot, VideoBackend
 
-__all__ = ["eligible", "plan", "preset_of"]
+__all__ = ["eligible", "floor_of", "plan", "preset_of"]
 
 
 def preset_of(spec: JobSpec, catalog: Catalog) -> Preset:
@@ -17,6 +17,11 @@ def preset_of(spec: JobSpec, catalog: Catalog) -> Preset:
     if spec.preset not in catalog.presets:
         raise SpecError([f"preset: {spec.preset!r} is unknown; known: {', '.join(catalog.presets)}"])
     return catalog.presets[spec.preset]
+
+
+def floor_of(spec: JobSpec, catalog: Catalog) -> float:
+    """Return the quality below which no backend is used and no take accepted: the order's word, else its preset's."""
+    return preset_of(spec, catalog).quality_floor if spec.quality_floor is None else spec.quality_floor
 
 
 def eligible(spec: JobSpec, catalog: Catalog, configured: Sequence[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from aiprod.budgets import job_budget
 from aiprod.catalog import Catalog
 from aiprod.errors import SpecError
 from aiprod.models import MIN_SHOT_SECONDS, JobSpec, Micros, Noun, dollars
-from aiprod.planning import eligible, plan, preset_of
+from aiprod.planning import eligible, floor_of, plan, preset_of
 from aiprod.pricing import NotCapable, legal_request, quote
 
 __all__ = ["Way", "cheapest_way", "recommend"]
@@ -34,8 +34,7 @@ def cheapest_way(spec: JobSpec, catalog: Catalog, ready: Sequence[str], on: date
         return None
     if manifest is None:
         return None
-    preset = preset_of(spec, catalog)
-    floor = preset.quality_floor if spec.quality_floor is None else spec.quality_floor
+    floor = floor_of(spec, catalog)
     used: list[str] = []
     price = 0
     for shot in manifest.shots:

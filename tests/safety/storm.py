@@ -166,6 +166,19 @@ class _Storm:
             child.gone = True
         self.outcome.findings.append(Finding("unforeseen", f"{len(alive)} processes did not end in {PATIENCE:.0f} s"))
 
+    def to_the_end(self) -> None:
+        """Rage, then drain. Leaves no process behind."""
+        try:
+            self.rage()
+        finally:
+            for child in self.children:
+                if not child.gone:
+                    os.kill(child.pid, signal.SIGKILL)
+                    os.waitpid(child.pid, 0)
+        logging.disable(logging.CRITICAL)
+        self.drain()
+        logging.disable(logging.NOTSET)
+
     def rage(self) -> None:
         """Two waves: all at once, then, after the leases ran out, who retries and tidies while the stopped wake up."""
         began = time.monotonic()
@@ -242,14 +255,5 @@ def run(plan: Plan, ground: Ground) -> Outcome:
     """Let one storm rage, drain and be judged. Leaves no process behind."""
     ledger = ground.prepare(plan)
     storm = _Storm(plan, ground, ledger)
-    try:
-        storm.rage()
-    finally:
-        for child in storm.children:
-            if not child.gone:
-                os.kill(child.pid, signal.SIGKILL)
-                os.waitpid(child.pid, 0)
-    logging.disable(logging.CRITICAL)
-    storm.drain()
-    logging.disable(logging.NOTSET)
+    storm.to_the_end()
     return storm.verdict()

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from datetime import date, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from aiprod.budgets import Scope, day_window
 from aiprod.catalog import catalog
+from aiprod.cli.amounts import typed_usd
 from aiprod.cli.person import add_by
 from aiprod.errors import SpecError
 from aiprod.ledger import gates, limits, open_ledger
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.gates import Stopped
 from aiprod.ledger.standings import Standing, standing
-from aiprod.models import Micros, dollars, limit_micros
+from aiprod.models import dollars, limit_micros
 
 if TYPE_CHECKING:
     from aiprod.cli.jobs import Commands
 
 __all__ = ["add"]
 
-#: As much as a job may ask for; a larger cap is a slip of the finger.
-_MOST = Decimal(1_000_000)
 _SCOPE = "day | project:NAME | backend:NAME | campaign:NAME | job:ID"
 _SET = """Set a cap by hand, in dollars; 0 closes it. It stands before the configuration from now on, today and on every later
 day, until `aiprod budget clear`; with --today only until the day ends. What was bought before counts too. A cap below its use
@@ -115,7 +112,8 @@ def _row(cap: Standing) -> tuple[str, ...]:
 
 
 def _set(args: argparse.Namespace) -> None:
-    scope, amount, known = Scope.parse(args.cap), _amount(args.amount), catalog()
+    # What is finer than a micro-dollar is cut off, as of every limit.
+    scope, amount, known = Scope.parse(args.cap), limit_micros(typed_usd(args.amount)), catalog()
     with open_ledger().write() as conn:
         now = database_now(conn)
         cap = limits.set_cap(conn, scope, amount, by=args.by, catalog=known, now=now, today_only=args.today)
@@ -155,13 +153,3 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
-
-
-def _amount(text: str) -> Micros:
-    """Dollars as a person types them, as micro-dollars; what is finer than a micro-dollar is cut off, as of every limit."""
-    if not re.fullmatch(r"\$?[0-9]{1,16}(\.[0-9]{1,18})?", text):
-        raise SpecError([f"{text!r} is no amount in dollars; say for example 50 or 12.50"])
-    usd = Decimal(text.removeprefix("$"))
-    if usd > _MOST:
-        raise SpecError([f"{text} is more than the largest cap of {dollars(limit_micros(_MOST))}"])
-    return limit_micros(usd)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import yaml
 
 from aiprod import ordering
 from aiprod.catalog import catalog
+from aiprod.cli.amounts import typed_usd
 from aiprod.cli.person import add_by
 from aiprod.errors import JobFailed, SpecError
 from aiprod.ledger import gates, jobs, purchases
@@ -80,12 +80,10 @@ def _enlist(args: argparse.Namespace) -> None:
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise SpecError([f"{args.orders}: must be a list of orders, such as `- prompt: a lake`"])
     try:
-        amount = Decimal(args.amount)
-    except InvalidOperation:
-        raise SpecError([f"--amount: {args.amount!r} is no amount in dollars"]) from None
-    if not amount.is_finite() or not 0 <= amount <= 1_000_000:
-        raise SpecError([f"--amount: {args.amount} must be between 0 and 1,000,000 dollars"])
-    entered = Pipeline().enlist(rows, campaign=args.campaign, amount=limit_micros(amount), by=args.by)
+        amount = limit_micros(typed_usd(args.amount))
+    except SpecError as error:
+        raise SpecError([f"--amount: {problem}" for problem in error.problems]) from None
+    entered = Pipeline().enlist(rows, campaign=args.campaign, amount=amount, by=args.by)
     print(f"{len(entered)} jobs of campaign {args.campaign} wait for a run; the DAG `dispatch` starts it")
 
 

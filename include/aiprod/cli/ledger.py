@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiprod.catalog import catalog
+from aiprod.cli.person import add_by
 from aiprod.ledger import Ledger, open_ledger
 from aiprod.ledger import backup as backups
 from aiprod.reconciling import audited
@@ -31,6 +31,7 @@ def add(commands: Commands) -> None:
     restore = verbs.add_parser("restore", help="put a backup in the ledger's place; purchasing is stopped afterwards")
     restore.add_argument("file", type=Path)
     restore.add_argument("--yes", action="store_true", help="also when the ledger holds jobs: it is kept aside")
+    add_by(restore)
     restore.set_defaults(run=_restore)
     verbs.add_parser("audit", help="say whether balances, journal and purchases agree").set_defaults(run=_audit)
 
@@ -66,7 +67,7 @@ def _backup(args: argparse.Namespace) -> int:
 
 
 def _restore(args: argparse.Namespace) -> int:
-    done = backups.restore(database_url(), args.file, catalog=catalog(), by=getpass.getuser(), replace=args.yes)
+    done = backups.restore(database_url(), args.file, catalog=catalog(), by=args.by, replace=args.yes)
     for line in done.faults:
         print(line)
     aside = f"; what was there is kept as {done.aside}" if done.aside else ""

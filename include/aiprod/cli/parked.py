@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from aiprod import parking
 from aiprod.catalog import catalog
-from aiprod.errors import MoneyError
+from aiprod.cli.amounts import typed_usd
+from aiprod.cli.person import add_by
+from aiprod.errors import MoneyError, SpecError
 from aiprod.ledger import open_ledger
 from aiprod.ledger.parked import AnswerWord
 from aiprod.models import Micros, dollars, micros
@@ -36,7 +36,7 @@ def add(commands: Commands) -> None:
         answer = verbs.add_parser(verb, help=what)
         answer.add_argument("purchase", help="the id, or as much of it as `aiprod parked` shows")
         answer.add_argument("--why", required=True, help="for whoever reads the books later")
-        answer.add_argument("--by", default="", help="who says so (default: who is logged in)")
+        add_by(answer)
         if word == "ran":
             answer.add_argument("--vendor-id", required=True, help="the id that the vendor's own page shows for the render")
         else:
@@ -48,12 +48,9 @@ def add(commands: Commands) -> None:
 
 def _amount(text: str) -> Micros:
     try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no amount of dollars, such as 0.60")
-    return micros(amount)
+        return micros(typed_usd(text))
+    except SpecError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _list(args: argparse.Namespace) -> None:
@@ -85,7 +82,7 @@ def _answer(args: argparse.Namespace) -> None:
         catalog(),
         purchase.purchase_id,
         word,
-        by=args.by.strip() or getpass.getuser(),
+        by=args.by,
         why=args.why,
         vendor_id=getattr(args, "vendor_id", ""),
         charged=getattr(args, "charged", None),

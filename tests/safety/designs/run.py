@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -31,7 +28,7 @@ def one(plan: Plan, ground: Ground, design: type[Shop] | None) -> Score:
     ground.booked()
     if design is None:
         storm: _Storm = _Storm(plan, ground, ledger)
-        _rage(storm)
+        storm.to_the_end()
         known, done = _our_records(ledger), _our_takes(ledger)
     else:
         make_tables(ledger)
@@ -39,23 +36,10 @@ def one(plan: Plan, ground: Ground, design: type[Shop] | None) -> Score:
         shop = design(ledger, plan.catalog, storm.walker.storage, plan, storm.walker.troubles, caps_of(plan))
         storm.walker = shop  # type: ignore[assignment]
         with _their_points(design):
-            _rage(storm)
+            storm.to_the_end()
         known, done = list(shop.records()), shop.done_at()
     accepts = [line for line in ground.booked() if line["event"] == "accept"]
     return score(accepts, known, done, caps_of(plan))
-
-
-def _rage(storm: _Storm) -> None:
-    try:
-        storm.rage()
-    finally:
-        for child in storm.children:
-            if not child.gone:
-                os.kill(child.pid, signal.SIGKILL)
-                os.waitpid(child.pid, 0)
-    logging.disable(logging.CRITICAL)
-    storm.drain()
-    logging.disable(logging.NOTSET)
 
 
 class _OtherStorm(_Storm):
