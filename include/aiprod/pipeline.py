@@ -13,11 +13,12 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from aiprod import batching, delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
+from aiprod.backends import backend
 from aiprod.batching import Batch
 from aiprod.catalog import Catalog, catalog
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
-from aiprod.ledger import Ledger, approvals, jobs, open_ledger, points, queue, results
+from aiprod.ledger import Ledger, approvals, gates, jobs, open_ledger, points, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import Delivery, Micros
@@ -131,6 +132,30 @@ class Pipeline:
     def render(self, job_ids: Sequence[str], backend: str, round: int) -> Progress:
         """Push the shots routed to a backend as far as they go now."""
         return purchasing.render(self.ledger, self.catalog, self.storage, self._versions(job_ids), backend, round)
+
+    def stop(self, backend_name: str, *, by: str, vendor_ids: Sequence[str] = (), job_ids: Sequence[str] = ()) -> list[str]:
+        """Ask a backend to stop renders, by the vendor's ids or all that run for jobs; return what became of each."""
+        with self.ledger.read() as conn:
+            running = purchases.running(conn, backend_name, vendor_ids=vendor_ids, job_ids=job_ids)
+        if not running:
+            return []
+        adapter = backend(self.catalog, backend_name)
+        return [purchasing.cancel(self.ledger, self.catalog, adapter, p.purchase_id, by=by) for p in running]
+
+    def cancel(self, job_id: str, *, by: str) -> list[str]:
+        """Hold and send nothing more for a job, and ask every vendor that renders for it to stop.
+
+        Returns what became of each render. Raises `JobFailed` for a job that the ledger does not know.
+        """
+        with self.ledger.write() as conn:
+            if not jobs.known(conn, job_id):
+                raise JobFailed(f"job {job_id} is not in the ledger")
+            gates.cancel_job(conn, job_id, by=by, now=database_now(conn))
+            made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
+        for version in {p.version for p in made if p.state == "held"}:
+            reconciling.release_holds(self.ledger, self.catalog, job_id, version)
+        names = dict.fromkeys(p.backend for p in made if p.state == "submitted")
+        return [line for name in names for line in self.stop(name, by=by, job_ids=[job_id])]
 
     # 5. attempt_n.score
     def score(self, job_ids: Sequence[str], round: int) -> Scored:

@@ -14,7 +14,7 @@ from aiprod.errors import BackendError, FailureKind, StorageError, SubmitAmbiguo
 from aiprod.ledger import parked, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Accepted, Found, JobState, RenderRequest
-from aiprod.purchasing import MAX_PROVEN_ABSENT
+from aiprod.purchasing import MAX_AGAIN
 from aiprod.storage import Storage
 from tests.desk import race_of_processes
 from tests.market import Market, killed, lethal
@@ -58,7 +58,7 @@ def test_processes_that_find_a_request_lost_at_the_same_moment_buy_it_again_a_bo
     market.routed("a lighthouse [[runway=drop]]")
     race_of_processes(3, lambda n: type(market.render()).__name__)
     market.render()
-    assert market.states() == [("runway", "absent")] * (1 + MAX_PROVEN_ABSENT)
+    assert market.states() == [("runway", "absent")] * (1 + MAX_AGAIN)
     assert [p.sequence for p in market.purchases()] == [1, 2, 3]
     assert [purchase_id for _, purchase_id, _ in market.decisions()] == [p.purchase_id for p in market.purchases()]
     assert market.balance().reserved == 0
@@ -153,7 +153,7 @@ def test_a_request_that_provably_never_arrived_is_bought_again_a_bounded_number_
     market.routed("a lighthouse [[runway=drop]]")
     assert "never arrived" in market.render().failed[0]
     assert market.render().failed
-    assert market.states() == [("runway", "absent")] * (1 + MAX_PROVEN_ABSENT)
+    assert market.states() == [("runway", "absent")] * (1 + MAX_AGAIN)
     assert market.balance().reserved == market.balance().settled == 0
 
 
