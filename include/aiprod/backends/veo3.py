@@ -63,6 +63,7 @@ class Veo3Backend(Backend):
         self.can_find = _BUCKET in self.keys
         self._transport = transport
         self._network = network
+        self._vertices: dict[tuple[str, str], Vertex] = {}
 
     # --- buying -----------------------------------------------------------------------------------------
 
@@ -84,7 +85,7 @@ class Veo3Backend(Backend):
         into = bucket.within(key).address if bucket else ""
         picture = self._picture(request, (ends - time.monotonic()) / 2)
         try:
-            vertex = self._vertex(self.keys.get(_LOCATION, _US))
+            vertex = self._vertex()
             return Accepted(vendor_id=vertex.generate(request, picture, into=into, key=key, seconds=ends - time.monotonic()))
         except BackendError as error:
             if error.money_moved != "no" or isinstance(error, SubmitRejected):
@@ -141,7 +142,7 @@ class Veo3Backend(Backend):
 
     def checkup(self) -> Checkup:
         """Fetch a token, ask for the page of each model, and list the bucket. Costs nothing."""
-        vertex, retired, notes = self._vertex(self.keys.get(_LOCATION, _US)), [], []
+        vertex, retired, notes = self._vertex(), [], []
         try:
             self._access.token(_PATIENCE)
             for model in self.entry.models:
@@ -164,27 +165,32 @@ class Veo3Backend(Backend):
     def _access(self) -> GoogleAccess:
         return GoogleAccess(self.keys.get(KEY, ""), transport=self._transport)
 
-    def _vertex(self, location: str) -> Vertex:
-        """Raises `BackendError` (`auth`) when a configured name cannot be one."""
+    def _vertex(self, project: str = "", location: str = "") -> Vertex:
+        """The API of a project in a location, of the configured ones if nothing is said.
+
+        Raises `BackendError` (`auth`) when a configured name cannot be one.
+        """
         # Not before it is needed: the SDK takes half a second to load, and routing makes adapters that never send.
         from aiprod.backends.veo3_wire import Vertex
 
-        project = next((self.keys[name] for name in _PROJECTS if name in self.keys), "")
+        project = project or next((self.keys[name] for name in _PROJECTS if name in self.keys), "")
+        location = location or self.keys.get(_LOCATION, _US)
         for name, value in ((_PROJECTS[0], project), (_LOCATION, location)):
             if not re.fullmatch(r"[a-z0-9][a-z0-9:.-]*", value):
                 message = f"{self.name}: {name} is not set" if not value else f"{self.name}: {name} cannot be {value[:80]!r}"
                 raise BackendError(message, kind=FailureKind.AUTH, money_moved="no")
-        return Vertex(self._access, self.name, project, location, base=self.keys.get(_BASE, ""), transport=self._transport)
+        if (project, location) not in self._vertices:
+            base = self.keys.get(_BASE, "")
+            self._vertices[project, location] = Vertex(self._access, self.name, project, location, base, self._transport)
+        return self._vertices[project, location]
 
     def _vertex_of(self, vendor_id: str) -> Vertex:
         """The project and location that a render was asked of, whatever is configured by now."""
-        from aiprod.backends.veo3_wire import NAME
-
-        known = NAME.fullmatch(vendor_id)
+        known = words.NAME.fullmatch(vendor_id)
         if known is None:
             message = f"{self.name}: {vendor_id[:80]!r} is no operation and no object"
             raise BackendError(message, kind=FailureKind.GONE, money_moved="maybe")
-        return replace(self._vertex(known[2]), project=known[1])
+        return self._vertex(known[1], known[2])
 
     def _operation(self, vendor_id: str) -> words.Operation:
         return self._vertex_of(vendor_id).operation(vendor_id, seconds=_PATIENCE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,16 +16,14 @@ from google.oauth2.credentials import Credentials
 
 from aiprod.backends.google_access import GoogleAccess, Token
 from aiprod.backends.reaching import INTERNET
-from aiprod.backends.veo3_words import Operation, Refusal, Video, details_of, no_answer, not_accepted
+from aiprod.backends.veo3_words import NAME, Operation, Refusal, Video, details_of, no_answer, not_accepted
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
 
 if TYPE_CHECKING:
     from aiprod.models import RenderRequest
 
-__all__ = ["NAME", "Vertex"]
+__all__ = ["Vertex"]
 
-#: How Vertex calls a render: the operation that makes it.
-NAME = re.compile(r"projects/([\w:.-]+)/locations/([a-z0-9-]+)/publishers/google/models/[\w.-]+/operations/[\w-]+", re.A)
 _VERSION = "v1beta1"
 _LABEL_LENGTH = 63
 #: A video of 8 s in 4K as base64, several times over.
@@ -36,7 +33,7 @@ _CONNECT = 5.0
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Vertex:
     """The API of one project in one location. `base` is the operator's address for it, or nothing; `who` begins every message."""
 
@@ -46,6 +43,8 @@ class Vertex:
     location: str
     base: str = ""
     transport: httpx.BaseTransport | None = field(default=None, repr=False)
+    #: Making a client takes longer than asking: who watches many renders keeps one.
+    _watching: tuple[httpx.AsyncClient, Token, genai.Client] | None = field(default=None, repr=False)
 
     def generate(self, request: RenderRequest, picture: types.Image | None, *, into: str, key: str, seconds: float) -> str:
         """Send the one request that costs money, and return the operation's name.
@@ -88,9 +87,12 @@ class Vertex:
         token = self.access.at_hand()
         if token is None:
             token = await asyncio.to_thread(self.access.token, seconds)
-        # Never used, and there because the SDK would make one of its own.
-        with httpx.Client(verify=INTERNET.trust(), trust_env=False) as nobody, self._asking(name):
-            client = self._made(token, nobody, http, seconds)
+        if self._watching is None or self._watching[:2] != (http, token):
+            # Never used, and there because the SDK would make one of its own.
+            nobody = httpx.Client(verify=INTERNET.trust(), trust_env=False)
+            self._watching = (http, token, self._made(token, nobody, http, seconds))
+        client = self._watching[2]
+        with self._asking(name):
             async with asyncio.timeout(seconds):
                 return _read(await client.aio.operations.get(_named(name)))
 

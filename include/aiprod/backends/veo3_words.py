@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 from aiprod.errors import BackendError, FailureKind, MoneyMoved, SubmitAmbiguous, SubmitRejected
 from aiprod.models import JobState
 
-__all__ = ["Operation", "Refusal", "Video", "no_answer", "not_accepted", "state"]
+__all__ = ["NAME", "Operation", "Refusal", "Video", "details_of", "no_answer", "not_accepted", "state"]
 
+#: How Vertex calls a render: the operation that makes it.
+NAME = re.compile(r"projects/([\w:.-]+)/locations/([a-z0-9-]+)/publishers/google/models/[\w.-]+/operations/[\w-]+", re.A)
 _MOST_SAID = 300
 _UNSAFE = re.compile(r"responsible ai|usage guidelines|safety|sensitive|violat|prohibited|blocked", re.I)
 _BAD_KEY = re.compile(r"api key not valid|api_key_invalid", re.I)
