@@ -113,8 +113,8 @@ PLANTED = (
     Mutant(
         "a slot is free while a lost request may run",
         "ledger/purchases.py",
-        'purchases.c.state == "unknown", purchases.c.slot_until > now',
-        'purchases.c.state == "unknown", purchases.c.slot_until < now',
+        'purchases.c.state.in_(("unknown", "submitted")), purchases.c.slot_until > now',
+        'purchases.c.state.in_(("unknown", "submitted")), purchases.c.slot_until < now',
         (f"{_LEDGER}/test_purchases.py::TestSlots", MODEL),
     ),
     Mutant(
