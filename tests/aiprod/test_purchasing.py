@@ -748,6 +748,8 @@ class TestLookAlikes:
     @pytest.fixture
     def alike(self, market: Market, monkeypatch: pytest.MonkeyPatch) -> Market:
         def by_words(self: Vendor, request: RenderRequest, *, key: str, since: datetime) -> Found:
+            if (self.books / "silent").exists():
+                return Found()
             ids = tuple(str(a["id"]) for a in vendor.accepts(self.books, self.name))
             return Found(vendor_ids=ids, proof=True, interchangeable=True)
 
@@ -755,8 +757,13 @@ class TestLookAlikes:
         return market
 
     def test_each_is_taken_by_one_purchase(self, alike: Market) -> None:
+        alike.books.mkdir(parents=True, exist_ok=True)
+        silent = alike.books / "silent"
+        silent.touch()
         for job_id in ("one", "two"):
             alike.routed("[[runway=lose]]", job_id=job_id)
+            alike.render(job_id=job_id)
+        silent.unlink()
         for job_id in ("one", "two"):
             alike.render(job_id=job_id)
         ids = {alike.only(job_id).vendor_id for job_id in ("one", "two")}
