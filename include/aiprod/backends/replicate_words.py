@@ -56,6 +56,10 @@ def state(row: Mapping[str, Any], *, who: str) -> JobState:
         # Its deadline came before it began; that is free.
         told = _sentence(row) or "its deadline came before it began"
         return JobState(state="cancelled", kind=FailureKind.TIMEOUT, message=told, charged=0, money_moved="no")
+    if status == "canceled" and not _ran(row):
+        return JobState(
+            state="cancelled", kind=FailureKind.TIMEOUT, message="stopped before it began", charged=0, money_moved="no"
+        )
     if status == "canceled":
         told = _sentence(row) or "stopped by somebody or by its deadline; what ran is charged"
         return JobState(state="cancelled", kind=FailureKind.TIMEOUT, message=told, usage=usage, money_moved="yes")
@@ -76,7 +80,7 @@ def output(row: Mapping[str, Any]) -> str:
 def cancelled(row: Mapping[str, Any]) -> CancelOutcome:
     """Return what the answer to a cancellation says. What still runs then may yet stop, or finish."""
     outcomes = {
-        "canceled": CancelOutcome(stopped="yes", refunded="no"),
+        "canceled": CancelOutcome(stopped="yes", refunded="no" if _ran(row) else "yes"),
         "aborted": CancelOutcome(stopped="yes", refunded="yes"),
         "succeeded": CancelOutcome(stopped="no", refunded="no"),
         "failed": CancelOutcome(stopped="no", refunded="no"),
@@ -122,6 +126,12 @@ def moment(text: object) -> datetime | None:
     except ValueError:
         return None
     return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
+
+
+def _ran(row: Mapping[str, Any]) -> bool:
+    """Whether a render that ended had begun: the time it ran is what stopping it costs."""
+    used = _usage(row)
+    return bool(row.get("started_at")) or (used is not None and used.run_seconds is not None)
 
 
 def _usage(row: Mapping[str, Any]) -> Usage | None:

@@ -417,7 +417,7 @@ def test_a_page_is_no_take(tmp_path: Path) -> None:
 
 
 def test_cancelling_asks_once_and_says_what_was_said() -> None:
-    vendor = Vendor().says("POST /v1/predictions/p1/cancel", {**IDS, "status": "canceled"})
+    vendor = Vendor().says("POST /v1/predictions/p1/cancel", {**IDS, "status": "canceled", "metrics": {"predict_time": 3}})
     assert vendor.backend.cancel("p1") == CancelOutcome(stopped="yes", refunded="no")
     assert len(vendor.asked) == 1
     vendor.says("POST /v1/predictions/p1/cancel", httpx.ReadTimeout("slow"))

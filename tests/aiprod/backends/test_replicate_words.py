@@ -28,7 +28,9 @@ def told(status: object, **row: Any) -> JobState:
         ({"status": "succeeded", "output": None, "data_removed": True}, "succeeded", "yes"),
         ({"status": "succeeded", "output": None}, "failed", "yes"),
         ({"status": "failed", "error": "boom"}, "failed", "yes"),
-        ({"status": "canceled"}, "cancelled", "yes"),
+        ({"status": "canceled"}, "cancelled", "no"),
+        ({"status": "canceled", "metrics": RAN}, "cancelled", "yes"),
+        ({"status": "canceled", "started_at": "2026-11-23T12:00:00Z"}, "cancelled", "yes"),
         ({"status": "aborted"}, "cancelled", "no"),
     ],
 )
@@ -102,7 +104,7 @@ def test_the_video_is_found_in_text_list_and_object(output: object, address: str
 @pytest.mark.parametrize(
     ("status", "stopped", "refunded"),
     [
-        ("canceled", "yes", "no"),
+        ("canceled", "yes", "yes"),
         ("aborted", "yes", "yes"),
         ("succeeded", "no", "no"),
         ("failed", "no", "no"),
@@ -112,6 +114,10 @@ def test_the_video_is_found_in_text_list_and_object(output: object, address: str
 )
 def test_cancelling_says_what_the_vendor_said(status: object, stopped: Any, refunded: Any) -> None:
     assert words.cancelled({"status": status}) == CancelOutcome(stopped=stopped, refunded=refunded)
+
+
+def test_what_ran_before_it_was_stopped_is_not_given_back() -> None:
+    assert words.cancelled({"status": "canceled", "metrics": RAN}) == CancelOutcome(stopped="yes", refunded="no")
 
 
 @pytest.mark.parametrize(
