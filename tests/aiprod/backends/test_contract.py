@@ -26,7 +26,6 @@ from tests import vendor
 from tests.catalogue import CONFIG
 
 
-
 @dataclass(frozen=True)
 class Configured:
     """One adapter as somebody may have it: the backend of the catalogue it stands for, and what its vendor can say."""
@@ -83,9 +82,7 @@ def configured(request: pytest.FixtureRequest) -> Configured:
 
 
 @pytest.fixture
-def backend(
-    request: pytest.FixtureRequest, configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Backend:
+def backend(request: pytest.FixtureRequest, configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
     monkeypatch.setenv(vendor.BOOKS, str(tmp_path / "books"))
     if configured.name != "animatic":
         for name, value in request.getfixturevalue("vendors").environment.items():
@@ -104,9 +101,7 @@ def wanted(backend: Backend, prompt: str = "a lake", **changes: Any) -> RenderRe
         shape = {"seconds": model.snap(1), "width": width, "height": height, "fps": model.fps}
         shape |= {"resolution": resolution, "audio": model.audio}
     shape |= {"aspect_ratio": model.aspect_ratios[0], **changes}
-    return RenderRequest(
-        backend=backend.name, model=model.name, prompt=prompt, asked_seconds=shape["seconds"], seed=7, **shape
-    )
+    return RenderRequest(backend=backend.name, model=model.name, prompt=prompt, asked_seconds=shape["seconds"], seed=7, **shape)
 
 
 def ordered(backend: Backend, words: str) -> RenderRequest:
@@ -172,9 +167,7 @@ def test_another_key_is_another_render(backend: Backend) -> None:
 # --- looking for what was lost --------------------------------------------------------------------------
 
 
-def test_what_was_accepted_is_found_and_what_was_not_is_proved_absent_only_by_who_can(
-    backend: Backend, tmp_path: Path
-) -> None:
+def test_what_was_accepted_is_found_and_what_was_not_is_proved_absent_only_by_who_can(backend: Backend, tmp_path: Path) -> None:
     nothing = backend.find(wanted(backend), key="k1", since=LONG_AGO)
     assert (nothing.vendor_ids, nothing.proof) == ((), backend.can_find)
     accepted = backend.submit(wanted(backend), key="k1")
