@@ -66,15 +66,29 @@ class GoogleAccess:
 
         Raises `BackendError`, `auth` or `transient`; nothing was sent to any vendor then, and no money moved.
         """
+        ends = time.monotonic() + seconds
+        if not self._turn.acquire(timeout=max(0.0, seconds)):
+            raise _failure("no token: somebody else waits for one", FailureKind.TRANSIENT)
+        try:
+            credentials = self._refreshed(ends)
+        finally:
+            self._turn.release()
+        found = str(credentials.token or "")
+        # Anything else could not be sent as a header.
+        if not re.fullmatch(r"[!-~]+", found):
+            raise _failure("what was given as a token is none", FailureKind.AUTH)
+        return Token(found, getattr(credentials, "quota_project_id", None))
+
+    def _refreshed(self, ends: float) -> Credentials:
         from google.auth import exceptions
 
-        ends = time.monotonic() + seconds
-        with self._turn, _errands(self._transport, ends) as errand:
+        with _errands(self._transport, ends) as errand:
             try:
                 if self._credentials is None:
                     self._credentials = self._loaded(errand)
                 if not self._credentials.valid:
                     self._credentials.refresh(errand)
+                return self._credentials
             except exceptions.TransportError as error:
                 raise _failure(f"no token: {error}", FailureKind.TRANSIENT) from None
             except exceptions.GoogleAuthError as error:
@@ -85,11 +99,6 @@ class GoogleAccess:
             except Exception as error:  # noqa: BLE001
                 where = KEY if self._key else "what GOOGLE_APPLICATION_CREDENTIALS names"
                 raise _failure(f"{where} is no key that can be used ({type(error).__name__})", FailureKind.AUTH) from None
-        found = self.at_hand()
-        # Anything else could not be sent as a header.
-        if found is None or not re.fullmatch(r"[!-~]+", found.value):
-            raise _failure("the token that was given is none", FailureKind.AUTH)
-        return found
 
     def _loaded(self, errand: Any) -> Credentials:
         if self._key:

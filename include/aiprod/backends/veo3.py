@@ -30,7 +30,6 @@ from aiprod.pricing import frame_size
 
 if TYPE_CHECKING:
     import httpx
-    from google.genai import types
 
     from aiprod.backends.veo3_wire import Vertex
 
@@ -232,15 +231,13 @@ class Veo3Backend(Backend):
         }
         return next((problem for problem, found in problems.items() if found), "")
 
-    def _picture(self, request: RenderRequest, seconds: float) -> types.Image | None:
-        """The image to start from, as it is at its address now. Raises `SubmitRejected`."""
+    def _picture(self, request: RenderRequest, seconds: float) -> tuple[bytes, str] | None:
+        """The image to start from, as it is at its address now, and its media type. Raises `SubmitRejected`."""
         if not request.reference_image_url:
             return None
-        from google.genai import types
-
         limits = replace(IMAGE, seconds=seconds)
         data = image(request.reference_image_url, what=self.name, limits=limits, network=self._network)
-        return types.Image(image_bytes=data, mime_type=image_type(data))
+        return data, image_type(data)
 
     def _bucket_note(self) -> str:
         try:

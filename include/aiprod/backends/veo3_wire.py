@@ -46,27 +46,17 @@ class Vertex:
     #: Making a client takes longer than asking: who watches many renders keeps one.
     _watching: tuple[httpx.AsyncClient, Token, genai.Client] | None = field(default=None, repr=False)
 
-    def generate(self, request: RenderRequest, picture: types.Image | None, *, into: str, key: str, seconds: float) -> str:
+    def generate(self, request: RenderRequest, picture: tuple[bytes, str] | None, *, into: str, key: str, seconds: float) -> str:
         """Send the one request that costs money, and return the operation's name.
 
-        `into` is a `gs://` folder, or nothing for a video inside the answer. Raises `SubmitRejected` or `SubmitAmbiguous`.
+        `picture` is an image with its media type, `into` a `gs://` folder, or nothing for a video inside the answer.
+        Raises `SubmitRejected` or `SubmitAmbiguous`, and before anything was sent also `BackendError`, no money moved.
         """
         ends = time.monotonic() + seconds
-        token = self.access.token(seconds / 2)
-        config = types.GenerateVideosConfig(
-            number_of_videos=1,
-            duration_seconds=round(request.seconds),
-            aspect_ratio=request.aspect_ratio,
-            resolution=request.resolution,
-            generate_audio=request.audio,
-            seed=request.seed,
-            output_gcs_uri=into or None,
-            labels={"aiprod_purchase": key[:_LABEL_LENGTH]},
-        )
-        source = types.GenerateVideosSource(prompt=request.prompt or None, image=picture)
-        with self._client(token, ends) as (client, wire):
+        with self._client(self.access.token(seconds / 2), ends) as (client, wire):
             try:
-                name = client.models.generate_videos(model=request.model, source=source, config=config).name
+                asked = _asked(request, picture, into=into, key=key)
+                name = client.models.generate_videos(model=request.model, **asked).name
             except errors.APIError as error:
                 raise not_accepted(_refusal(error), who=self.who, hide=request.prompt) from None
             # Whatever the SDK raises: what counts is whether anything left, and our own transport knows.
@@ -206,6 +196,22 @@ class _Measured(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._inner.close()
+
+
+def _asked(request: RenderRequest, picture: tuple[bytes, str] | None, *, into: str, key: str) -> dict[str, Any]:
+    """What is asked of the SDK. Nothing is said of people: what a project may show of them is Google's default for it."""
+    image = types.Image(image_bytes=picture[0], mime_type=picture[1]) if picture else None
+    config = types.GenerateVideosConfig(
+        number_of_videos=1,
+        duration_seconds=round(request.seconds),
+        aspect_ratio=request.aspect_ratio,
+        resolution=request.resolution,
+        generate_audio=request.audio,
+        seed=request.seed,
+        output_gcs_uri=into or None,
+        labels={"aiprod_purchase": key[:_LABEL_LENGTH]},
+    )
+    return {"source": types.GenerateVideosSource(prompt=request.prompt, image=image), "config": config}
 
 
 def _named(name: str) -> types.GenerateVideosOperation:
