@@ -122,6 +122,9 @@ class Vertex:
             retry_options=types.HttpRetryOptions(attempts=1),
             httpx_client=http,
             httpx_async_client=soon,
+            # Not for those two: without them the SDK reads the machine's certificates anew for every client it makes.
+            client_args={"verify": INTERNET.trust()},
+            async_client_args={"verify": INTERNET.trust(), "ssl": INTERNET.trust()},
         )
         try:
             return genai.Client(
