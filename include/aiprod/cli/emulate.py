@@ -28,7 +28,9 @@ def add(commands: Commands) -> None:
     emulate.add_argument("--rule", action="append", default=[], metavar="BACKEND=WORDS", help="what goes wrong")
     emulate.add_argument("--price", action="append", default=[], metavar="BACKEND[/MODEL]=USD", help="per second")
     emulate.add_argument("--key", action="append", default=[], metavar="BACKEND=KEY", help="what a vendor wants as its key")
-    emulate.add_argument("--seconds-per-render", type=float, default=0.0, metavar="S", help="how long a render takes (default: 0)")
+    emulate.add_argument(
+        "--seconds-per-render", type=float, default=0.0, metavar="S", help="how long a render takes (default: 0)"
+    )
     emulate.set_defaults(run=_emulate)
 
 

@@ -42,7 +42,8 @@ def test_a_prompts_own_words_come_before_the_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["explode", "refuse", "refuse:soon", "slow:-1", "bill:", "lose|", "ok*0", "ok*x", "ok*99999", "", "fail,,ok", "reset:1"]
+    "text",
+    ["explode", "refuse", "refuse:soon", "slow:-1", "bill:", "lose|", "ok*0", "ok*x", "ok*99999", "", "fail,,ok", "reset:1"],
 )
 def test_what_nobody_knows_is_never_taken_for_silence(text: str) -> None:
     with pytest.raises(StrangeOrder, match="unknown order"):
@@ -52,5 +53,10 @@ def test_what_nobody_knows_is_never_taken_for_silence(text: str) -> None:
 
 
 def test_every_word_is_in_the_table() -> None:
-    documented = {w.strip().partition(":")[0] for row in str(orders.__doc__).splitlines() if "|" in row for w in row.split("|")[1].split(",")}
+    documented = {
+        w.strip().partition(":")[0]
+        for row in str(orders.__doc__).splitlines()
+        if "|" in row
+        for w in row.split("|")[1].split(",")
+    }
     assert set(orders._WORDS) <= documented

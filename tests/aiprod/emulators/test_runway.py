@@ -57,9 +57,7 @@ def test_sound_has_its_price(sdk: Any, model: str, audio: bool, credits: int) ->
 
 
 def test_an_image_can_be_where_it_starts(sdk: Any, vendors: Any) -> None:
-    made = sdk.image_to_video.create(
-        model="gen4_turbo", prompt_image="https://example.com/a.png", ratio="960:960", duration=5
-    )
+    made = sdk.image_to_video.create(model="gen4_turbo", prompt_image="https://example.com/a.png", ratio="960:960", duration=5)
     assert sdk.tasks.retrieve(made.id).cost.credits == 25
     assert vendors.accepts()[0]["body"]["promptImage"] == "https://example.com/a.png"
 

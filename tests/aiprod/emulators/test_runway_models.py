@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, NotRequired, Required, get_args, get_origin
 
 import pytest
 from runwayml.types.image_to_video_create_params import ImageToVideoCreateParams
 from runwayml.types.text_to_video_create_params import TextToVideoCreateParams
-from typing_extensions import Annotated, NotRequired, Required, get_type_hints
+from typing_extensions import get_type_hints
 
 from aiprod.emulators.runway_models import MODELS, problems, wanted_film
 
