@@ -20,7 +20,7 @@ import httpcore
 from aiprod.addresses import Address, is_public, public_https
 from aiprod.errors import FailureKind
 
-__all__ = ["INTERNET", "Limits", "Network", "Trouble", "body"]
+__all__ = ["INTERNET", "Limits", "Network", "Trouble", "body", "certificates"]
 
 _REDIRECTS = 3
 #: How many of a name's addresses are tried.
@@ -49,7 +49,7 @@ def _looked_up(host: str, port: int) -> list[str]:
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """The usual authorities, read once per process."""
     return httpcore.default_ssl_context()
 
@@ -60,7 +60,7 @@ class Network:
 
     resolve: Callable[[str, int], Sequence[str]] = _looked_up
     wires: httpcore.NetworkBackend = field(default_factory=httpcore.SyncBackend)
-    trust: Callable[[], ssl.SSLContext] = _certificates
+    trust: Callable[[], ssl.SSLContext] = certificates
     clock: Callable[[], float] = time.monotonic
 
 

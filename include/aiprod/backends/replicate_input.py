@@ -1,4 +1,4 @@
-"""A request as one Replicate model takes it: our fields under the model's own names, checked against its published schema. Pure."""
+"""A request as one Replicate model takes it: our fields under its names, checked against the schema it publishes. Pure."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def _lengths(seconds: float) -> list[Any]:
 
 
 def _seeds(request: RenderRequest) -> list[int]:
-    """A seed that was ordered stays; one that we drew may be folded to what every model can hold."""
-    return [request.seed] if request.seed <= _MAX_SEED else [request.seed & _MAX_SEED]
+    """A seed that was ordered stays; one that we drew is folded to what every model can hold, said or not."""
+    return [request.seed if request.seed_ordered else request.seed & _MAX_SEED]
 
 
 class _Schema:
@@ -135,4 +135,5 @@ class _Schema:
     def _errors(self, schema: Mapping[str, Any], value: object) -> Iterable[ValidationError]:
         whole = {"allOf": [schema], "components": self._document["components"]}
         # A registry of our own: the default one would fetch references from the network.
-        return self._validator(whole, registry=Registry()).iter_errors(value)
+        errors: Iterable[ValidationError] = self._validator(whole, registry=Registry()).iter_errors(value)
+        return errors
