@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -10,15 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from aiprod.backends.animatic import AnimaticBackend
 from aiprod.backends.base import Backend
+from aiprod.backends.replicate import ReplicateBackend
+from aiprod.backends.runway import RunwayBackend
 from aiprod.backends.veo3 import Veo3Backend
 from aiprod.catalog import catalog
+from aiprod.emulators.running import Vendors
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
-from aiprod.models import Accepted, AspectRatio, CancelOutcome, Found, JobState, RenderRequest
+from aiprod.models import Accepted, AspectRatio, CancelOutcome, Checkup, Found, JobState, RenderRequest
 from aiprod.pricing import frame_size
 from aiprod.qa.judge import Expected, judge
 from aiprod.qa.measure import measure
@@ -43,14 +48,16 @@ CONFIGURED = {
     "animatic": Configured(AnimaticBackend),
     "a vendor that can be asked": Configured(vendor.ListingVendor),
     "a vendor that cannot": Configured(vendor.MuteVendor),
+    "runway": Configured(RunwayBackend, "runway"),
     "veo3": Configured(Veo3Backend, "veo3", tells_cost=False),
     "veo3 without a bucket": Configured(Veo3Backend, "veo3", without=("AIPROD_VEO3_BUCKET",), tells_cost=False),
+    "replicate": Configured(ReplicateBackend, "replicate"),
 }
 BACKENDS = tuple(one.adapter for one in CONFIGURED.values())
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 #: What a vendor can be ordered to do, here and in the emulators' words; to every other backend these are words of a prompt.
 ORDERS = ("reject", "lose", "drop", "fail", "moderated")
-EMULATED = {"reject": "refuse:503", "drop": "reset"}
+EMULATED = {"reject": "refuse:422", "drop": "reset"}
 #: Prompts that are code, markup or rubbish somewhere; each takes its own way through an adapter.
 PROMPTS = ("{{ conn.x.password }} ${HOME} $(id)", "'; DROP TABLE jobs;-- \"\\", "🎬 שלום\n\t\u0000", "x" * 5_000)
 #: Ids that no vendor gave.
@@ -164,6 +171,16 @@ def test_another_key_is_another_render(backend: Backend) -> None:
     assert backend.submit(wanted(backend), key="k1").vendor_id != backend.submit(wanted(backend), key="k2").vendor_id
 
 
+@pytest.mark.parametrize("order", ["refuse:503|ok", "refuse:429|ok", "reset|ok", "lose|ok", "lose:500|ok", "refuse:402|ok"])
+@pytest.mark.parametrize("configured", [one for one in CONFIGURED if CONFIGURED[one].name != "animatic"], indirect=True)
+def test_one_request_is_sent_and_never_another(backend: Backend, order: str, vendors: Vendors) -> None:
+    """The vendor would take the next one; what its books say does not pass through the adapter."""
+    came = outcome(backend, ordered(backend, order), "k1")
+    assert not isinstance(came, Accepted)
+    assert len(vendors.accepts()) == ("lose" in order)
+    assert isinstance(came, SubmitAmbiguous) or not vendors.accepts()
+
+
 # --- looking for what was lost --------------------------------------------------------------------------
 
 
@@ -194,7 +211,8 @@ def test_a_request_whose_answer_was_lost_is_found_by_who_can_look(backend: Backe
 
 def test_somebody_elses_render_is_not_ours(backend: Backend) -> None:
     backend.submit(wanted(backend), key="k1")
-    other = backend.find(wanted(backend), key="k2", since=LONG_AGO)
+    # Who finds by what was asked, knows it by its seed.
+    other = backend.find(wanted(backend).model_copy(update={"seed": 8}), key="k2", since=LONG_AGO)
     assert (other.vendor_ids, other.proof) == ((), backend.can_find)
 
 
@@ -210,6 +228,16 @@ def test_an_end_says_whether_money_moved_and_a_failure_says_why(backend: Backend
     assert not (ended.money_moved == "no" and ended.charged)
     assert ended.state == "succeeded" or (ended.kind and ended.message)
     assert backend.poll(accepted.vendor_id) == ended
+
+
+def test_an_event_loop_is_told_the_same(backend: Backend) -> None:
+    accepted = backend.submit(wanted(backend), key="k1")
+
+    async def watched() -> JobState:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return await backend.watch(accepted.vendor_id, http)
+
+    assert asyncio.run(watched()) == backend.poll(accepted.vendor_id)
 
 
 def test_a_render_that_runs_has_no_end_yet(backend: Backend) -> None:
@@ -294,6 +322,11 @@ def test_cancelling_says_what_the_vendor_said_and_hides_nothing(backend: Backend
         assert backend.poll(accepted.vendor_id).state != "cancelled"
 
 
+def test_a_checkup_spends_nothing(backend: Backend) -> None:
+    assert isinstance(backend.checkup(), Checkup)
+    assert backend.find(wanted(backend), key="k1", since=LONG_AGO).vendor_ids == ()
+
+
 def test_nothing_but_our_own_errors_leaves_a_backend_whose_disk_is_unusable(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +340,7 @@ def test_nothing_but_our_own_errors_leaves_a_backend_whose_disk_is_unusable(
         "poll": lambda: backend.poll("k1"),
         "fetch": lambda: backend.fetch("k1", tmp_path / "take.mp4"),
         "cancel": lambda: backend.cancel("k1"),
+        "checkup": backend.checkup,
     }
     answers: list[object] = []
     for call in verbs.values():
