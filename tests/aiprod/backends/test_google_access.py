@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import httpx
+import httpcore
 import pytest
 
 from aiprod.backends.google_access import GoogleAccess, Token
 from aiprod.emulators.google_access import write_key_file
 from aiprod.errors import BackendError, FailureKind
+from tests.web import World, answer, endless, silent
 
 GOOD = {"access_token": "ya29.CANARY", "expires_in": 3_599, "token_type": "Bearer"}
 
@@ -26,24 +27,13 @@ def key(tmp_path: Path) -> str:
     return file.read_text()
 
 
-class Server:
-    """Answers in turn, the last one for ever, and counts."""
-
-    def __init__(self, *answers: httpx.Response | Exception) -> None:
-        self.answers = list(answers)
-        self.asked: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        said = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(said, Exception):
-            raise said
-        return httpx.Response(said.status_code, content=said.content)
+def access(key: str, *answers: Iterable[bytes]) -> tuple[GoogleAccess, World]:
+    world = World.of(*answers, host="oauth2.example")
+    return GoogleAccess(key, network=world.network), world
 
 
-def access(key: str, *answers: httpx.Response | Exception) -> tuple[GoogleAccess, Server]:
-    server = Server(*answers)
-    return GoogleAccess(key, transport=httpx.MockTransport(server)), server
+def given(**changes: object) -> list[bytes]:
+    return answer(200, json.dumps(GOOD | changes).encode(), content_type="application/json")
 
 
 def refusal(call: Callable[[], object]) -> BackendError:
@@ -54,63 +44,74 @@ def refusal(call: Callable[[], object]) -> BackendError:
 
 
 def test_a_token_is_fetched_once_and_kept_while_it_is_good(key: str) -> None:
-    one, server = access(key, httpx.Response(200, json=GOOD))
+    one, world = access(key, given(), given())
     assert one.at_hand() is None
-    assert server.asked == []
+    assert world.heard == []
     assert one.token(5) == one.token(5) == one.at_hand() == Token("ya29.CANARY")
-    assert [str(request.url) for request in server.asked] == ["https://oauth2.example/token"]
+    assert [(sent.method, sent.target, sent.headers["host"]) for sent in world.heard] == [("POST", "/token", "oauth2.example")]
     assert one.token(5).headers == {"Authorization": "Bearer ya29.CANARY"}
 
 
 def test_a_token_that_soon_runs_out_is_used_and_not_kept(key: str) -> None:
-    one, server = access(key, httpx.Response(200, json=GOOD | {"expires_in": 60}))
+    one, world = access(key, given(expires_in=60), given(expires_in=60))
     assert one.token(5).value == "ya29.CANARY"
     assert one.at_hand() is None
     one.token(5)
-    assert len(server.asked) == 2
+    assert len(world.heard) == 2
 
 
 def test_many_who_want_a_token_at_once_fetch_one(key: str) -> None:
-    one, server = access(key, httpx.Response(200, json=GOOD))
+    one, world = access(key, *[given()] * 8)
     threads = [threading.Thread(target=one.token, args=(5,)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(server.asked) == 1
+    assert len(world.wires) == 1
 
 
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        (httpx.Response(503), FailureKind.TRANSIENT),
-        (httpx.Response(429), FailureKind.TRANSIENT),
-        (httpx.ConnectError("no route"), FailureKind.TRANSIENT),
-        (httpx.ReadTimeout("nothing"), FailureKind.TRANSIENT),
-        (httpx.Response(400, json={"error": "invalid_grant", "error_description": "Invalid JWT"}), FailureKind.AUTH),
-        (httpx.Response(401, text="<html>no</html>"), FailureKind.AUTH),
-        (httpx.Response(200, json={}), FailureKind.AUTH),
-        (httpx.Response(200, json=GOOD | {"access_token": "two\nlines"}), FailureKind.AUTH),
+        (answer(503), FailureKind.TRANSIENT),
+        (answer(429), FailureKind.TRANSIENT),
+        (silent(httpcore.ReadTimeout("nothing")), FailureKind.TRANSIENT),
+        (answer(400, b'{"error": "invalid_grant", "error_description": "Invalid JWT"}'), FailureKind.AUTH),
+        (answer(401, b"<html>no</html>"), FailureKind.AUTH),
+        (answer(200, b"{}"), FailureKind.AUTH),
+        (given(access_token="two\nlines"), FailureKind.AUTH),
     ],
-    ids=["busy", "limited", "unreachable", "silent", "refused", "page", "nothing", "no header"],
+    ids=["busy", "limited", "silent", "refused", "page", "nothing", "no header"],
 )
-def test_without_a_token_it_is_said_why_after_one_try(key: str, said: httpx.Response | Exception, kind: FailureKind) -> None:
-    one, server = access(key, said)
+def test_without_a_token_it_is_said_why_after_one_try(key: str, said: Iterable[bytes], kind: FailureKind) -> None:
+    one, world = access(key, said, given())
     assert refusal(lambda: one.token(5)).kind is kind
-    assert len(server.asked) == 1
+    assert len(world.wires) == 1
+
+
+def test_a_token_server_that_cannot_be_reached_may_be_reached_later(key: str) -> None:
+    one, _ = access(key)
+    assert refusal(lambda: one.token(5)).kind is FailureKind.TRANSIENT
+
+
+def test_a_token_server_that_talks_for_ever_is_given_up_in_time(key: str) -> None:
+    one, world = access(key, endless(b"."))
+    world.seconds_per_read = 1.0
+    assert refusal(lambda: one.token(5)).kind is FailureKind.TRANSIENT
+    assert world.time < 10
 
 
 def test_when_the_time_is_over_nobody_is_asked(key: str) -> None:
-    one, server = access(key, httpx.Response(200, json=GOOD))
+    one, world = access(key, given())
     assert refusal(lambda: one.token(0)).kind is FailureKind.TRANSIENT
-    assert server.asked == []
+    assert world.wires == []
 
 
 @pytest.mark.parametrize("change", [{"private_key": "-----BEGIN CANARY-----"}, {"client_email": None}, {"token_uri": "CANARY"}])
 def test_a_key_that_is_none_is_said_to_be_none_and_not_quoted(key: str, change: dict[str, str | None]) -> None:
     broken = {name: value for name, value in {**json.loads(key), **change}.items() if value is not None}
     for text in (json.dumps(broken), json.dumps(broken)[:-1], "CANARY", "[]"):
-        one, _ = access(text, httpx.Response(400, json={"error": "invalid_grant"}))
+        one, _ = access(text, answer(400, b'{"error": "invalid_grant"}'))
         with pytest.raises(BackendError) as raised:
             one.token(5)
         shown = "".join(traceback.format_exception(raised.value)) + repr(one.__dict__.get("_credentials"))
@@ -120,20 +121,20 @@ def test_a_key_that_is_none_is_said_to_be_none_and_not_quoted(key: str, change: 
 
 def test_without_a_key_the_machines_own_is_used(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
-    one, server = access("", httpx.Response(200, json=GOOD))
+    one, world = access("", given())
     assert one.token(5).value == "ya29.CANARY"
-    assert len(server.asked) == 1
+    assert len(world.wires) == 1
 
 
 def test_a_machine_without_credentials_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
-    one, server = access("", httpx.Response(200, json=GOOD))
+    one, world = access("", given())
     assert refusal(lambda: one.token(5)).kind is FailureKind.AUTH
-    assert server.asked == []
+    assert world.wires == []
 
 
 def test_a_token_is_not_shown(key: str) -> None:
-    one, _ = access(key, httpx.Response(200, json=GOOD))
+    one, _ = access(key, given())
     assert "CANARY" not in f"{one.token(5)!r} {one!r}"
 
 

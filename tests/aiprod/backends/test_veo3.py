@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
 from aiprod.backends.download import must_be_video
+from aiprod.backends.reaching import INTERNET, Network
 from aiprod.backends.veo3 import Veo3Backend
 from aiprod.catalog import BackendEntry, catalog
 from aiprod.emulators.running import Vendors
@@ -56,6 +58,16 @@ def bare(veo: Veo3Backend, monkeypatch: pytest.MonkeyPatch) -> Veo3Backend:
     return Veo3Backend("veo3", entry())
 
 
+def beside_the_emulator(world: World) -> Network:
+    """A network on which loopback is loopback, and everything else is that world."""
+
+    class Wires(httpcore.NetworkBackend):
+        def connect_tcp(self, host: str, port: int, *rest: Any, **more: Any) -> httpcore.NetworkStream:
+            return (INTERNET.wires if host == "127.0.0.1" else world).connect_tcp(host, port, *rest, **more)
+
+    return Network(resolve=lambda host, port: [host] if host == "127.0.0.1" else world.resolve(host, port), wires=Wires())
+
+
 def refusal(call: Callable[[], object]) -> BackendError:
     with pytest.raises(BackendError) as raised:
         call()
@@ -83,7 +95,7 @@ def test_the_label_of_a_long_key_is_as_long_as_labels_may_be(veo: Veo3Backend, v
 def test_an_image_to_start_from_is_fetched_before_anything_is_sent(veo: Veo3Backend, vendors: Vendors) -> None:
     png = b"\x89PNG\r\n\x1a\n..."
     world = World.of(answer(200, png), answer(404))
-    start = Veo3Backend("veo3", entry(), network=world.network)
+    start = Veo3Backend("veo3", entry(), network=beside_the_emulator(world))
     request = wanted(reference_image_url="https://cdn.example/start.png")
     start.submit(request, key=KEY)
     assert vendors.accepts()[0]["body"]["instances"][0]["image"] == {
