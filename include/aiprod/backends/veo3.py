@@ -98,7 +98,8 @@ class Veo3Backend(Backend):
         if bucket is None:
             return Found()
         listing = self._storage(f"{self.name} {key}").listing(bucket.within(key))
-        over = since + timedelta(seconds=self.entry.max_run_seconds)
+        # It left some time after `since`, and runs no longer than that from then on.
+        over = since + timedelta(seconds=self.entry.submit_timeout_seconds + self.entry.max_run_seconds)
         proof = listing.empty and listing.whole and listing.at is not None and listing.at > over
         return Found(vendor_ids=listing.videos, proof=proof)
 
