@@ -17,6 +17,7 @@ import yaml
 from aiprod.backends.animatic import AnimaticBackend
 from aiprod.backends.base import Backend
 from aiprod.backends.replicate import ReplicateBackend
+from aiprod.backends.runway import RunwayBackend
 from aiprod.catalog import catalog
 from aiprod.emulators.running import Vendors
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
@@ -29,13 +30,19 @@ from tests.catalogue import CONFIG
 Legal = dict[str, Any]
 
 #: Every class that may be bought from. A new adapter joins here and has to keep all of this.
-BACKENDS: tuple[type[Backend], ...] = (AnimaticBackend, vendor.ListingVendor, vendor.MuteVendor, ReplicateBackend)
+BACKENDS: tuple[type[Backend], ...] = (AnimaticBackend, vendor.ListingVendor, vendor.MuteVendor, ReplicateBackend, RunwayBackend)
 #: Who buys from the emulators, and as what: the entry of the catalogue and two legal requests, one wide and one tall.
 EMULATED: dict[type[Backend], tuple[str, Legal, Legal]] = {
     ReplicateBackend: (
         "replicate",
         {"seconds": 5, "asked_seconds": 5, "width": 832, "height": 480, "fps": 24},
         {"seconds": 5, "asked_seconds": 5, "width": 480, "height": 832, "fps": 24, "aspect_ratio": "9:16"},
+    ),
+    RunwayBackend: (
+        "runway",
+        {"seconds": 2, "asked_seconds": 2, "width": 1280, "height": 720, "resolution": "720p", "fps": 24, "audio": False},
+        {"seconds": 3, "asked_seconds": 3, "width": 720, "height": 1280, "resolution": "720p", "fps": 24, "aspect_ratio": "9:16"}
+        | {"audio": False},
     ),
 }
 PLAIN: tuple[str, Legal, Legal] = (
