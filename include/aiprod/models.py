@@ -295,6 +295,8 @@ class RenderRequest(Noun):
     seed: int
     reference_image_url: str | None = None
     shot: int = 1
+    #: The order chose the seed, so that another shot may be asked for in the very same words.
+    seed_ordered: bool = False
 
 
 class EstimateLine(Noun):
@@ -378,12 +380,22 @@ class Decision(Noun):
 # --- what a vendor says -------------------------------------------------------------------------------
 
 
+class Usage(Noun):
+    """What a vendor says a render used, in the vendor's own units; `pricing.charged` turns it into money."""
+
+    credits: Decimal | None = None
+    #: Seconds of video made, and seconds a machine worked on it.
+    output_seconds: Decimal | None = None
+    run_seconds: Decimal | None = None
+
+
 class JobState(Noun):
-    """A vendor's render in our five words. `charged` in micro-dollars where the vendor tells it."""
+    """A vendor's render in our five words. `charged` in micro-dollars, or `usage`, where the vendor tells it."""
 
     state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     progress: float | None = None
     charged: Micros | None = None
+    usage: Usage | None = None
     kind: FailureKind | None = None
     message: str = ""
     money_moved: MoneyMoved = "maybe"
@@ -404,11 +416,13 @@ class Found(Noun):
     """What looking for a lost request showed.
 
     `vendor_ids` are renders that are certainly ours. With none, `proof` says whether that shows that
-    nothing runs; without proof the purchase stays unknown until a person decides.
+    nothing runs; without proof the purchase stays unknown until a person decides. `interchangeable` renders were asked
+    for in the same words by somebody: each may be taken by one purchase, and none is known to be this one's alone.
     """
 
     vendor_ids: tuple[str, ...] = ()
     proof: bool = False
+    interchangeable: bool = False
 
 
 class CancelOutcome(Noun):
@@ -416,6 +430,16 @@ class CancelOutcome(Noun):
 
     stopped: Literal["yes", "no", "unknown"]
     refunded: Literal["yes", "no", "unknown"]
+
+
+class Checkup(Noun):
+    """How an account stands at its vendor: what `aiprod doctor` shows. `left` is credits or quota, in the vendor's words."""
+
+    authenticated: Literal["yes", "no", "unknown"] = "unknown"
+    left: str = ""
+    #: Models of the catalogue that the vendor does not offer any more.
+    retired: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 # --- what came back -----------------------------------------------------------------------------------
