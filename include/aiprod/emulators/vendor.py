@@ -55,12 +55,13 @@ class VendorServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, port: int, house: House, wires: Sequence[Wire] = ()) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
         self.house = house
         self.generic = Generic(house)
         self.wires = wires
         self._wires: dict[int, tuple[socket.socket, bool]] = {}
         self._turn = threading.Lock()
+        # Last: a port that is taken closes the server again.
+        super().__init__(("127.0.0.1", port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Note a connection before its thread starts, in the order in which they came."""

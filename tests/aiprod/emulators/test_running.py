@@ -98,6 +98,13 @@ def test_in_a_process_of_their_own_they_do_the_same(tmp_path: Path) -> None:
         create(own)
 
 
+def test_a_port_that_is_taken_is_said_in_one_line(vendors: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    port = int(vendors.url.rpartition(":")[2])
+    with pytest.raises(RuntimeError, match="did not start"), Emulators(tmp_path / "own", port=port):
+        pass
+    assert capfd.readouterr().err == f"--port {port}: Address already in use\n"
+
+
 def test_a_rule_that_nobody_knows_stops_the_start(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "aiprod.emulators", "--port=0", f"--folder={tmp_path}", "--rule=runway=explode"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
