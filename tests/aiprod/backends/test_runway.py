@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import pytest
 from aiprod.backends import backend, why_not_configured
 from aiprod.backends.runway import RunwayBackend
 from aiprod.catalog import Catalog
+from aiprod.emulators.running import Vendors
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
-from aiprod.models import CancelOutcome, RenderRequest
+from aiprod.models import CancelOutcome, JobState, RenderRequest
+from aiprod.pricing import charged, quote
 from tests.runway import Runway, said, task, wanted
 from tests.web import answer
 
@@ -326,3 +329,161 @@ def test_a_checkup_without_an_answer_is_an_error(adapter: Any) -> None:
     for lost in ([], said(503)):
         with pytest.raises(BackendError):
             adapter(lost)[0].checkup()
+
+
+# --- against a Runway with books of its own -------------------------------------------------------------
+
+VEO = {"model": "veo3.1", "seconds": 4, "audio": True}
+IMAGE = "https://example.com/lake.png"
+
+
+@pytest.fixture
+def shop(config: Catalog, vendors: Vendors, monkeypatch: pytest.MonkeyPatch) -> RunwayBackend:
+    """The adapter as it is configured for the emulator."""
+    for name, value in vendors.environment.items():
+        monkeypatch.setenv(name, value)
+    return RunwayBackend("runway", config.backends["runway"])
+
+
+def bill(ended: JobState, config: Catalog, request: RenderRequest) -> int | None:
+    """What the ledger will book, in micro-dollars."""
+    return ended.usage and charged(config.prices, request, ended.usage, on=date(2026, 11, 23))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [wanted(), wanted(reference_image_url=IMAGE), wanted(**VEO), wanted(**VEO | {"audio": False, "reference_image_url": IMAGE})],
+    ids=["text", "image", "sound", "image without sound"],
+)
+def test_what_is_quoted_is_what_is_billed_and_read_back(
+    shop: RunwayBackend, vendors: Vendors, config: Catalog, request_: RenderRequest
+) -> None:
+    accepted = shop.submit(shop.validate(request_), key="k1")
+    (sold,) = vendors.accepts("runway")
+    quoted = quote(config.prices, request_, date(2026, 11, 23))
+    assert (sold["id"], sold["billable_micros"]) == (accepted.vendor_id, quoted)
+    assert bill(shop.poll(accepted.vendor_id), config, request_) == quoted
+
+
+@pytest.mark.parametrize(
+    ("order", "came", "kind", "accepts"),
+    [
+        ("refuse:400", SubmitRejected, FailureKind.INVALID_INPUT, 0),
+        ("refuse:401", SubmitRejected, FailureKind.AUTH, 0),
+        ("refuse:429:7", SubmitRejected, FailureKind.RATE_LIMITED, 0),
+        ("quota", SubmitRejected, FailureKind.QUOTA_EXHAUSTED, 0),
+        ("broke", SubmitRejected, FailureKind.QUOTA_EXHAUSTED, 0),
+        ("moderated:http", SubmitRejected, FailureKind.MODERATED, 0),
+        ("refuse:503", SubmitAmbiguous, FailureKind.TRANSIENT, 0),
+        ("reset", SubmitAmbiguous, FailureKind.TRANSIENT, 0),
+        ("lose", SubmitAmbiguous, FailureKind.TRANSIENT, 1),
+        ("lose:500", SubmitAmbiguous, FailureKind.TRANSIENT, 1),
+    ],
+)
+def test_every_way_of_not_being_answered_well_is_one_request(
+    shop: RunwayBackend, vendors: Vendors, order: str, came: type[BackendError], kind: FailureKind, accepts: int
+) -> None:
+    with pytest.raises(came) as error:
+        shop.submit(wanted(prompt=f"[[runway={order}|ok]]"), key="k1")
+    assert (error.value.kind, len(vendors.accepts("runway"))) == (kind, accepts)
+
+
+def test_an_answer_that_comes_too_late_is_one_request_and_no_refusal(shop: RunwayBackend, vendors: Vendors) -> None:
+    hasty = RunwayBackend("runway", shop.entry.model_copy(update={"submit_timeout_seconds": 0.5}))
+    with pytest.raises(SubmitAmbiguous) as lost:
+        hasty.submit(wanted(prompt="[[runway=stall:60|ok]]"), key="k1")
+    vendors.advance(100)
+    assert (lost.value.kind, len(vendors.accepts("runway"))) == (FailureKind.TIMEOUT, 1)
+
+
+def test_a_key_that_is_not_taken_is_never_repeated(shop: RunwayBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
+    with pytest.raises(SubmitRejected) as refused:
+        shop.submit(wanted(), key="k1")
+    assert refused.value.kind is FailureKind.AUTH and KEY not in str(refused.value)
+    assert shop.checkup().authenticated == "no"
+
+
+@pytest.mark.parametrize(
+    ("order", "state", "kind", "moved", "credits"),
+    [
+        ("ok", "succeeded", None, "yes", 60),
+        ("bill:1.5", "succeeded", None, "yes", 90),
+        ("fail", "failed", FailureKind.VENDOR_INTERNAL, "no", 0),
+        ("fail:INTERNAL", "failed", FailureKind.TRANSIENT, "no", 0),
+        ("fail-charged", "failed", FailureKind.VENDOR_INTERNAL, "yes", 60),
+        ("moderated", "failed", FailureKind.MODERATED, "yes", 60),
+        ("moderated-late", "failed", FailureKind.MODERATED, "yes", 60),
+        ("empty", "failed", FailureKind.VENDOR_INTERNAL, "yes", 60),
+        ("aborted", "cancelled", FailureKind.GONE, "no", 0),
+        ("hang", "running", None, "maybe", None),
+        ("queue:60", "queued", None, "maybe", None),
+    ],
+)
+def test_every_end_says_who_pays_as_the_books_do(
+    shop: RunwayBackend, vendors: Vendors, order: str, state: str, kind: FailureKind | None, moved: str, credits: int | None
+) -> None:
+    seen = shop.poll(shop.submit(wanted(prompt=f"[[runway={order}]]"), key="k1").vendor_id)
+    assert (seen.state, seen.kind, seen.money_moved) == (state, kind, moved)
+    assert (seen.usage and seen.usage.credits) == credits
+    if credits is not None:
+        assert vendors.accepts("runway")[0]["billable_micros"] == credits * 10_000
+
+
+@pytest.mark.parametrize(
+    ("order", "kind"),
+    [("strange", FailureKind.VENDOR_INTERNAL), ("vanish", FailureKind.GONE), ("busy:503", FailureKind.TRANSIENT)],
+)
+def test_a_question_without_a_good_answer_ends_nothing(shop: RunwayBackend, order: str, kind: FailureKind) -> None:
+    sold = shop.submit(wanted(prompt=f"[[runway={order}]]"), key="k1").vendor_id
+    with pytest.raises(BackendError) as error:
+        shop.poll(sold)
+    assert (error.value.kind, error.value.money_moved) == (kind, "maybe")
+
+
+def test_an_expired_address_is_renewed_and_the_key_is_shown_to_no_file_server(
+    shop: RunwayBackend, vendors: Vendors, tmp_path: Path
+) -> None:
+    sold = shop.submit(wanted(prompt="[[runway=expired]]"), key="k1").vendor_id
+    shop.fetch(sold, tmp_path / "take.mp4")
+    assert (tmp_path / "take.mp4").stat().st_size > 1_000
+    assert [event for event in vendors.events() if event["event"] == "leak"] == []
+    assert vendors.faults("runway") == ["expired"]
+
+
+@pytest.mark.parametrize("order", ["html", "truncated", "cutoff", "flip", "redirect:http://169.254.169.254/latest"])
+def test_what_is_no_video_is_never_brought_home(shop: RunwayBackend, order: str, tmp_path: Path) -> None:
+    sold = shop.submit(wanted(prompt=f"[[runway={order}]]"), key="k1").vendor_id
+    assert shop.poll(sold).state == "succeeded"
+    with pytest.raises(BackendError) as error:
+        shop.fetch(sold, tmp_path / "take.mp4")
+    assert error.value.money_moved == "yes" and "_jwt" not in str(error.value)
+    assert list(tmp_path.glob("*.mp4")) == []
+
+
+def test_cancelling_what_runs_is_paid_and_what_waits_may_be_given_back(shop: RunwayBackend, vendors: Vendors) -> None:
+    running = shop.submit(wanted(prompt="[[runway=slow:100]] a"), key="k1").vendor_id
+    waiting = shop.submit(wanted(prompt="[[runway=queue:100]] b"), key="k2").vendor_id
+    vendors.advance(50)
+    assert shop.cancel(running) == CancelOutcome(stopped="yes", refunded="no")
+    assert shop.cancel(waiting) == CancelOutcome(stopped="yes", refunded="unknown")
+    billed = {sold["id"]: sold["billable_micros"] for sold in vendors.accepts("runway")}
+    assert billed == {running: 600_000, waiting: 0}
+    for gone in (running, waiting):
+        with pytest.raises(BackendError) as error:
+            shop.poll(gone)
+        assert error.value.kind is FailureKind.GONE
+
+
+def test_cancelling_what_has_ended_leaves_its_video(shop: RunwayBackend, tmp_path: Path) -> None:
+    sold = shop.submit(wanted(), key="k1").vendor_id
+    assert shop.cancel(sold) == CancelOutcome(stopped="no", refunded="no")
+    shop.fetch(sold, tmp_path / "take.mp4")
+
+
+def test_a_checkup_tells_what_is_left_and_buys_nothing(shop: RunwayBackend, vendors: Vendors) -> None:
+    vendors.terms(credit=12_340_000)
+    shop.submit(wanted(), key="k1")
+    found = shop.checkup()
+    assert (found.authenticated, found.left, found.retired) == ("yes", "1174 credits", ())
+    assert len(vendors.accepts()) == 1
