@@ -58,7 +58,7 @@ class RunwayBackend(Backend):
             raise SubmitRejected(f"{self.name}: not sent: {error}", kind=error.kind) from None
         except Silence as error:
             raise SubmitAmbiguous(f"{self.name}: no answer to {key}: {error}", kind=error.kind) from None
-        if answer.status != 200:
+        if not answer.good:
             raise words.not_accepted(answer.status, answer.detail, answer.headers, who=self.name)
         vendor_id = answer.row.get("id")
         if not isinstance(vendor_id, str) or not _ID.fullmatch(vendor_id):
@@ -104,7 +104,7 @@ class RunwayBackend(Backend):
         if seen.final:
             return CancelOutcome(stopped="no", refunded="no")
         answer = self._ask(who, lambda sdk: sdk.tasks.with_raw_response.delete(vendor_id))
-        if answer.status != 204:
+        if not answer.good:
             raise words.no_answer(answer.status, answer.detail, who=who)
         # It may have begun to run since it was seen waiting, and then nothing is given back.
         return CancelOutcome(stopped="yes", refunded="no" if seen.state == "running" else "unknown")
@@ -174,7 +174,7 @@ class RunwayBackend(Backend):
 
     def _good(self, answer: Answer, who: str) -> Any:
         """The object in a good answer."""
-        if answer.status != 200:
+        if not answer.good:
             raise words.no_answer(answer.status, answer.detail, who=who)
         if not answer.row:
             raise BackendError(f"{who}: the answer cannot be read", kind=FailureKind.VENDOR_INTERNAL, money_moved="maybe")

@@ -47,6 +47,10 @@ class Answer:
     row: Mapping[str, Any]
 
     @property
+    def good(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
     def detail(self) -> str:
         """The vendor's own sentence about an error, with what it says of each field."""
         issues = self.row.get("issues")

@@ -79,6 +79,11 @@ def test_an_order_is_sent_once_and_comes_back_with_runways_own_id(adapter: Any) 
     assert (accepted.vendor_id, accepted.state, vendor.lines) == ("t1", None, ["POST /v1/text_to_video"])
 
 
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_an_acceptance_is_one_whatever_good_number_it_has(adapter: Any, status: int) -> None:
+    assert adapter(said(status, id="t1"))[0].submit(wanted(), key="k1").vendor_id == "t1"
+
+
 def test_an_order_with_an_image_goes_to_the_other_operation(adapter: Any) -> None:
     runway, vendor = adapter(said(200, id="t1"))
     runway.submit(wanted(reference_image_url="https://example.com/lake.png"), key="k1")
@@ -98,8 +103,9 @@ def test_an_order_with_an_image_goes_to_the_other_operation(adapter: Any) -> Non
         said(500),
         said(503),
         said(302),
+        answer(204),
     ],
-    ids=["hung up", "broke off", "no body", "no id", "no id of theirs", "another name", "500", "503", "redirected"],
+    ids=["hung up", "broke off", "no body", "no id", "no id of theirs", "another name", "500", "503", "redirected", "nothing"],
 )
 def test_a_lost_answer_is_never_sent_again_and_never_called_refused(adapter: Any, lost: list[bytes]) -> None:
     runway, vendor = adapter(lost, said(200, id="t2"), said(200, id="t3"))

@@ -62,6 +62,8 @@ def test_an_order_is_sent_as_runways_own_client_sends_it() -> None:
         "2024-11-06",
         "api.dev.runwayml.com",
     )
+    # Nothing is unpacked, so what unpacks to a gigabyte is not asked for.
+    assert lines["accept-encoding"] == "identity"
     assert json.loads(body) == {"model": "gen4.5", "promptText": "a lake", "ratio": "1280:720", "duration": 5, "seed": 7}
 
 
@@ -75,7 +77,7 @@ def test_an_order_is_sent_as_runways_own_client_sends_it() -> None:
         answer(408),
         answer(409),
         answer(429, retry_after="1"),
-        answer(307),
+        answer(307, location=f"{HOME}/v1/elsewhere"),
     ],
     ids=["hung up", "broke off", "500", "503", "408", "409", "429", "307"],
 )
