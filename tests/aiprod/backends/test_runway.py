@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 from datetime import date
@@ -271,6 +272,21 @@ def test_a_file_on_an_address_inside_is_not_fetched(adapter: Any, tmp_path: Path
     with pytest.raises(BackendError):
         runway.fetch("t1", tmp_path / "a.mp4")
     assert len(vendor.wires) == 1
+
+
+def test_not_even_the_longest_log_holds_the_key_or_a_signature(
+    adapter: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    runway, _ = adapter(said(200, id="t1"), DONE, said(401, error=f"no such key: {KEY}"), [], files=[NO_VIDEO])
+    runway.submit(wanted(), key="k1")
+    for verb in (lambda: runway.fetch("t1", tmp_path / "a.mp4"), lambda: runway.poll("t1"), lambda: runway.poll("t1")):
+        with pytest.raises(BackendError):
+            verb()
+    asyncio.run(watched(runway, "t1", httpx.Response(200, json={"status": "PENDING"})))
+    told = "\n".join([caplog.text, *(repr(vars(record)) for record in caplog.records)])
+    assert "runwayml" in told
+    assert [word for word in (KEY, "SIGNATURE") if word in told] == []
 
 
 # --- cancelling -----------------------------------------------------------------------------------------

@@ -200,6 +200,22 @@ def test_a_question_on_an_event_loop_is_asked_once_with_the_callers_client() -> 
     assert seen[0].headers["authorization"] == f"Bearer {KEY}"
 
 
+def test_two_keys_on_one_event_loop_are_never_mixed_up() -> None:
+    seen: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.url.host} {request.headers['authorization']}")
+        return httpx.Response(200, json={"id": "t1", "status": "RUNNING"})
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as http:
+            for base, key in ((HOME, "one"), ("https://b.example", "two"), (HOME, "one")):
+                await Wire(base, key).ask_soon(http, 5, retrieve)
+
+    asyncio.run(ask())
+    assert seen == ["api.dev.runwayml.com Bearer one", "b.example Bearer two", "api.dev.runwayml.com Bearer one"]
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_a_question_on_an_event_loop_is_not_repeated(status: int) -> None:
     seen: list[httpx.Request] = []
