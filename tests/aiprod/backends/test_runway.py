@@ -336,9 +336,25 @@ def test_a_checkup_tells_credits_limits_and_models_without_spending(adapter: Any
     assert vendor.lines == ["GET /v1/organization"]
 
 
-@pytest.mark.parametrize("row", [{"creditBalance": 5}, {"tier": None, "usage": 7}, {"tier": {"models": {"gen4.5": None}}}])
-def test_a_checkup_survives_what_the_vendor_leaves_out(adapter: Any, row: dict[str, Any]) -> None:
-    assert adapter(said(200, **row))[0].checkup().authenticated == "yes"
+@pytest.mark.parametrize(
+    ("row", "retired"),
+    [
+        ({"creditBalance": 5}, ()),
+        ({"tier": None, "usage": 7}, ()),
+        ({"tier": {"models": {}}}, ()),
+        ({"tier": {"models": {"gen4.5": None}}}, ("veo3.1",)),
+    ],
+)
+def test_a_checkup_survives_what_the_vendor_leaves_out(adapter: Any, row: dict[str, Any], retired: tuple[str, ...]) -> None:
+    found = adapter(said(200, **row))[0].checkup()
+    assert (found.authenticated, found.retired) == ("yes", retired)
+
+
+def test_a_model_that_the_sdk_does_not_know_is_not_offered(config: Catalog) -> None:
+    entry = config.backends["runway"]
+    older = entry.model_copy(update={"models": (entry.models[0].model_copy(update={"name": "gen1"}), *entry.models[1:])})
+    vendor = Runway(said(200, tier={"models": {"gen1": LIMITS, "veo3.1": LIMITS}}))
+    assert RunwayBackend("runway", older, network=vendor.network).checkup().retired == ("gen1",)
 
 
 @pytest.mark.parametrize("status", [401, 403])
