@@ -64,7 +64,9 @@ class RunwayBackend(Backend):
             raise words.not_accepted(answer.status, answer.detail, answer.headers, who=self.name)
         vendor_id = answer.row.get("id")
         if not isinstance(vendor_id, str) or not _ID.fullmatch(vendor_id):
-            raise SubmitAmbiguous(f"{self.name}: accepted {key} without an id", kind=FailureKind.VENDOR_INTERNAL)
+            # Whatever it is: a person may find the render by it.
+            message = f"{self.name}: accepted {key}, and the id it gave is {vendor_id!r:.80}"
+            raise SubmitAmbiguous(message, kind=FailureKind.VENDOR_INTERNAL)
         return Accepted(vendor_id=vendor_id)
 
     # --- looking after it -------------------------------------------------------------------------------

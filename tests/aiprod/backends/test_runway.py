@@ -80,6 +80,11 @@ def test_an_order_is_sent_once_and_comes_back_with_runways_own_id(adapter: Any) 
     assert (accepted.vendor_id, accepted.state, vendor.lines) == ("t1", None, ["POST /v1/text_to_video"])
 
 
+def test_an_id_that_cannot_be_asked_for_is_kept_for_a_person(adapter: Any) -> None:
+    with pytest.raises(SubmitAmbiguous, match="accepted k1, and the id it gave is 'task/7'"):
+        adapter(said(200, id="task/7"))[0].submit(wanted(), key="k1")
+
+
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_an_acceptance_is_one_whatever_good_number_it_has(adapter: Any, status: int) -> None:
     assert adapter(said(status, id="t1"))[0].submit(wanted(), key="k1").vendor_id == "t1"
