@@ -8,7 +8,7 @@ from aiprod.errors import BackendError, FailureKind, SubmitRejected
 from aiprod.models import Accepted, CancelOutcome, Checkup, JobState, RenderRequest
 from tests.vendor import ListingVendor
 
-__all__ = ["KeyedVendor", "mark"]
+__all__ = ["KeyedVendor", "Stoppable", "mark"]
 
 
 def mark(key: str) -> str:
@@ -46,8 +46,17 @@ class KeyedVendor(ListingVendor):
         return Checkup(authenticated="no" if self._key() == "wrong" else "yes", left="120 credits")
 
     def _key(self) -> str:
-        return self.keys.get("GOOGLE_CREDENTIALS_JSON") or next((v for n, v in self.keys.items() if not n.endswith("URL")), "wrong")
+        return self.keys.get("GOOGLE_CREDENTIALS_JSON") or next(
+            (v for n, v in self.keys.items() if not n.endswith("URL")), "wrong"
+        )
 
     def _note(self, what: str, vendor_id: str, text: str) -> None:
         (self.books / what).mkdir(exist_ok=True)
         (self.books / what / vendor_id).write_text(text)
+
+
+class Stoppable(KeyedVendor):
+    """The same, with its key in its pocket."""
+
+    def _key(self) -> str:
+        return "its own"
