@@ -109,7 +109,7 @@ def decided(
     sick = health.unhealthy(conn, catalog=catalog, now=now)
     known = [_facts_now(catalog, order, name, left[own[name]], healthy=name not in sick, now=now) for name in envelope.backends]
     said = against or {}
-    known = [f.model_copy(update={"unfit": f.unfit or said.get((order.shot, f.backend), "")}) for f in known]
+    known = [_unless_objected(f, said.get((order.shot, f.backend), "")) for f in known]
     used = sum(1 for p in order.made if _counts(p))
     if used >= envelope.attempts_per_shot:
         known = [f.model_copy(update={"barred": f"all {used} attempts of the approval are used"}) for f in known]
@@ -117,6 +117,10 @@ def decided(
     floor = order.floor(catalog)
     decision = route(order.shot, known, floor=floor, prefer=spec.prefer, may_degrade=may_degrade, at_cap=spec.at_cap)
     return decision, known
+
+
+def _unless_objected(facts: Facts, why: str) -> Facts:
+    return facts.model_copy(update={"request": None, "quote": None, "unfit": why}) if why and not facts.unfit else facts
 
 
 def _counts(purchase: Purchase) -> bool:

@@ -8,14 +8,18 @@
 | `GET /<backend>/renders/<id>/file` | the file |
 | `PUT /terms` | what it offers and asks for, and its clock; answered once nothing else is on the wire |
 | `PUT /terms?at-once` | the same, without waiting |
+| `PUT /rules` `{"<backend>": words}` | what is ordered for every request to a backend |
 | `DELETE /renders` | it forgets everything but its books |
 
-What can be ordered to fail is in `aiprod.emulators.house`.
+Other addresses belong to the vendors' own protocols where it was given any (`aiprod.emulators`).
+
+What can be ordered to fail is in `aiprod.emulators.orders`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import select
@@ -24,13 +28,19 @@ import struct
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from aiprod.emulators.books import Books
+from aiprod.emulators.generic import Generic
 from aiprod.emulators.house import Cut, House, Refused, Terms
+from aiprod.emulators.orders import StrangeOrder
+from aiprod.emulators.wire import Answer, Request, Wire
 
 __all__ = ["VendorServer", "main"]
 
@@ -44,9 +54,11 @@ class VendorServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, house: House) -> None:
+    def __init__(self, port: int, house: House, wires: Sequence[Wire] = ()) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.house = house
+        self.generic = Generic(house)
+        self.wires = wires
         self._wires: dict[int, tuple[socket.socket, bool]] = {}
         self._turn = threading.Lock()
 
@@ -83,6 +95,16 @@ class VendorServer(ThreadingHTTPServer):
             time.sleep(0.001)
         return False
 
+    def server_close(self) -> None:
+        """Stop listening, let nobody wait, and hang up on everybody."""
+        super().server_close()
+        self.house.close()
+        with self._turn:
+            wires = [wire for wire, _ in self._wires.values()]
+        for wire in wires:
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed is no news."""
 
@@ -109,60 +131,122 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def do_POST(self) -> None:
-        backend = self.path.strip("/").split("/")[0]
         body = self._body()
-        if self.vendor.house.cut_before_reading(backend, str(body.get("prompt", ""))):
-            self._cut()
-            return
-        key = self.headers.get("Idempotency-Key")
-        self._answer(lambda: {"id": self.vendor.house.submit(backend, body, key)})
+        match urlsplit(self.path).path.strip("/").split("/"):
+            case [backend, "renders"]:
+                key = self.headers.get("Idempotency-Key")
+                self._answer(lambda: {"id": self.vendor.generic.submit(backend, json.loads(body), key)})
+            case _:
+                self._carry(body)
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
+        generic = self.vendor.generic
         match parts.path.strip("/").split("/"):
             case [backend, "renders"]:
                 marker = parse_qs(parts.query).get("marker", [""])[0]
-                house = self.vendor.house
-                self._answer(lambda: {"ids": house.listing(backend, marker), "now": house.now()})
+                self._answer(lambda: {"ids": generic.listing(backend, marker), "now": self.vendor.house.now()})
             case [backend, "renders", vendor_id]:
-                self._answer(lambda: self.vendor.house.status(backend, vendor_id))
+                self._answer(lambda: generic.status(backend, vendor_id))
             case [backend, "renders", vendor_id, "file"]:
-                self._answer(lambda: self.vendor.house.file(backend, vendor_id))
+                self._answer(lambda: generic.file(backend, vendor_id))
             case _:
-                self._send(404, {"error": "no such address"})
+                self._carry(b"")
 
     def do_PUT(self) -> None:
-        body = self._body()
-        silent = urlsplit(self.path).query == "at-once" or self.vendor.fall_silent(self.connection)
-        self.vendor.house.agree(Terms(**body))
-        self._send(200 if silent else 500, {"now": self.vendor.house.now()})
+        body = json.loads(self._body())
+        house, silent = self.vendor.house, True
+        match urlsplit(self.path).path:
+            case "/terms":
+                silent = urlsplit(self.path).query == "at-once" or self.vendor.fall_silent(self.connection)
+                house.agree(Terms(**body))
+            case "/rules":
+                try:
+                    for backend, words in body.items():
+                        house.rule(backend, words)
+                except StrangeOrder as error:
+                    self._send(Answer(400, {"error": str(error)}))
+                    return
+            case _:
+                self._send(Answer(404, {"error": "no such address"}))
+                return
+        self._send(Answer(200 if silent else 500, {"now": house.now()}))
 
     def do_DELETE(self) -> None:
+        if urlsplit(self.path).path != "/renders":
+            self._carry(b"")
+            return
         self.vendor.fall_silent(self.connection)
         self.vendor.house.forget()
-        self._send(200, {})
+        self._send(Answer(200, {}))
 
-    def _body(self) -> dict[str, Any]:
-        body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        return body
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def _answer(self, work: Any) -> None:
+    def _answer(self, work: Callable[[], dict[str, Any] | bytes]) -> None:
         try:
-            said = work()
+            said = Answer(200, work())
         except Refused as error:
-            self._send(error.status, {"error": str(error)})
+            said = Answer(error.status, {"error": str(error)})
         except Cut:
             self._cut()
-        else:
-            self._send(200, said)
+            return
+        self._send(said)
 
-    def _send(self, status: int, said: dict[str, Any] | bytes) -> None:
-        content = said if isinstance(said, bytes) else json.dumps(said).encode()
-        self.send_response_only(status)
-        self.send_header("Content-Length", str(len(content)))
+    def _carry(self, body: bytes) -> None:
+        """Ask the vendors' own protocols, one after the other, whose address this is."""
+        parts = urlsplit(self.path)
+        request = Request(
+            method=self.command,
+            path=unquote(parts.path),
+            query={name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()},
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=body,
+            origin=f"http://{self.headers.get('Host', '127.0.0.1')}",
+        )
+        try:
+            answer = next(filter(None, (wire.answer(request) for wire in self.vendor.wires)), None)
+        except Cut:
+            self._cut()
+            return
+        except Exception:  # noqa: BLE001 - a bug of ours must not pass for a fault that somebody ordered
+            self.vendor.house.books.write("bug", path=parts.path, traceback=traceback.format_exc())
+            answer = Answer(500, {"error": "a bug in the emulator; its books say where"})
+        if answer is None:
+            answer = Answer(404, {"error": "no such address"})
+        if answer.status >= 400 and self.command == "POST":
+            self.vendor.house.books.write("refused", status=answer.status, path=parts.path)
+        self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
+        content = answer.content
+        self.send_response_only(answer.status)
+        self.send_header("Date", formatdate(self.vendor.house.now(), usegmt=True))
+        for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+            self.send_header(name, value)
+        length = len(content) if answer.pour is None else answer.length
+        if length is None:
+            self.close_connection = True
+            self.send_header("Connection", "close")
+        elif answer.status != 204:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.write(content)
         self.wfile.flush()
+        if answer.pour is not None:
+            self._pour(answer.pour, length)
+
+    def _pour(self, pour: Callable[[], Iterator[bytes]], length: int | None) -> None:
+        """Send a body piece by piece until it ends, the client hangs up, or the vendor closes."""
+        sent = 0
+        for piece in pour():
+            self.wfile.write(piece)
+            self.wfile.flush()
+            sent += len(piece)
+            if self.vendor.house.closed:
+                break
+        if length is None or sent < length:
+            self.close_connection = True
 
     def _cut(self) -> None:
         """Close with a reset, as a machine that fell over does."""

@@ -410,9 +410,9 @@ def release(conn: Connection, purchase_id: str, step: Step, *, catalog: Catalog,
         return False
 
 
-def running(conn: Connection, backend: str, *, vendor_ids: Sequence[str] = (), job_ids: Sequence[str] = ()) -> list[Purchase]:
-    """Return what a vendor is known to work on, by its own ids or by jobs, oldest first."""
-    wanted = or_(purchases.c.vendor_id.in_(vendor_ids), purchases.c.job_id.in_(job_ids))
+def running(conn: Connection, backend: str, vendor_ids: Sequence[str]) -> list[Purchase]:
+    """Return what a vendor is known to work on, of its own ids, oldest first."""
+    wanted = purchases.c.vendor_id.in_(vendor_ids)
     there = select(purchases).where(purchases.c.backend == backend, purchases.c.state == "submitted", wanted)
     return [_purchase(row) for row in conn.execute(there.order_by(purchases.c.created_at)).mappings()]
 
