@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -9,24 +10,50 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from aiprod.backends.animatic import AnimaticBackend
 from aiprod.backends.base import Backend
+from aiprod.backends.replicate import ReplicateBackend
+from aiprod.backends.runway import RunwayBackend
 from aiprod.catalog import catalog
+from aiprod.emulators.running import Vendors
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
-from aiprod.models import Accepted, CancelOutcome, Found, JobState, RenderRequest
+from aiprod.models import Accepted, CancelOutcome, Checkup, Found, JobState, RenderRequest
 from aiprod.qa.judge import Expected, judge
 from aiprod.qa.measure import measure
 from tests import vendor
 from tests.catalogue import CONFIG
 
+Legal = dict[str, Any]
+
 #: Every class that may be bought from. A new adapter joins here and has to keep all of this.
-BACKENDS: tuple[type[Backend], ...] = (AnimaticBackend, vendor.ListingVendor, vendor.MuteVendor)
+BACKENDS: tuple[type[Backend], ...] = (AnimaticBackend, vendor.ListingVendor, vendor.MuteVendor, ReplicateBackend, RunwayBackend)
+#: Who buys from the emulators, and as what: the entry of the catalogue and two legal requests, one wide and one tall.
+EMULATED: dict[type[Backend], tuple[str, Legal, Legal]] = {
+    ReplicateBackend: (
+        "replicate",
+        {"seconds": 5, "asked_seconds": 5, "width": 832, "height": 480, "fps": 24},
+        {"seconds": 5, "asked_seconds": 5, "width": 480, "height": 832, "fps": 24, "aspect_ratio": "9:16"},
+    ),
+    RunwayBackend: (
+        "runway",
+        {"seconds": 2, "asked_seconds": 2, "width": 1280, "height": 720, "resolution": "720p", "fps": 24, "audio": False},
+        {"seconds": 3, "asked_seconds": 3, "width": 720, "height": 1280, "resolution": "720p", "fps": 24, "aspect_ratio": "9:16"}
+        | {"audio": False},
+    ),
+}
+PLAIN: tuple[str, Legal, Legal] = (
+    "animatic",
+    {"seconds": 1, "width": 320, "height": 180, "fps": 24},
+    {"seconds": 1.5, "width": 180, "height": 320, "fps": 30, "audio": False, "aspect_ratio": "9:16"},
+)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-#: What the test vendors can be ordered to do; to every other backend these are words of a prompt.
-ORDERS = ("", "[[animatic=reject]]", "[[animatic=lose]]", "[[animatic=drop]]", "[[animatic=fail]]", "[[animatic=moderated]]")
+#: What a vendor can be ordered to do, in the words of the test vendors and of the emulators; to others it is a prompt.
+ORDERS = ("", "reject", "lose", "drop", "fail", "moderated")
+IN_EMULATORS = {"reject": "refuse:422", "drop": "reset"}
 #: Prompts that are code, markup or rubbish somewhere; each takes its own way through an adapter.
 PROMPTS = ("{{ conn.x.password }} ${HOME} $(id)", "'; DROP TABLE jobs;-- \"\\", "🎬 שלום\n\t\u0000", "x" * 5_000)
 #: Ids that no vendor gave.
@@ -55,16 +82,36 @@ def test_an_adapter_that_nobody_holds_to_the_contract_is_noticed() -> None:
 @pytest.fixture(params=BACKENDS, ids=lambda c: c.__name__)
 def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
     monkeypatch.setenv(vendor.BOOKS, str(tmp_path / "books"))
-    made: Backend = request.param("animatic", catalog().backends["animatic"])
+    if request.param in EMULATED:
+        for name, value in request.getfixturevalue("vendors").environment.items():
+            monkeypatch.setenv(name, value)
+    name, _, _ = EMULATED.get(request.param, PLAIN)
+    made: Backend = request.param(name, catalog().backends[name])
     return made
 
 
-def wanted(prompt: str = "a lake", **changes: Any) -> RenderRequest:
-    asked = RenderRequest(
-        backend="animatic", model="m", prompt=prompt, seconds=1, asked_seconds=1, aspect_ratio="16:9", resolution="480p",
-        width=160, height=90, fps=12, audio=True, seed=7,
-    )  # fmt: skip
-    return asked.model_copy(update=changes)
+@pytest.fixture
+def sizes(backend: Backend) -> tuple[Legal, Legal]:
+    """What is bought from this backend, wide and tall."""
+    return EMULATED.get(type(backend), PLAIN)[1:]
+
+
+@pytest.fixture
+def wanted(backend: Backend, sizes: tuple[Legal, Legal]) -> Callable[..., RenderRequest]:
+    """Return requests that this backend takes; the same words make the same request."""
+
+    def asked(prompt: str = "a lake", order: str = "", **changes: Any) -> RenderRequest:
+        word = IN_EMULATORS.get(order, order) if type(backend) in EMULATED else order
+        plain = RenderRequest(
+            backend=backend.name, model=backend.entry.models[0].name, prompt=f"[[{backend.name}={word}]]" if order else prompt,
+            seconds=1, asked_seconds=1, aspect_ratio="16:9", resolution="480p", width=160, height=90, fps=12, audio=True, seed=7,
+        )  # fmt: skip
+        return plain.model_copy(update={**(sizes[0] if type(backend) in EMULATED else {}), **changes})
+
+    return asked
+
+
+Wanted = Callable[..., RenderRequest]
 
 
 def outcome(backend: Backend, request: RenderRequest, key: str) -> Accepted | SubmitRejected | SubmitAmbiguous:
@@ -78,9 +125,9 @@ def outcome(backend: Backend, request: RenderRequest, key: str) -> Accepted | Su
 # --- sending --------------------------------------------------------------------------------------------
 
 
-def test_a_request_is_accepted_refused_or_lost_and_nothing_else(backend: Backend) -> None:
+def test_a_request_is_accepted_refused_or_lost_and_nothing_else(backend: Backend, wanted: Wanted) -> None:
     odd = [wanted(width=1, height=1), wanted(width=161), wanted(fps=0), wanted(seconds=0.001)]
-    for n, request in enumerate([*(wanted(prompt) for prompt in (*ORDERS, *PROMPTS)), *odd]):
+    for n, request in enumerate([*(wanted(order=order) for order in ORDERS), *(wanted(prompt) for prompt in PROMPTS), *odd]):
         came = outcome(backend, request, f"k{n}")
         if isinstance(came, Accepted):
             assert came.vendor_id
@@ -88,7 +135,7 @@ def test_a_request_is_accepted_refused_or_lost_and_nothing_else(backend: Backend
             assert came.money_moved == ("no" if isinstance(came, SubmitRejected) else "maybe")
 
 
-def test_what_validate_takes_is_not_refused_as_wrong_later(backend: Backend) -> None:
+def test_what_validate_takes_is_not_refused_as_wrong_later(backend: Backend, wanted: Wanted) -> None:
     """`validate` speaks before money is set aside; taking what `submit` then calls invalid would be too late."""
     for n, request in enumerate((wanted(), wanted(audio=False), wanted(width=1, height=1), wanted(width=161), wanted(fps=0))):
         try:
@@ -100,19 +147,29 @@ def test_what_validate_takes_is_not_refused_as_wrong_later(backend: Backend) -> 
         assert not (isinstance(came, SubmitRejected) and came.kind is FailureKind.INVALID_INPUT), came
 
 
-def test_an_acceptance_that_is_final_at_once_says_what_asking_says(backend: Backend) -> None:
+def test_an_acceptance_that_is_final_at_once_says_what_asking_says(backend: Backend, wanted: Wanted) -> None:
     accepted = backend.submit(wanted(), key="k1")
     assert accepted.state in (None, backend.poll(accepted.vendor_id))
 
 
-def test_another_key_is_another_render(backend: Backend) -> None:
+def test_another_key_is_another_render(backend: Backend, wanted: Wanted) -> None:
     assert backend.submit(wanted(), key="k1").vendor_id != backend.submit(wanted(), key="k2").vendor_id
+
+
+@pytest.mark.parametrize("order", ["refuse:503|ok", "refuse:429|ok", "reset|ok", "lose|ok", "lose:500|ok", "refuse:402|ok"])
+@pytest.mark.parametrize("backend", EMULATED, indirect=True, ids=lambda c: c.__name__)
+def test_one_request_is_sent_and_never_another(backend: Backend, wanted: Wanted, order: str, vendors: Vendors) -> None:
+    """The vendor would take the next one; what its books say does not pass through the adapter."""
+    came = outcome(backend, wanted(order=order), "k1")
+    assert not isinstance(came, Accepted)
+    assert len(vendors.accepts()) == ("lose" in order)
+    assert isinstance(came, SubmitAmbiguous) or not vendors.accepts()
 
 
 # --- looking for what was lost --------------------------------------------------------------------------
 
 
-def test_what_was_accepted_is_found_and_what_was_not_is_proved_absent_only_by_who_can(backend: Backend) -> None:
+def test_what_was_accepted_is_found_and_what_was_not_is_proved_absent_only_by_who_can(backend: Backend, wanted: Wanted) -> None:
     nothing = backend.find(wanted(), key="k1", since=LONG_AGO)
     assert (nothing.vendor_ids, nothing.proof) == ((), backend.can_find)
     accepted = backend.submit(wanted(), key="k1")
@@ -122,32 +179,33 @@ def test_what_was_accepted_is_found_and_what_was_not_is_proved_absent_only_by_wh
         assert not found.proof
 
 
-def test_nothing_that_runs_under_a_key_stays_hidden_from_who_can_look(backend: Backend) -> None:
+def test_nothing_that_runs_under_a_key_stays_hidden_from_who_can_look(backend: Backend, wanted: Wanted) -> None:
     """Sent twice by mistake, it is the same render, or both are shown: never one that is billed and not seen."""
     running = {backend.submit(wanted(), key="k1").vendor_id for _ in range(2)}
     found = backend.find(wanted(), key="k1", since=LONG_AGO)
     assert (set(found.vendor_ids), found.proof) == (running if backend.can_find else set(), False)
 
 
-def test_a_request_whose_answer_was_lost_is_found_by_who_can_look(backend: Backend) -> None:
-    came = outcome(backend, wanted("[[animatic=lose]]"), "k1")
-    found = backend.find(wanted("[[animatic=lose]]"), key="k1", since=LONG_AGO)
+def test_a_request_whose_answer_was_lost_is_found_by_who_can_look(backend: Backend, wanted: Wanted) -> None:
+    came = outcome(backend, wanted(order="lose"), "k1")
+    found = backend.find(wanted(order="lose"), key="k1", since=LONG_AGO)
     assert (len(found.vendor_ids), found.proof) == (int(backend.can_find), False)
     assert isinstance(came, Accepted | SubmitAmbiguous)
 
 
-def test_somebody_elses_render_is_not_ours(backend: Backend) -> None:
+def test_somebody_elses_render_is_not_ours(backend: Backend, wanted: Wanted) -> None:
     backend.submit(wanted(), key="k1")
-    other = backend.find(wanted(), key="k2", since=LONG_AGO)
+    # Who finds by what was asked, knows it by its seed.
+    other = backend.find(wanted(seed=8), key="k2", since=LONG_AGO)
     assert (other.vendor_ids, other.proof) == ((), backend.can_find)
 
 
 # --- asking ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", ["", "[[animatic=fail]]", "[[animatic=fail-charged]]", "[[animatic=moderated]]"])
-def test_an_end_says_whether_money_moved_and_a_failure_says_why(backend: Backend, order: str) -> None:
-    accepted = backend.submit(wanted(order), key="k1")
+@pytest.mark.parametrize("order", ["", "fail", "fail-charged", "moderated"])
+def test_an_end_says_whether_money_moved_and_a_failure_says_why(backend: Backend, wanted: Wanted, order: str) -> None:
+    accepted = backend.submit(wanted(order=order), key="k1")
     ended = backend.poll(accepted.vendor_id)
     assert ended.final
     assert ended.money_moved in ("no", "yes")
@@ -156,8 +214,18 @@ def test_an_end_says_whether_money_moved_and_a_failure_says_why(backend: Backend
     assert backend.poll(accepted.vendor_id) == ended
 
 
-def test_a_render_that_runs_has_no_end_yet(backend: Backend) -> None:
-    accepted = backend.submit(wanted("[[animatic=slow:600]]"), key="k1")
+def test_an_event_loop_is_told_the_same(backend: Backend, wanted: Wanted) -> None:
+    accepted = backend.submit(wanted(), key="k1")
+
+    async def watched() -> JobState:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return await backend.watch(accepted.vendor_id, http)
+
+    assert asyncio.run(watched()) == backend.poll(accepted.vendor_id)
+
+
+def test_a_render_that_runs_has_no_end_yet(backend: Backend, wanted: Wanted) -> None:
+    accepted = backend.submit(wanted(order="slow:600"), key="k1")
     state = backend.poll(accepted.vendor_id)
     assert state.final == isinstance(backend, AnimaticBackend)
     assert state.progress is None or 0 <= state.progress <= 1
@@ -181,28 +249,27 @@ def test_a_render_that_is_not_there_any_more_is_gone(backend: Backend, tmp_path:
 # --- bringing it home -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("seconds", "width", "height", "fps", "audio"), [(1, 320, 180, 24, True), (1.5, 180, 320, 30, False)], ids=["wide", "tall"]
-)
 def test_what_was_accepted_ends_as_a_video_of_what_was_bought(
-    backend: Backend, tmp_path: Path, seconds: float, width: int, height: int, fps: int, audio: bool
+    backend: Backend, wanted: Wanted, sizes: tuple[Legal, Legal], tmp_path: Path
 ) -> None:
-    size: dict[str, Any] = {"seconds": seconds, "width": width, "height": height, "fps": fps, "audio": audio}
-    accepted = backend.submit(backend.validate(wanted(**size)), key="k1")
-    assert backend.poll(accepted.vendor_id).state == "succeeded"
-    file = tmp_path / "take.mp4"
-    backend.fetch(accepted.vendor_id, file)
-    assert judge(measure(file), Expected(**size), catalog().quality) == ()
+    for n, size in enumerate(sizes):
+        request = backend.validate(wanted(**size))
+        accepted = backend.submit(request, key=f"k{n}")
+        assert backend.poll(accepted.vendor_id).state == "succeeded"
+        file = tmp_path / f"take{n}.mp4"
+        backend.fetch(accepted.vendor_id, file)
+        bought = Expected(**{name: getattr(request, name) for name in ("seconds", "width", "height", "fps", "audio")})
+        assert judge(measure(file), bought, catalog().quality) == ()
 
 
-def test_a_take_can_be_fetched_again(backend: Backend, tmp_path: Path) -> None:
+def test_a_take_can_be_fetched_again(backend: Backend, wanted: Wanted, tmp_path: Path) -> None:
     accepted = backend.submit(wanted(), key="k1")
     for name in ("one", "two"):
         backend.fetch(accepted.vendor_id, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes() != b""
 
 
-def test_another_object_of_the_same_backend_knows_the_same_renders(backend: Backend, tmp_path: Path) -> None:
+def test_another_object_of_the_same_backend_knows_the_same_renders(backend: Backend, wanted: Wanted, tmp_path: Path) -> None:
     """Whoever asks next is another process: nothing may be kept in the adapter."""
     accepted = backend.submit(wanted(), key="k1")
     later = type(backend)(backend.name, backend.entry)
@@ -215,7 +282,7 @@ def test_another_object_of_the_same_backend_knows_the_same_renders(backend: Back
 # --- whatever happens -----------------------------------------------------------------------------------
 
 
-def test_cancelling_says_what_the_vendor_said_and_hides_nothing(backend: Backend) -> None:
+def test_cancelling_says_what_the_vendor_said_and_hides_nothing(backend: Backend, wanted: Wanted) -> None:
     accepted = backend.submit(wanted(), key="k1")
     said = backend.cancel(accepted.vendor_id)
     assert isinstance(said, CancelOutcome)
@@ -224,8 +291,14 @@ def test_cancelling_says_what_the_vendor_said_and_hides_nothing(backend: Backend
         assert backend.poll(accepted.vendor_id).state != "cancelled"
 
 
+def test_a_checkup_spends_nothing(backend: Backend, wanted: Wanted) -> None:
+    assert isinstance(backend.checkup(), Checkup)
+    found = backend.find(wanted(), key="k1", since=LONG_AGO)
+    assert found.vendor_ids == ()
+
+
 def test_nothing_but_our_own_errors_leaves_a_backend_whose_disk_is_unusable(
-    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, wanted: Wanted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocked = tmp_path / "a file where a folder should be"
     blocked.touch()
