@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 MAX_AGAIN = 2
 #: A vendor that wants longer is left for another one.
 MAX_WAIT = timedelta(minutes=2)
+#: How long after the vendor's longest run a lost request is still looked for: by its own clock that run may just be over.
+LAST_LOOK = timedelta(minutes=5)
 #: A claim older than this when the request is about to leave is given up: its lease may have been taken over.
 MAX_CLAIM_AGE = timedelta(seconds=10)
 
@@ -320,7 +322,7 @@ def _look(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
         elif found.proof:
             never = Failure(kind=FailureKind.TRANSIENT, message="the request never arrived", money_moved="no")
             purchases.close(conn, key, Step.PROVE_ABSENT, catalog=catalog, now=now, failure=never)
-        elif not adapter.can_find or now > since + longest:
+        elif not adapter.can_find or now > since + longest + LAST_LOOK:
             purchases.park(conn, key, now=now)
     return _reload(ledger, key)
 

@@ -35,7 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         house = House(Books(given.books or folder / "books.jsonl"), terms, dict(given.rule))
     except StrangeOrder as error:
         sys.exit(f"--rule: {error}")
-    with opened(given.port, house, Studio(folder / "films"), keys) as server, contextlib.suppress(KeyboardInterrupt):
+    try:
+        opening = opened(given.port, house, Studio(folder / "films"), keys)
+    except OSError as error:
+        sys.exit(f"--port {given.port}: {error.strerror}")
+    with opening as server, contextlib.suppress(KeyboardInterrupt):
         origin, key_file = f"http://127.0.0.1:{server.server_address[1]}", folder / "service-account.json"
         write_key_file(key_file, origin)
         print(f"# vendors at {origin}", exports(environment(origin, key_file, keys)), "", sep="\n", flush=True)

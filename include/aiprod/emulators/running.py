@@ -120,11 +120,18 @@ class Vendors(_Running):
     """In a thread of this process. `with Vendors(folder) as vendors: …`"""
 
     def __init__(
-        self, folder: Path, *, studio: Studio | None = None, port: int = 0, keys: Mapping[str, str] | None = None, **terms: Any
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        rules: Mapping[str, str] | None = None,
+        keys: Mapping[str, str] | None = None,
+        studio: Studio | None = None,
+        **terms: Any,
     ) -> None:
         super().__init__(folder, Terms(**terms), keys or {})
         self._books = Books(self.books)
-        self._house = House(self._books, self._terms)
+        self._house = House(self._books, self._terms, rules)
         self._server = opened(port, self._house, studio or Studio(folder / "films"), self._keys)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -155,11 +162,19 @@ class Vendors(_Running):
 class Emulators(_Running):
     """In a process of their own that ends with this one. `with Emulators(folder) as vendors: …`"""
 
-    def __init__(self, folder: Path, *, port: int = 0, rules: Mapping[str, str] | None = None, **terms: Any) -> None:
-        super().__init__(folder, Terms(**terms), {})
-        self._asked = ["--port", str(port), "--folder", str(folder), "--books", str(self.books), "--leash"]
-        for backend, words in (rules or {}).items():
-            self._asked += ["--rule", f"{backend}={words}"]
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        rules: Mapping[str, str] | None = None,
+        keys: Mapping[str, str] | None = None,
+        **terms: Any,
+    ) -> None:
+        super().__init__(folder, Terms(**terms), keys or {})
+        self._asked = [f"--port={port}", f"--folder={folder}", f"--books={self.books}", "--leash"]
+        self._asked += [f"--rule={backend}={words}" for backend, words in (rules or {}).items()]
+        self._asked += [f"--key={backend}={key}" for backend, key in self._keys.items()]
         self._process: subprocess.Popen[str] | None = None
 
     @property

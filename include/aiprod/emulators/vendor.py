@@ -87,7 +87,7 @@ class VendorServer(ThreadingHTTPServer):
             busy = sum(1 for _, answering in others if answering)
             idle = [wire for wire, answering in others if not answering and wire.fileno() >= 0]
             try:
-                unread = select.select(idle, [], [], 0)[0]
+                unread = _readable(idle, 0)
             except (OSError, ValueError):
                 continue
             if busy <= self.house.waiting and not unread:
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         self.vendor.note(self.connection, busy=False)
         # Busy before the first byte is read: at any moment a request is either unread or being answered.
-        select.select([self.connection], [], [])
+        _readable([self.connection], None)
         self.vendor.note(self.connection, busy=True)
         super().handle_one_request()
 
@@ -255,6 +255,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """What happened is in the books."""
+
+
+def _readable(wires: Sequence[socket.socket], seconds: float | None) -> bool:
+    """Whether anything came, or comes within some seconds; None: wait for it. For more wires than `select` can watch."""
+    poll = select.poll()
+    for wire in wires:
+        poll.register(wire, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1_000))
 
 
 def _end_with_parent() -> None:

@@ -21,16 +21,23 @@ _GOOGLE = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents
 _RUNWAY_VERSION = {"X-Runway-Version": "2024-11-06"}
 
 
+@pytest.fixture(scope="session")
+def client() -> Iterator[httpx.Client]:
+    """One for all tests: making one costs more than most of what they ask."""
+    with httpx.Client(timeout=10, trust_env=False) as made:
+        yield made
+
+
 @pytest.fixture
-def ask(vendors: Vendors) -> Iterator[Callable[..., httpx.Response]]:
+def ask(vendors: Vendors, client: httpx.Client) -> Callable[..., httpx.Response]:
     """Send a request to a vendor with its key: `ask("runway", "GET", "/v1/organization")`."""
-    with httpx.Client(base_url=vendors.url, timeout=10, trust_env=False) as client:
 
-        def asked(backend: str, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-            key = {"Authorization": f"Bearer {vendors.key(backend)}"} | (_RUNWAY_VERSION if backend == "runway" else {})
-            return client.request(method, path, json=body, headers=key | {k.replace("_", "-"): v for k, v in headers.items()})
+    def asked(backend: str, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        key = {"Authorization": f"Bearer {vendors.key(backend)}"} | (_RUNWAY_VERSION if backend == "runway" else {})
+        sent = key | {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.request(method, vendors.url + path, json=body, headers=sent)
 
-        yield asked
+    return asked
 
 
 @cache

@@ -25,15 +25,17 @@ def address(ask: Any) -> Any:
     return bought
 
 
-def test_a_page_is_not_a_video(address: Any) -> None:
-    said = httpx.get(address("html"))
+def test_a_page_is_not_a_video(client: httpx.Client, address: Any) -> None:
+    said = client.get(address("html"))
     assert (said.status_code, said.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert b"<html>" in said.content
 
 
 @pytest.mark.parametrize("word", ["corrupt", "truncated", "brief", "ok"])
-def test_a_damaged_file_comes_whole_over_the_wire(address: Any, tmp_path: Any, vendors: Any, word: str) -> None:
-    said = httpx.get(address(word))
+def test_a_damaged_file_comes_whole_over_the_wire(
+    client: httpx.Client, address: Any, tmp_path: Any, vendors: Any, word: str
+) -> None:
+    said = client.get(address(word))
     file = tmp_path / "a.mp4"
     file.write_bytes(said.content)
     measured = measure(file)
@@ -44,24 +46,24 @@ def test_a_damaged_file_comes_whole_over_the_wire(address: Any, tmp_path: Any, v
     assert vendors.faults() == ([] if word == "ok" else [word])
 
 
-def test_a_connection_can_be_cut_in_the_middle(address: Any) -> None:
+def test_a_connection_can_be_cut_in_the_middle(client: httpx.Client, address: Any) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
-        httpx.get(address("cutoff"))
+        client.get(address("cutoff"))
 
 
-def test_a_file_that_was_gone_is_there_at_the_second_try(address: Any) -> None:
+def test_a_file_that_was_gone_is_there_at_the_second_try(client: httpx.Client, address: Any) -> None:
     where = address("gone")
-    assert [httpx.get(where).status_code for _ in range(2)] == [503, 200]
+    assert [client.get(where).status_code for _ in range(2)] == [503, 200]
 
 
-def test_an_address_can_send_you_elsewhere(address: Any) -> None:
-    said = httpx.get(address("redirect:http://169.254.169.254/latest"))
+def test_an_address_can_send_you_elsewhere(client: httpx.Client, address: Any) -> None:
+    said = client.get(address("redirect:http://169.254.169.254/latest"))
     assert (said.status_code, said.headers["location"]) == (302, "http://169.254.169.254/latest")
 
 
-def test_a_body_can_have_no_end(address: Any) -> None:
+def test_a_body_can_have_no_end(client: httpx.Client, address: Any) -> None:
     read = 0
-    with httpx.stream("GET", address("endless")) as said:
+    with client.stream("GET", address("endless")) as said:
         assert "content-length" not in said.headers
         for piece in said.iter_raw():
             read += len(piece)
@@ -70,7 +72,7 @@ def test_a_body_can_have_no_end(address: Any) -> None:
     assert read > 5_000_000
 
 
-def test_a_body_can_come_byte_by_byte(address: Any) -> None:
-    with httpx.stream("GET", address("trickle")) as said:
+def test_a_body_can_come_byte_by_byte(client: httpx.Client, address: Any) -> None:
+    with client.stream("GET", address("trickle")) as said:
         assert int(said.headers["content-length"]) > 1_000
         assert next(said.iter_raw()) == b"\0"

@@ -33,9 +33,16 @@ def test_what_hangs_never_ends() -> None:
 
 @pytest.mark.parametrize(
     ("word", "stage", "billed"),
-    [("fail", "failed", False), ("fail_charged", "failed", True), ("moderated", "failed", False),
-     ("moderated_late", "failed", False), ("aborted", "aborted", False), ("empty", "succeeded", True), ("flip", "succeeded", True)],
-)  # fmt: skip
+    [
+        ("fail", "failed", False),
+        ("fail_charged", "failed", True),
+        ("moderated", "failed", False),
+        ("moderated_late", "failed", False),
+        ("aborted", "aborted", False),
+        ("empty", "succeeded", True),
+        ("flip", "succeeded", True),
+    ],
+)
 def test_an_ordered_end_comes_and_is_charged_or_not(word: str, stage: str, billed: bool) -> None:
     one = render(**{word: ""})
     assert standing(one, BEGUN + 10).stage == stage

@@ -52,12 +52,12 @@ def test_an_answer_that_breaks_the_document_is_noticed(create: Any, fits_replica
     assert len(fits_replicate(PREDICTION, said)) == 2
 
 
-def test_a_prediction_is_created_asked_for_and_fetched(create: Any, ended: Any, vendors: Any) -> None:
+def test_a_prediction_is_created_asked_for_and_fetched(client: httpx.Client, create: Any, ended: Any, vendors: Any) -> None:
     begun = create()
     assert (begun.status_code, begun.json()["status"]) == (201, "starting")
     done = ended("a")
     assert (done["status"], done["metrics"]["video_output_duration_seconds"]) == ("succeeded", 5)
-    assert done["id"].encode() in httpx.get(done["output"]).content
+    assert done["id"].encode() in client.get(done["output"]).content
     booked = vendors.accepts("replicate")[-1]
     assert (booked["model"], booked["seconds"], booked["price_micros"]) == ("wan-video/wan-2.5-t2v", 5, 500_000)
 
@@ -100,10 +100,10 @@ def test_who_is_throttled_is_told_in_words(create: Any) -> None:
     assert [one.headers.get("retry-after") for one in said] == [None, "7"]
 
 
-def test_a_wrong_key_and_no_key_are_refused(ask: Any, vendors: Any) -> None:
+def test_a_wrong_key_and_no_key_are_refused(client: httpx.Client, ask: Any, vendors: Any) -> None:
     said = ask("replicate", "GET", "/v1/account", Authorization="Bearer no")
     assert (said.status_code, said.json()["title"]) == (401, "Unauthenticated")
-    assert httpx.get(f"{vendors.url}/v1/account").status_code == 401
+    assert client.get(f"{vendors.url}/v1/account").status_code == 401
     assert ask("replicate", "GET", "/v1/account").json()["type"] == "organization"
 
 
@@ -145,17 +145,17 @@ def test_a_deadline_stops_it(ask: Any, create: Any, vendors: Any) -> None:
     assert create("a", {"Cancel_After": "soon"}).status_code == 422
 
 
-def test_data_is_gone_after_an_hour(ask: Any, ended: Any, vendors: Any) -> None:
+def test_data_is_gone_after_an_hour(client: httpx.Client, ask: Any, ended: Any, vendors: Any) -> None:
     done = ended("a")
     vendors.advance(3601)
     later = ask("replicate", "GET", f"/v1/predictions/{done['id']}").json()
     assert (later["data_removed"], later["input"], later["output"]) == (True, {}, None)
-    assert httpx.get(done["output"]).status_code == 404
+    assert client.get(done["output"]).status_code == 404
 
 
-def test_the_first_address_can_have_expired_already(ask: Any, create: Any) -> None:
+def test_the_first_address_can_have_expired_already(client: httpx.Client, ask: Any, create: Any) -> None:
     path = f"/v1/predictions/{create('[[replicate=expired]]').json()['id']}"
-    assert [httpx.get(ask("replicate", "GET", path).json()["output"]).status_code for _ in range(2)] == [404, 200]
+    assert [client.get(ask("replicate", "GET", path).json()["output"]).status_code for _ in range(2)] == [404, 200]
 
 
 def test_a_listing_shows_what_was_asked_in_a_window_newest_first_after_its_lag(ask: Any, create: Any, vendors: Any) -> None:

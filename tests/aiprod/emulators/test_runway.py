@@ -12,11 +12,9 @@ BODY = {"model": "gen4.5", "promptText": "a kite", "ratio": "1280:720", "duratio
 
 
 @pytest.fixture
-def sdk(vendors: Any) -> Any:
-    with runwayml.RunwayML(
-        api_key=vendors.key("runway"), base_url=vendors.url, max_retries=0, timeout=10, _strict_response_validation=True
-    ) as client:
-        yield client
+def sdk(vendors: Any, client: httpx.Client) -> Any:
+    options: dict[str, Any] = {"max_retries": 0, "http_client": client, "_strict_response_validation": True}
+    return runwayml.RunwayML(api_key=vendors.key("runway"), base_url=vendors.url, **options)
 
 
 def create(sdk: Any, prompt: str = "a kite", **changes: Any) -> Any:
@@ -28,7 +26,7 @@ def ended(sdk: Any, prompt: str) -> Any:
     return sdk.tasks.retrieve(create(sdk, prompt).id)
 
 
-def test_a_task_is_created_watched_and_fetched_as_their_sdk_understands_it(vendors: Any, sdk: Any) -> None:
+def test_a_task_is_created_watched_and_fetched_as_their_sdk_understands_it(client: httpx.Client, vendors: Any, sdk: Any) -> None:
     vendors.terms(seconds_per_render=100)
     task = create(sdk)
     seen = []
@@ -39,7 +37,7 @@ def test_a_task_is_created_watched_and_fetched_as_their_sdk_understands_it(vendo
     vendors.advance(100)
     done = sdk.tasks.retrieve(task.id)
     assert (done.status, done.cost.credits, task.estimated_cost.credits) == ("SUCCEEDED", 24, 24)
-    assert task.id.encode() in httpx.get(done.output[0]).content
+    assert task.id.encode() in client.get(done.output[0]).content
 
 
 def test_what_it_accepts_is_booked_with_everything_one_needs_to_judge(vendors: Any, sdk: Any) -> None:
@@ -183,25 +181,25 @@ def test_deleting_refunds_what_had_not_begun_and_nothing_else(vendors: Any, sdk:
 # --- outputs --------------------------------------------------------------------------------------------
 
 
-def test_an_address_works_for_a_day_and_asking_again_gives_another(vendors: Any, sdk: Any) -> None:
+def test_an_address_works_for_a_day_and_asking_again_gives_another(client: httpx.Client, vendors: Any, sdk: Any) -> None:
     task = create(sdk)
     old = sdk.tasks.retrieve(task.id).output[0]
     vendors.advance(25 * 3600)
     fresh = sdk.tasks.retrieve(task.id).output[0]
-    assert (httpx.get(old).status_code, httpx.get(fresh).status_code) == (403, 200)
-    assert httpx.get(fresh.replace("_jwt=1", "_jwt=2")).status_code == 403
+    assert (client.get(old).status_code, client.get(fresh).status_code) == (403, 200)
+    assert client.get(fresh.replace("_jwt=1", "_jwt=2")).status_code == 403
 
 
-def test_the_first_address_can_have_expired_already(sdk: Any) -> None:
+def test_the_first_address_can_have_expired_already(client: httpx.Client, sdk: Any) -> None:
     task = create(sdk, "[[runway=expired]]")
-    assert [httpx.get(sdk.tasks.retrieve(task.id).output[0]).status_code for _ in range(2)] == [403, 200]
+    assert [client.get(sdk.tasks.retrieve(task.id).output[0]).status_code for _ in range(2)] == [403, 200]
 
 
-def test_a_key_that_is_given_to_the_file_server_is_booked_as_a_leak(sdk: Any, vendors: Any) -> None:
+def test_a_key_that_is_given_to_the_file_server_is_booked_as_a_leak(client: httpx.Client, sdk: Any, vendors: Any) -> None:
     address = ended(sdk, "a").output[0]
-    httpx.get(address)
+    client.get(address)
     assert [e for e in vendors.events() if e["event"] == "leak"] == []
-    httpx.get(address, headers={"Authorization": "Bearer x"})
+    client.get(address, headers={"Authorization": "Bearer x"})
     assert len([e for e in vendors.events() if e["event"] == "leak"]) == 1
 
 
