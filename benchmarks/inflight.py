@@ -133,14 +133,10 @@ def _rendering(count: int) -> list[str]:
         return list(pool.map(one, range(count)))
 
 
-def _parked(
-    airflow: LocalAirflow, run_id: str, ids: Sequence[str], *, per_task: int, tasks: int
-) -> None:
+def _parked(airflow: LocalAirflow, run_id: str, ids: Sequence[str], *, per_task: int, tasks: int) -> None:
     """Start a run, park its tasks, and wait until the triggerer has asked for all renders once."""
     airflow.trigger(PARKED, {}, run_id)
-    airflow.wait(
-        lambda: len(airflow.task_instances(PARKED, run_id)) == tasks or None, "the tasks were not there", timeout=120
-    )
+    airflow.wait(lambda: len(airflow.task_instances(PARKED, run_id)) == tasks or None, "the tasks were not there", timeout=120)
     told = subprocess.run(
         [sys.executable, "-m", "benchmarks.park", run_id, str(per_task)],
         input=json.dumps(list(ids)),
@@ -237,7 +233,10 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 def table(report: dict[str, Any]) -> str:
     """Return the report as the table in the README."""
-    rows = ["| per render in flight, median (least to most) | RenderTrigger | naive polling task | ratio |", "|---|---:|---:|---:|"]
+    rows = [
+        "| per render in flight, median (least to most) | RenderTrigger | naive polling task | ratio |",
+        "|---|---:|---:|---:|",
+    ]
     shown: list[tuple[str, str, Callable[[float], str]]] = [
         ("kb_per_render", "memory, KB", lambda value: f"{value:,.0f}"),
         ("cpu_ms_per_render_minute", "CPU-milliseconds per minute", lambda value: f"{value:,.1f}"),

@@ -9,6 +9,8 @@ from typing import Protocol
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 
+from aiprod.ledger import jobs, purchases
+from aiprod.pipeline import Pipeline
 from aiprod_airflow.pipelines import pipeline
 
 __all__ = ["Instance", "stop_if_ended"]
@@ -37,11 +39,19 @@ def stop_if_ended(instance: Instance, backend: str, *, vendor_ids: Sequence[str]
     if not ended:
         return [f"{instance.task_id} is not over in Airflow: what runs at {backend} goes on"]
     try:
-        return pipeline().stop(backend, by=ended, vendor_ids=vendor_ids, job_ids=job_ids)
+        orders = pipeline()
+        return orders.stop(backend, [*vendor_ids, *_running(orders, backend, job_ids)], by=ended)
     except Exception:
         # It stays watched and is paid, as if nobody had asked.
         log.exception("%s could not be asked to stop %s", backend, ", ".join(vendor_ids or job_ids))
         return []
+
+
+def _running(orders: Pipeline, backend: str, job_ids: Sequence[str]) -> list[str]:
+    """The vendor's ids of what a backend works on for some jobs."""
+    with orders.ledger.read() as conn:
+        every = [p for job_id in job_ids for v in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, v)]
+    return [p.vendor_id for p in every if p.backend == backend and p.state == "submitted" and p.vendor_id]
 
 
 def _ended(instance: Instance) -> str:
