@@ -29,6 +29,7 @@ import psutil
 from aiprod.backends import backend
 from aiprod.catalog import catalog
 from aiprod.emulators.running import Emulators
+from aiprod.ledger import Ledger
 from aiprod.models import RenderRequest
 from tools import processes
 from tools.local_airflow import CHECKOUT, LocalAirflow
@@ -74,7 +75,7 @@ def measure(root: Path, *, renders: int, tasks: int, naive: int, window: float) 
             # The first question of a triggerer's life makes it load an API server into itself.
             _parked(airflow, "warm", ids[:1], per_task=renders, tasks=tasks)
             _end(airflow, PARKED, "warm")
-            idle = _windows(triggerer, window, 1)
+            idle = _windows(triggerer, window, WINDOWS)
             _parked(airflow, "all", ids[:renders], per_task=-(-renders // tasks), tasks=tasks)
             seen = _windows(triggerer, window, WINDOWS)
             files = sum(process.num_fds() for process in _family(triggerer))
@@ -105,6 +106,8 @@ def _environment(root: Path, vendors: dict[str, str], tasks: int) -> dict[str, s
         **vendors,
     }
     os.environ.update(env)
+    (root / "var").mkdir()
+    Ledger(f"sqlite:///{root / 'var' / 'ledger.db'}").upgrade()
     return {**env, "AIPROD_DRY_RUN": None}
 
 
@@ -161,7 +164,7 @@ def _parked(airflow: LocalAirflow, run_id: str, ids: Sequence[str], *, per_task:
 def _end(airflow: LocalAirflow, dag: str, run_id: str) -> None:
     airflow.call("PATCH", f"dags/{dag}/dagRuns/{run_id}", json={"state": "failed"})
     airflow.wait_run(dag, run_id, timeout=120)
-    time.sleep(10)
+    time.sleep(30)
 
 
 def _naively(airflow: LocalAirflow, ids: Sequence[str], window: float) -> dict[str, list[float]]:
