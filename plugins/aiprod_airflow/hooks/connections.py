@@ -20,7 +20,7 @@ from aiprod.catalog import catalog
 from aiprod.errors import AiprodError, ConfigError
 from aiprod_airflow.hooks.fields import SECRETS, secrets_in, values
 
-__all__ = ["ConnectionUnreachable", "connection_id", "find", "offer_connections"]
+__all__ = ["ConnectionUnreachable", "connection_id", "find", "forget_connections", "offer_connections"]
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,12 @@ def connection_id(backend: str) -> str:
 def offer_connections() -> None:
     """Let this process find vendors' keys in Airflow's connections, and keep those of its environment out of its logs."""
     _hide_environment()
+    keys.offer(_known)
+
+
+def forget_connections() -> None:
+    """Ask Airflow again the next time: a key that was good once is refused."""
+    keys.offer(None)
     keys.offer(_known)
 
 

@@ -14,7 +14,7 @@ from aiprod.catalog import catalog
 from aiprod.errors import ConfigError
 from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.hooks import connections
-from aiprod_airflow.hooks.connections import ConnectionUnreachable, offer_connections
+from aiprod_airflow.hooks.connections import ConnectionUnreachable, forget_connections, offer_connections
 from tests.aiprod_airflow.supervisor import Supervisor
 from tests.catalogue import write_catalogue
 
@@ -51,6 +51,16 @@ def test_a_key_comes_from_the_connection_and_is_looked_up_once(asked: Supervisor
     assert [known() for _ in range(3)] == [{"RUNWAYML_API_SECRET": KEY}] * 3
     assert why_not_configured(catalog(), "runway") == ""
     assert asked.asked == ["aiprod_runway"]
+
+
+def test_a_key_that_was_changed_is_found_after_the_old_one_was_refused(asked: Supervisor) -> None:
+    asked.connections["aiprod_runway"] = {"password": "old"}
+    known()
+    asked.connections["aiprod_runway"] = {"password": KEY}
+
+    assert known() == {"RUNWAYML_API_SECRET": "old"}
+    forget_connections()
+    assert known() == {"RUNWAYML_API_SECRET": KEY}
 
 
 def test_a_connection_that_nobody_made_is_nothing_and_is_asked_for_once(asked: Supervisor) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from aiprod.errors import ConfigError
+from aiprod.errors import BackendError, ConfigError, FailureKind
 from aiprod.models import JobState
 from aiprod_airflow.triggers import lookout as module
 from aiprod_airflow.triggers.lookout import AT_ONCE, lookout
@@ -108,6 +108,30 @@ def test_a_vendor_that_never_answers_is_given_up_on(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(TimeoutError):
         run(never())
+
+
+@pytest.mark.parametrize(("old", "made"), [(True, 2), (False, 1)], ids=["an old key", "one just looked up"])
+def test_a_key_that_is_refused_is_looked_up_anew_but_not_at_every_question(
+    monkeypatch: pytest.MonkeyPatch, old: bool, made: int
+) -> None:
+    async def refused(*_: object) -> None:
+        raise BackendError("runway: the key was refused", kind=FailureKind.AUTH, money_moved="maybe")
+
+    async def twice() -> None:
+        async with lookout() as shared:
+            for _ in range(2):
+                with pytest.raises(BackendError):
+                    await shared.ask("runway", "v-1")
+
+    forgotten: list[str] = []
+    monkeypatch.setattr(Slow, "watch", refused)
+    monkeypatch.setattr(module, "KEY_LASTS", 0.0 if old else 60.0)
+    monkeypatch.setattr(module, "forget_connections", lambda: forgotten.append("all"))
+
+    run(twice())
+
+    assert Slow.made == made
+    assert bool(forgotten) == old
 
 
 def test_the_last_one_to_leave_closes_the_client_and_nobody_else() -> None:
