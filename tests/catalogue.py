@@ -34,6 +34,7 @@ def write_catalogue(
         entry = entries["backends"][name]
         adapter = vendors if ":" in vendors else f"tests.vendor:{vendors}"
         entry.update(adapter=adapter, needs=[], poll_seconds=1, submit_timeout_seconds=5, max_run_seconds=60)
+        entry.pop("deadline_seconds", None)
         entry["slots"] = 20
         entry["models"] = [entry["models"][0]]
         entry["models"][0].pop("seconds", None)

@@ -113,6 +113,7 @@ def _no_video(path: Path) -> str:
     """What keeps a file from being a video, or an empty string."""
     # Here and not above: whoever only asks how a render is doing need not load FFmpeg.
     import av
+    from av.error import FFmpegError
 
     with path.open("rb") as stream:
         head = stream.read(16)
@@ -124,14 +125,18 @@ def _no_video(path: Path) -> str:
     try:
         with av.open(str(path.resolve()), format=form, options=options, metadata_errors="replace") as film:
             return _unwatchable(film)
-    except (av.FFmpegError, ValueError, OverflowError, MemoryError) as error:
+    except (FFmpegError, ValueError, OverflowError, MemoryError) as error:
         return f"it cannot be read as {form} ({type(error).__name__})"
 
 
 def _unwatchable(film: InputContainer) -> str:
     """Decode the first picture, then read on to the end without decoding."""
-    # A stream in a codec that FFmpeg does not know has no codec context.
-    videos = [s for s in film.streams.video if s.codec_context is not None]
+    from av.error import FFmpegError
+    from av.stream import Disposition
+
+    # A stream in a codec that FFmpeg does not know has no codec context; a cover picture is no video.
+    known = [stream for stream in film.streams.video if stream.codec_context is not None]
+    videos = [stream for stream in known if not stream.disposition & Disposition.attached_pic]
     if not videos:
         return "it has no picture"
     codec = videos[0].codec_context
@@ -142,10 +147,12 @@ def _unwatchable(film: InputContainer) -> str:
     for packet in islice(film.demux(), _MAX_PACKETS):
         if packet.is_corrupt:
             return f"it breaks off after {reached:.1f} s"
-        if packet.pts is not None:
+        if packet.pts is not None and packet.time_base is not None:
             reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         if not shown and packet.stream is videos[0]:
-            shown = bool(packet.decode())
+            # A damaged beginning is for the technical check to judge, as long as anything can be shown.
+            with suppress(FFmpegError):
+                shown = bool(packet.decode())
     if not shown:
         return "no picture can be decoded"
     length = (film.duration or 0) / 1_000_000

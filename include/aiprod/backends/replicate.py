@@ -20,7 +20,7 @@ from aiprod.backends import replicate_words as words
 from aiprod.backends.base import Backend
 from aiprod.backends.download import download, must_be_video
 from aiprod.backends.reaching import INTERNET, Network
-from aiprod.backends.replicate_input import Unfit, model_input
+from aiprod.backends.replicate_input import Unfit, misfits, model_input
 from aiprod.backends.replicate_wire import Answer, NotSent, Silence, Wire
 from aiprod.catalog import BackendEntry
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
@@ -159,7 +159,7 @@ class ReplicateBackend(Backend):
         )
         for model in self.entry.models:
             try:
-                self._schema(model.name)
+                notes += [f"{model.name} is not sold as {misfit}" for misfit in misfits(model, self._schema(model.name))]
             except BackendError as error:
                 if error.kind is FailureKind.GONE:
                     retired.append(model.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any
 
 from jsonschema import Draft4Validator, Draft202012Validator  # type: ignore[import-untyped]
@@ -11,9 +12,11 @@ from jsonschema.exceptions import UnknownType, ValidationError, best_match  # ty
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from aiprod.catalog import Model
 from aiprod.models import RenderRequest
+from aiprod.pricing import frame_size
 
-__all__ = ["Unfit", "model_input"]
+__all__ = ["Unfit", "misfits", "model_input"]
 
 #: What models call the picture to start from.
 _IMAGES = ("image", "start_image", "first_frame_image", "first_frame", "input_image")
@@ -44,6 +47,23 @@ def model_input(request: RenderRequest, document: Mapping[str, Any], *, one_reso
     if problem:
         raise Unfit(f"its input schema says: {problem}")
     return found
+
+
+def misfits(model: Model, document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the catalogue says a model makes and its schema has no word for: `480p 16:9: …`, each once."""
+    lengths = model.seconds or model.seconds_range or ()
+    found: dict[str, str] = {}
+    for resolution, ratio, seconds in product(model.resolutions, model.aspect_ratios, lengths):
+        width, height = frame_size(ratio, resolution)
+        request = RenderRequest(
+            backend="replicate", model=model.name, prompt="a lake", seconds=seconds, asked_seconds=seconds, aspect_ratio=ratio,
+            resolution=resolution, width=width, height=height, fps=model.fps, audio=model.audio, seed=1,
+        )  # fmt: skip
+        try:
+            model_input(request, document, one_resolution=model.resolutions == (resolution,))
+        except Unfit as error:
+            found.setdefault(str(error), f"{resolution} {ratio} {seconds:g} s: {error}")
+    return tuple(found.values())
 
 
 def _filled(request: RenderRequest, schema: _Schema, *, one_resolution: bool) -> dict[str, Any]:
@@ -132,7 +152,7 @@ class _Schema:
         error: ValidationError | None = best_match(self._errors({"$ref": "#/components/schemas/Input"}, found))
         return "" if error is None else error.message[:200]
 
-    def _errors(self, schema: Mapping[str, Any], value: object) -> Iterable[ValidationError]:
+    def _errors(self, schema: Mapping[str, Any], value: Any) -> Iterable[ValidationError]:
         whole = {"allOf": [schema], "components": self._document["components"]}
         # A registry of our own: the default one would fetch references from the network.
         errors: Iterable[ValidationError] = self._validator(whole, registry=Registry()).iter_errors(value)

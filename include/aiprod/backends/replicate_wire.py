@@ -131,7 +131,7 @@ class Wire:
         return {**wire, "trust_env": False, "follow_redirects": False, "timeout": _patience(seconds)}
 
     def _wrong(self, why: str) -> None:
-        raise BackendError(why, kind=FailureKind.AUTH, money_moved="no")
+        raise BackendError(why, kind=FailureKind.AUTH, money_moved="maybe")
 
 
 def _patience(seconds: float) -> httpx.Timeout:

@@ -428,6 +428,7 @@ def test_a_checkup_names_the_account_and_the_models_that_are_gone_and_spends_not
     vendor = Vendor().says("GET /v1/account", {"type": "user", "username": "acme"})
     said = vendor.backend.checkup()
     assert (said.authenticated, said.retired, "account acme" in said.notes) == ("yes", (), True)
+    assert any("o/m is not sold as 720p 9:16 5 s" in note for note in said.notes)
     replicate._schemas.clear()
     vendor.says("GET /v1/models/o/m", httpx.Response(404))
     assert vendor.backend.checkup().retired == ("o/m",)

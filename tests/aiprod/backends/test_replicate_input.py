@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from aiprod.backends.replicate_input import Unfit, model_input
+from aiprod.backends.replicate_input import Unfit, misfits, model_input
+from aiprod.catalog import Model
 from aiprod.models import RenderRequest
+from tests.aiprod.backends.test_reaching import site
 
 TEXT, NUMBER, YES_NO = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
 
@@ -130,3 +132,20 @@ def test_a_seed_that_was_ordered_is_never_changed_and_a_drawn_one_fits_every_mod
 def test_a_schema_that_is_none_is_refused_and_leads_nowhere(document: dict[str, Any]) -> None:
     with pytest.raises(Unfit, match=r"cannot be read|no input"):
         model_input(wanted(), document, one_resolution=False)
+
+
+def test_a_reference_is_never_followed_to_another_host() -> None:
+    with site() as canary:
+        document = schema(size={"$ref": f"http://127.0.0.1:{canary.server_address[1]}/schema.json"})
+        with pytest.raises(Unfit, match="cannot be read"):
+            model_input(wanted(), document, one_resolution=False)
+        assert canary.hits == 0
+
+
+def test_what_the_catalogue_sells_and_the_model_does_not_is_told() -> None:
+    sold = Model(
+        name="o/m", seconds=(5, 10), aspect_ratios=("16:9", "1:1"), resolutions=("480p", "720p"), audio=True, image=False
+    )
+    told = misfits(sold, schema(size=SIZES))
+    assert [line.partition(": ")[0] for line in told] == ["480p 16:9 5 s", "480p 1:1 5 s", "720p 1:1 5 s"]
+    assert misfits(sold.model_copy(update={"resolutions": ("720p",), "aspect_ratios": ("16:9",)}), schema(size=SIZES)) == ()
