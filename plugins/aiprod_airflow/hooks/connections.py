@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from functools import cache
 
@@ -50,9 +49,9 @@ def forget_connections() -> None:
 
 @cache
 def _hide_environment() -> None:
-    for name in SECRETS:
-        if value := os.environ.get(name):
-            mask_secret(value)
+    # Before anything is offered, all that is known is the environment's.
+    for value in keys.keys_of("", SECRETS).values():
+        mask_secret(value)
 
 
 def _known(backend: str) -> Mapping[str, str]:
