@@ -13,7 +13,7 @@ from aiprod.ledger import Ledger, purchases
 from aiprod.ledger.purchases import Purchase
 from tests import vendor
 from tests.catalogue import write_catalogue
-from tests.scheduler.orders import ANSWERS, ORDERS, SECOND_ORDERS
+from tests.scheduler.orders import ANSWERS, ENDLESS, ORDERS, SECOND_ORDERS
 from tools.local_airflow import LocalAirflow
 
 DAG = "render_video"
@@ -102,7 +102,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         strikes=10_000,
         backends={
             "replicate": {"adapter": "tests.vendor:MuteVendor"},
-            "runway": {**_only_short(), "adapter": KEYED, "needs": ["RUNWAYML_API_SECRET"]},
+            "runway": {**_only_short(), "adapter": KEYED, "needs": ["RUNWAYML_API_SECRET"], "max_run_seconds": 3600},
             "veo3": {"adapter": KEYED, "needs": ["GOOGLE_CREDENTIALS_JSON"]},
         },
         budgets={"day_usd": 10_000, "day_warn_usd": 9_000, "project_usd": {"broke": 0.01, "tight": 0.30}},
@@ -128,7 +128,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         running = Stack(airflow, ledger, books, catalogue)
         typed = {"connection_id": "aiprod_runway", "conn_type": "aiprod_runway", "password": CANARIES["runway"]}
         airflow.call("POST", "connections", json=typed)
-        for job_id, order in ORDERS.items():
+        for job_id, order in {**ORDERS, **ENDLESS}.items():
             airflow.trigger(DAG, {**order, "job_id": job_id}, job_id)
         for job_id, answers in ANSWERS.items():
             for task, word in answers:

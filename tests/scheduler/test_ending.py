@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.scheduler.conftest import DAG, Stack
+from tests.scheduler.orders import ENDLESS
 
 pytestmark = pytest.mark.airflow
 
 RENDER = "attempt_1.runway"
-JOBS = ("task-failed", "run-failed", "task-cleared")
 
 
 def state(stack: Stack, job_id: str) -> str:
@@ -21,10 +21,7 @@ def stopped(stack: Stack, job_id: str) -> bool:
 
 
 def test_marking_a_task_or_a_run_stops_its_render_and_clearing_one_does_not(stack: Stack) -> None:
-    for job_id in JOBS:
-        order = {"prompt": "[[runway=slow:3000]]", "preset": "quick_social", "seconds": 2, "backend": "runway"}
-        stack.airflow.trigger(DAG, {**order, "job_id": job_id}, job_id)
-    for job_id in JOBS:
+    for job_id in ENDLESS:
         stack.airflow.wait_task(DAG, job_id, RENDER, ["deferred"], timeout=120)
         stack.watched(job_id, RENDER)
 

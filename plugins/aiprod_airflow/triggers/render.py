@@ -120,7 +120,8 @@ class RenderTrigger(BaseTrigger):
         instance = self.task_instance
         if instance is None or not self.vendor_ids:
             return
-        for line in await asyncio.to_thread(_stop, instance, self.backend, self.vendor_ids):
+        # Airflow waits half a minute. With hundreds ended at once some wait longer for a thread, and shall not be forgotten.
+        for line in await asyncio.shield(asyncio.to_thread(_stop, instance, self.backend, self.vendor_ids)):
             self.log.info("%s", line)
 
     async def _ask(self, shared: Lookout, watch: Watch) -> None:

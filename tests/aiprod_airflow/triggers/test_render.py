@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -279,6 +281,28 @@ class TestBeingKilled:
 
         assert seen == [instance, "runway", ["task-1", "task-2"]]
         assert "job-1 shot 1 at runway: stopped yes" in capsys.readouterr().out
+
+    def test_an_order_to_stop_that_waits_longer_than_airflow_does_is_still_carried_out(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        busy, carried_out = threading.Event(), threading.Event()
+        monkeypatch.setattr("aiprod_airflow.stopping.stop_if_ended", lambda *_, **__: [str(carried_out.set())])
+        trigger = RenderTrigger(**TestTravelling.trigger.serialize()[1])
+        trigger.task_instance = SimpleNamespace(task_id="attempt_1.runway")
+
+        async def killed() -> None:
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            before = loop.run_in_executor(None, busy.wait, 20)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(trigger.on_kill(), 0.05)
+            busy.set()
+            await before
+            await asyncio.to_thread(carried_out.wait, 20)
+
+        asyncio.run(killed())
+
+        assert carried_out.is_set()
 
     def test_without_a_task_there_is_nothing_to_stop(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("aiprod_airflow.stopping.stop_if_ended", lambda *_, **__: pytest.fail("nobody to stop for"))
