@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpcore
@@ -99,6 +100,29 @@ def answer(status: int, body: bytes = b"", **headers: str) -> list[bytes]:
     return ["\r\n".join(lines).encode(), body] if body else ["\r\n".join(lines).encode()]
 
 
+def silent(error: Exception) -> Iterator[bytes]:
+    """A host that takes the request and then fails like this."""
+    raise error
+    yield b""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One request as a host reads it; header names in lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    @classmethod
+    def of(cls, data: bytes) -> Sent:
+        head, _, body = data.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        named = (line.partition(": ") for line in lines)
+        return cls(*first.split(" ")[:2], {name.lower(): value for name, _, value in named}, body)
+
+
 class Wire(httpcore.NetworkStream):
     """One connection: notes what it is sent and hands out what the host sends, piece by piece."""
 
@@ -139,9 +163,9 @@ class World(httpcore.NetworkBackend):
         self.network = Network(resolve=self.resolve, wires=self, clock=lambda: self.time)
 
     @classmethod
-    def of(cls, *answers: Iterable[bytes]) -> World:
-        """One host, `cdn.example`, that gives these answers in turn."""
-        return cls({("93.184.216.34", 443): list(answers)}, {"cdn.example": [["93.184.216.34"]]})
+    def of(cls, *answers: Iterable[bytes], host: str = "cdn.example") -> World:
+        """One host that gives these answers in turn, and then refuses."""
+        return cls({("93.184.216.34", 443): list(answers)}, {host: [["93.184.216.34"]]})
 
     def resolve(self, host: str, port: int) -> list[str]:
         """The next addresses of a name, the last ones for ever; an address is its own name."""
@@ -159,6 +183,11 @@ class World(httpcore.NetworkBackend):
         wire = Wire(self, host, port, answers.pop(0))
         self.wires.append(wire)
         return wire
+
+    @property
+    def heard(self) -> list[Sent]:
+        """What was asked, in order, on whichever connection."""
+        return [Sent.of(wire.sent) for wire in self.wires if wire.sent]
 
     @property
     def reached(self) -> list[tuple[str, int]]:

@@ -26,6 +26,7 @@ class Mutant:
 
 _LEDGER = "tests/aiprod/ledger"
 _BUYING = "tests/aiprod/test_purchasing.py"
+_VEO = "tests/aiprod/backends/test_veo3.py"
 #: An independent model of the whole ledger. Where it is named it finds the bug by itself, whatever it happens to try.
 MODEL = f"{_LEDGER}/test_model.py::test_the_ledger_does_what_the_model_does"
 
@@ -539,5 +540,50 @@ PLANTED = (
         "return micros(usage.credits * tariff.credit_usd)",
         "return micros(usage.credits)",
         ("tests/aiprod/test_pricing.py::TestCharged",),
+    ),
+    Mutant(
+        "an empty folder is proof, whatever time it is",
+        "backends/veo3.py",
+        " and listing.at > over",
+        "",
+        (f"{_VEO}::test_absence_is_proved_only_after_the_longest_run_by_the_stores_own_clock",),
+    ),
+    Mutant(
+        "a folder also holds what is in those that begin like it",
+        "backends/google_storage.py",
+        'return f"gs://{self.bucket}/{self.prefix}/" if',
+        'return f"gs://{self.bucket}/{self.prefix}" if',
+        (f"{_VEO}::test_a_key_that_begins_like_another_is_another",),
+    ),
+    Mutant(
+        "a folder that cannot be listed is an empty one",
+        "backends/google_storage.py",
+        "        if answer.status_code != 200:\n",
+        "        if answer.status_code not in (200, 404):\n",
+        ("tests/aiprod/backends/test_google_storage.py::test_what_could_not_be_listed_is_never_an_empty_folder",),
+        ("backends/google_storage.py", 'row.get("kind") == "storage#objects"', "True"),
+    ),
+    Mutant(
+        # Alone neither does harm: the wire lets nothing through twice, whatever the SDK tries.
+        "a lost answer is asked for again",
+        "backends/veo3_wire.py",
+        "HttpRetryOptions(attempts=1)",
+        "HttpRetryOptions(attempts=3, initial_delay=0.01)",
+        ("tests/aiprod/backends/test_veo3_wire.py::test_a_lost_answer_is_one_request",),
+        ("backends/veo3_wire.py", "        if self.sent:\n", "        if False:\n"),
+    ),
+    Mutant(
+        "what the server broke off was not accepted",
+        "backends/veo3_words.py",
+        "if refusal.code in _CANNOT_TELL or not 400 <= refusal.code < 500:",
+        "if refusal.code in _CANNOT_TELL:",
+        (f"{_VEO}::test_a_request_without_an_answer_is_never_sent_again",),
+    ),
+    Mutant(
+        "a withheld video is a finished one",
+        "backends/veo3_words.py",
+        "    if operation.videos:\n",
+        "    if operation.videos or operation.withheld:\n",
+        (f"{_VEO}::test_an_end_without_a_video_says_why_and_whether_money_moved",),
     ),
 )

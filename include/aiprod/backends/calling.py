@@ -13,7 +13,7 @@ from aiprod.backends.reaching import INTERNET, Network
 
 __all__ = ["OneCall"]
 
-#: An answer that is longer is none. Tasks and accounts are a few kilobytes.
+#: An answer that is longer is none, unless somebody expects more. Tasks and accounts are a few kilobytes.
 _MOST_BYTES = 4 << 20
 #: How long connecting to one of a host's addresses may take, and how many are tried.
 _CONNECT, _ADDRESSES = 5.0, 4
@@ -29,9 +29,10 @@ class OneCall(httpx.BaseTransport):
     `httpx.TransportError`; no message of theirs repeats the request.
     """
 
-    def __init__(self, seconds: float, *, network: Network = INTERNET) -> None:
+    def __init__(self, seconds: float, *, network: Network = INTERNET, most_bytes: int = _MOST_BYTES) -> None:
         self._seconds = seconds
         self._network = network
+        self._most_bytes = most_bytes
         self._wires: list[_Wires] = []
 
     @property
@@ -48,7 +49,9 @@ class OneCall(httpx.BaseTransport):
                 httpcore.ConnectionPool(ssl_context=self._network.trust(), network_backend=wires) as pool,
                 pool.stream(request.method, _url(request.url), headers=request.headers.raw, content=request.read()) as answer,
             ):
-                return httpx.Response(answer.status, headers=answer.headers, content=_whole(answer.iter_stream()))
+                return httpx.Response(
+                    answer.status, headers=answer.headers, content=_whole(answer.iter_stream(), self._most_bytes)
+                )
         except _NETWORK_ERRORS as error:
             problem = _translated(error)
         # Out here, so that it does not carry the error of before.
@@ -119,13 +122,14 @@ def _url(url: httpx.URL) -> httpcore.URL:
     return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
-def _whole(chunks: Iterable[bytes]) -> bytes:
-    data = b""
+def _whole(chunks: Iterable[bytes], most_bytes: int) -> bytes:
+    pieces, size = [], 0
     for chunk in chunks:
-        data += chunk
-        if len(data) > _MOST_BYTES:
-            raise httpcore.RemoteProtocolError(f"the answer is longer than {_MOST_BYTES:,} bytes")
-    return data
+        pieces.append(chunk)
+        size += len(chunk)
+        if size > most_bytes:
+            raise httpcore.RemoteProtocolError(f"the answer is longer than {most_bytes:,} bytes")
+    return b"".join(pieces)
 
 
 def _translated(error: Exception) -> httpx.TransportError:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
-from aiprod.backends.reaching import INTERNET
+from aiprod.backends.calling import OneCall
+from aiprod.backends.reaching import INTERNET, Network
 from aiprod.errors import BackendError, FailureKind
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ __all__ = ["KEY", "GoogleAccess", "Token"]
 #: A service account's key, as text.
 KEY = "GOOGLE_CREDENTIALS_JSON"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_CONNECT, _SILENCE = 5.0, 10.0
+_SILENCE = 10.0
 #: A token server that says one of these may say something else a moment later.
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _MOST_SAID = 200
@@ -47,10 +46,10 @@ class Token(NamedTuple):
 class GoogleAccess:
     """One identity for the life of an adapter. Nothing is read, and nobody asked, before a token is wanted."""
 
-    def __init__(self, key: str = "", *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, key: str = "", *, network: Network = INTERNET) -> None:
         """`key` is a service account's key as text; without one, the machine's application default credentials are used."""
         self._key = key
-        self._transport = transport
+        self._network = network
         self._credentials: Credentials | None = None
         self._turn = threading.Lock()
 
@@ -66,7 +65,7 @@ class GoogleAccess:
 
         Raises `BackendError`, `auth` or `transient`; nothing was sent to any vendor then, and no money moved.
         """
-        ends = time.monotonic() + seconds
+        ends = self._network.clock() + seconds
         if not self._turn.acquire(timeout=max(0.0, seconds)):
             raise _failure("no token: somebody else waits for one", FailureKind.TRANSIENT)
         try:
@@ -82,23 +81,23 @@ class GoogleAccess:
     def _refreshed(self, ends: float) -> Credentials:
         from google.auth import exceptions
 
-        with _errands(self._transport, ends) as errand:
-            try:
-                if self._credentials is None:
-                    self._credentials = self._loaded(errand)
-                if not self._credentials.valid:
-                    self._credentials.refresh(errand)
-                return self._credentials
-            except exceptions.TransportError as error:
-                raise _failure(f"no token: {error}", FailureKind.TRANSIENT) from None
-            except exceptions.GoogleAuthError as error:
-                passing = error.retryable or isinstance(error.__cause__, exceptions.TransportError)
-                kind = FailureKind.TRANSIENT if passing else FailureKind.AUTH
-                raise _failure(f"no token: {error.args[0] if error.args else ''}", kind) from None
-            # A key that cannot be read fails as it likes, and its own words may quote it.
-            except Exception as error:  # noqa: BLE001
-                where = KEY if self._key else "what GOOGLE_APPLICATION_CREDENTIALS names"
-                raise _failure(f"{where} is no key that can be used ({type(error).__name__})", FailureKind.AUTH) from None
+        errand: Any = _Errand(self._network, ends)
+        try:
+            if self._credentials is None:
+                self._credentials = self._loaded(errand)
+            if not self._credentials.valid:
+                self._credentials.refresh(errand)
+            return self._credentials
+        except exceptions.TransportError as error:
+            raise _failure(f"no token: {error}", FailureKind.TRANSIENT) from None
+        except exceptions.GoogleAuthError as error:
+            passing = error.retryable or isinstance(error.__cause__, exceptions.TransportError)
+            kind = FailureKind.TRANSIENT if passing else FailureKind.AUTH
+            raise _failure(f"no token: {error.args[0] if error.args else ''}", kind) from None
+        # A key that cannot be read fails as it likes, and its own words may quote it.
+        except Exception as error:  # noqa: BLE001
+            where = KEY if self._key else "what GOOGLE_APPLICATION_CREDENTIALS names"
+            raise _failure(f"{where} is no key that can be used ({type(error).__name__})", FailureKind.AUTH) from None
 
     def _loaded(self, errand: Any) -> Credentials:
         if self._key:
@@ -109,13 +108,6 @@ class GoogleAccess:
         import google.auth
 
         return google.auth.default(scopes=[_SCOPE], request=errand)[0]
-
-
-@contextmanager
-def _errands(transport: httpx.BaseTransport | None, ends: float) -> Iterator[_Errand]:
-    wire: dict[str, Any] = {"transport": transport} if transport else {"verify": INTERNET.trust()}
-    with httpx.Client(**wire, trust_env=False, follow_redirects=False) as http:
-        yield _Errand(http, ends)
 
 
 class _Reply(NamedTuple):
@@ -132,8 +124,8 @@ class _Errand:
     What google-auth would try again after a pause of its own is told to it as a broken connection, which it passes on.
     """
 
-    def __init__(self, http: httpx.Client, ends: float) -> None:
-        self._http = http
+    def __init__(self, network: Network, ends: float) -> None:
+        self._network = network
         self._ends = ends
 
     def __call__(
@@ -147,14 +139,13 @@ class _Errand:
     ) -> _Reply:
         from google.auth.exceptions import TransportError
 
-        left = self._ends - time.monotonic()
+        left = self._ends - self._network.clock()
         if left <= 0:
             raise TransportError("the time for it is over")
-        patience = min(left, timeout or _SILENCE)
+        call = OneCall(min(left, timeout or _SILENCE), network=self._network)
         try:
-            answer = self._http.request(
-                method, url, content=body, headers=headers, timeout=httpx.Timeout(patience, connect=min(patience, _CONNECT))
-            )
+            with httpx.Client(transport=call, trust_env=False, follow_redirects=False) as http:
+                answer = http.request(method, url, content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TransportError(type(error).__name__) from None
         if answer.status_code in _BUSY:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from aiprod.addresses import Address
+from aiprod.backends.calling import OneCall
 from aiprod.backends.download import download
 from aiprod.backends.google_access import GoogleAccess
 from aiprod.backends.reaching import INTERNET, Network
@@ -27,7 +27,7 @@ _OBJECT = re.compile(rf"gs://({_BUCKET})/([^\x00-\x1f\x7f]{{1,1024}})")
 _FOLDER = re.compile(rf"gs://({_BUCKET})(?:/([\w./-]*))?", re.A)
 #: A purchase has one render, in the worst case a few.
 _MAX_PAGES = 5
-_SECONDS, _CONNECT = 30.0, 5.0
+_SECONDS = 30.0
 _KINDS = {
     401: FailureKind.AUTH,
     403: FailureKind.AUTH,
@@ -100,7 +100,6 @@ class GoogleStorage:
     access: GoogleAccess
     who: str
     home: str = _HOME
-    transport: httpx.BaseTransport | None = field(default=None, repr=False)
     network: Network = INTERNET
 
     def listing(self, folder: Folder, *, most: int = 1_000) -> Listing:
@@ -150,13 +149,11 @@ class GoogleStorage:
 
     def _ask(self, path: str, query: dict[str, str]) -> httpx.Response:
         """GET once, in bounded time. Asking moves no money; what it is about may have."""
-        wire: dict[str, Any] = {"transport": self.transport} if self.transport else {"verify": INTERNET.trust()}
-        ends = time.monotonic() + _SECONDS
         headers = self.access.token(_SECONDS).headers
+        call = OneCall(_SECONDS, network=self.network)
         try:
-            with httpx.Client(**wire, trust_env=False, follow_redirects=False) as http:
-                patience = httpx.Timeout(max(0.001, ends - time.monotonic()), connect=_CONNECT)
-                answer = http.get(f"{self._origin}{path}", params=query, headers=headers, timeout=patience)
+            with httpx.Client(transport=call, trust_env=False, follow_redirects=False) as http:
+                answer = http.get(f"{self._origin}{path}", params=query, headers=headers)
         except httpx.HTTPError as error:
             raise self._failure(type(error).__name__, FailureKind.TRANSIENT) from None
         if answer.status_code != 200:

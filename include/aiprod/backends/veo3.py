@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -55,12 +54,9 @@ class Veo3Backend(Backend):
 
     reads: ClassVar[tuple[str, ...]] = (*_PROJECTS, _LOCATION, KEY, _BASE, _STORE, _BUCKET)
 
-    def __init__(
-        self, name: str, entry: BackendEntry, *, transport: httpx.BaseTransport | None = None, network: Network = INTERNET
-    ) -> None:
+    def __init__(self, name: str, entry: BackendEntry, *, network: Network = INTERNET) -> None:
         super().__init__(name, entry)
         self.can_find = _BUCKET in self.keys
-        self._transport = transport
         self._network = network
         self._vertices: dict[tuple[str, str], Vertex] = {}
 
@@ -76,16 +72,17 @@ class Veo3Backend(Backend):
 
     def submit(self, request: RenderRequest, *, key: str) -> Accepted:
         """Send one request. The image is fetched and the token renewed before; if either fails, nothing was sent."""
-        ends = time.monotonic() + 0.9 * self.entry.submit_timeout_seconds
+        clock = self._network.clock
+        ends = clock() + 0.9 * self.entry.submit_timeout_seconds
         self.validate(request)
         if not _KEY.fullmatch(key):
             raise SubmitRejected(f"{self.name}: {key[:80]!r} cannot name a folder", kind=FailureKind.INVALID_INPUT)
         bucket = self._bucket()
         into = bucket.within(key).address if bucket else ""
-        picture = self._picture(request, (ends - time.monotonic()) / 2)
+        picture = self._picture(request, (ends - clock()) / 2)
         try:
             vertex = self._vertex()
-            return Accepted(vendor_id=vertex.generate(request, picture, into=into, key=key, seconds=ends - time.monotonic()))
+            return Accepted(vendor_id=vertex.generate(request, picture, into=into, key=key, seconds=ends - clock()))
         except BackendError as error:
             if error.money_moved != "no" or isinstance(error, SubmitRejected):
                 raise
@@ -101,7 +98,8 @@ class Veo3Backend(Backend):
         if bucket is None:
             return Found()
         listing = self._storage(f"{self.name} {key}").listing(bucket.within(key))
-        over = since + timedelta(seconds=self.entry.max_run_seconds)
+        # It left some time after `since`, and runs no longer than that from then on.
+        over = since + timedelta(seconds=self.entry.submit_timeout_seconds + self.entry.max_run_seconds)
         proof = listing.empty and listing.whole and listing.at is not None and listing.at > over
         return Found(vendor_ids=listing.videos, proof=proof)
 
@@ -162,7 +160,7 @@ class Veo3Backend(Backend):
 
     @cached_property
     def _access(self) -> GoogleAccess:
-        return GoogleAccess(self.keys.get(KEY, ""), transport=self._transport)
+        return GoogleAccess(self.keys.get(KEY, ""), network=self._network)
 
     def _vertex(self, project: str = "", location: str = "") -> Vertex:
         """The API of a project in a location, of the configured ones if nothing is said.
@@ -180,7 +178,7 @@ class Veo3Backend(Backend):
                 raise BackendError(message, kind=FailureKind.AUTH, money_moved="no")
         if (project, location) not in self._vertices:
             base = self.keys.get(_BASE, "")
-            self._vertices[project, location] = Vertex(self._access, self.name, project, location, base, self._transport)
+            self._vertices[project, location] = Vertex(self._access, self.name, project, location, base, self._network)
         return self._vertices[project, location]
 
     def _vertex_of(self, vendor_id: str) -> Vertex:
@@ -196,7 +194,7 @@ class Veo3Backend(Backend):
 
     def _storage(self, who: str) -> GoogleStorage:
         home = {"home": self.keys[_STORE]} if _STORE in self.keys else {}
-        return GoogleStorage(self._access, who, **home, transport=self._transport, network=self._network)
+        return GoogleStorage(self._access, who, **home, network=self._network)
 
     def _bucket(self) -> Folder | None:
         """Where purchases have their folders, if anywhere. Raises `SubmitRejected` when what is configured cannot be a place."""

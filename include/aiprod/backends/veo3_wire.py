@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +13,9 @@ from google import genai
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials
 
+from aiprod.backends.calling import OneCall
 from aiprod.backends.google_access import GoogleAccess, Token
-from aiprod.backends.reaching import INTERNET
+from aiprod.backends.reaching import INTERNET, Network
 from aiprod.backends.veo3_words import NAME, Operation, Refusal, Video, details_of, no_answer, not_accepted
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
 
@@ -28,9 +28,6 @@ _VERSION = "v1beta1"
 _LABEL_LENGTH = 63
 #: A video of 8 s in 4K as base64, several times over.
 _MOST_BYTES = 768 << 20
-_CONNECT = 5.0
-#: What goes wrong before the first byte of a request has left.
-_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 @dataclass
@@ -42,7 +39,7 @@ class Vertex:
     project: str
     location: str
     base: str = ""
-    transport: httpx.BaseTransport | None = field(default=None, repr=False)
+    network: Network = INTERNET
     #: Making a client takes longer than asking: who watches many renders keeps one.
     _watching: tuple[httpx.AsyncClient, Token, genai.Client] | None = field(default=None, repr=False)
 
@@ -52,7 +49,7 @@ class Vertex:
         `picture` is an image with its media type, `into` a `gs://` folder, or nothing for a video inside the answer.
         Raises `SubmitRejected` or `SubmitAmbiguous`, and before anything was sent also `BackendError`, no money moved.
         """
-        ends = time.monotonic() + seconds
+        ends = self.network.clock() + seconds
         with self._client(self.access.token(seconds / 2), ends) as (client, wire):
             try:
                 asked = _asked(request, picture, into=into, key=key)
@@ -61,14 +58,14 @@ class Vertex:
                 raise not_accepted(_refusal(error), who=self.who, hide=request.prompt) from None
             # Whatever the SDK raises: what counts is whether anything left, and our own transport knows.
             except Exception as error:  # noqa: BLE001
-                raise _lost(f"{self.who}: {key}", error, left=wire.left) from None
+                raise _lost(f"{self.who}: {key}", error, left=wire.sent) from None
         if name is None or not NAME.fullmatch(name):
             raise SubmitAmbiguous(f"{self.who}: accepted {key} without a name for it", kind=FailureKind.VENDOR_INTERNAL)
         return name
 
     def operation(self, name: str, *, seconds: float) -> Operation:
         """Ask once how an operation stands. Raises `BackendError`."""
-        ends = time.monotonic() + seconds
+        ends = self.network.clock() + seconds
         with self._client(self.access.token(seconds), ends) as (client, _), self._asking(name):
             return _read(client.operations.get(_named(name)))
 
@@ -88,7 +85,7 @@ class Vertex:
 
     def model(self, name: str, *, seconds: float) -> None:
         """Make sure that a model is offered. Raises `BackendError`, `gone` when it is not (any more)."""
-        ends = time.monotonic() + seconds
+        ends = self.network.clock() + seconds
         with self._client(self.access.token(seconds), ends) as (client, _), self._asking(name):
             client.models.get(model=f"publishers/google/models/{name}")
 
@@ -106,11 +103,12 @@ class Vertex:
     @contextmanager
     def _client(self, token: Token, ends: float) -> Iterator[tuple[genai.Client, _OneRequest]]:
         """A client for one request. It stays referenced: the SDK closes one that nobody holds."""
-        wire = _OneRequest(self.transport or httpx.HTTPTransport(verify=INTERNET.trust(), trust_env=False), ends)
+        left = max(0.001, ends - self.network.clock())
+        wire = _OneRequest(left, network=self.network, most_bytes=_MOST_BYTES)
         # Never used, and there because the SDK would make one of its own.
         nobody = httpx.AsyncClient(verify=INTERNET.trust(), trust_env=False)
         with httpx.Client(transport=wire, trust_env=False, follow_redirects=False) as http:
-            yield self._made(token, http, nobody, max(0.001, ends - time.monotonic())), wire
+            yield self._made(token, http, nobody, left), wire
 
     def _made(self, token: Token, http: httpx.Client, soon: httpx.AsyncClient, seconds: float) -> genai.Client:
         # Without an expiry, so that the SDK never fetches a token by itself.
@@ -122,6 +120,9 @@ class Vertex:
             retry_options=types.HttpRetryOptions(attempts=1),
             httpx_client=http,
             httpx_async_client=soon,
+            # Not for those two: without them the SDK reads the machine's certificates anew for every client it makes.
+            client_args={"verify": INTERNET.trust()},
+            async_client_args={"verify": INTERNET.trust(), "ssl": INTERNET.trust()},
         )
         try:
             return genai.Client(
@@ -151,51 +152,13 @@ class Vertex:
             raise BackendError(message, kind=FailureKind.VENDOR_INTERNAL, money_moved="maybe") from None
 
 
-class _OneRequest(httpx.BaseTransport):
-    """Lets one request through, however often the SDK may try, and knows whether any of it has left."""
-
-    def __init__(self, inner: httpx.BaseTransport, ends: float) -> None:
-        self.left = False
-        self._inner = inner
-        self._ends = ends
-        self._used = False
+class _OneRequest(OneCall):
+    """Lets nothing more through once something has left, however often the SDK may try."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if self._used:
-            raise httpx.ReadError("a second request was not sent", request=request)
-        self._used = self.left = True
-        patience = max(0.001, self._ends - time.monotonic())
-        step = min(_CONNECT, patience)
-        request.extensions["timeout"] = {"connect": step, "pool": step, "write": patience, "read": patience}
-        try:
-            answer = self._inner.handle_request(request)
-        except _NEVER_LEFT:
-            self.left = False
-            raise
-        body = _Measured(answer.stream, self._ends)
-        return httpx.Response(answer.status_code, headers=answer.headers, stream=body, extensions=answer.extensions)
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class _Measured(httpx.SyncByteStream):
-    """A body that is neither endless nor endlessly slow."""
-
-    def __init__(self, inner: Any, ends: float) -> None:
-        self._inner = inner
-        self._ends = ends
-
-    def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        for chunk in self._inner:
-            size += len(chunk)
-            if size > _MOST_BYTES or time.monotonic() > self._ends:
-                raise httpx.ReadError("the answer is too long, or comes too slowly")
-            yield chunk
-
-    def close(self) -> None:
-        self._inner.close()
+        if self.sent:
+            raise httpx.ReadError("a second request was not sent")
+        return super().handle_request(request)
 
 
 def _asked(request: RenderRequest, picture: tuple[bytes, str] | None, *, into: str, key: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -18,6 +17,7 @@ from aiprod.emulators.google_access import write_key_file
 from aiprod.emulators.house import House, Terms
 from aiprod.emulators.orders import StrangeOrder
 from aiprod.emulators.running import KEYS, environment, exports, opened
+from aiprod.emulators.vendor import leashed
 
 __all__ = ["main"]
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until stopped. Prints where, and what to export; then an empty line."""
     given = _parser().parse_args(arguments)
     if given.leash:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        leashed()
     folder = given.folder or Path(tempfile.gettempdir()) / f"aiprod-emulators-{os.getuid()}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = {**KEYS, **dict(given.key)}
@@ -75,11 +75,6 @@ def _price(text: str) -> tuple[str, int]:
     if not micros.is_finite() or micros < 0 or micros != int(micros):
         raise argparse.ArgumentTypeError(f"{usd!r} is no price in dollars, to the micro-dollar")
     return name, int(micros)
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -41,9 +41,7 @@ def content(house: House, studio: Studio, render: Render, *, mark: str = "") -> 
 def served(house: House, studio: Studio, render: Render, *, mark: str = "") -> Answer:
     """Return the answer to whoever fetches a render's file. Raises `Refused`."""
     order = render.order
-    with house.counting():
-        render.fetched += 1
-    if "gone" in order and render.fetched == 1:
+    if house.count(render, "fetched") == 1 and "gone" in order:
         house.deal(render.backend, "gone", render)
         raise Refused(503, "the file is not there just now")
     for word in _WAYS:

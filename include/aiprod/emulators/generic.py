@@ -48,9 +48,7 @@ class Generic:
     def file(self, backend: str, vendor_id: str) -> bytes:
         """A small file that is this render's own."""
         render = self._house.find(backend, vendor_id)
-        with self._house.counting():
-            render.fetched += 1
-        if "gone" in render.order and render.fetched == 1:
+        if self._house.count(render, "fetched") == 1 and "gone" in render.order:
             self._house.deal(backend, "gone", render)
             raise Refused(503, "the file is not there just now")
         return f"render {vendor_id} of {backend}\n".encode() * 8

@@ -126,9 +126,12 @@ class House:
         """Wait in real time, outside any lock; whether this house was closed meanwhile."""
         return self._ended.wait(seconds)
 
-    def counting(self) -> threading.Condition:
-        """The lock under which what a render counts is counted."""
-        return self._turn
+    def count(self, render: Render, what: Literal["looked", "ended_seen", "fetched", "given"]) -> int:
+        """Count something about a render once more; return how often it was by now."""
+        with self._turn:
+            times = int(getattr(render, what)) + 1
+            setattr(render, what, times)
+        return times
 
     # --- accepting ----------------------------------------------------------------------------------------
 
@@ -146,12 +149,14 @@ class House:
         self._at_the_door(backend, order, wanted)
         with self._turn:
             due = self._wait(float(order["late"]), backend, "late") if "late" in order else None
-            # Somebody may have sent the same key while this one waited.
-            known = self._by_key.get((backend, key)) if key else None
-            # With the time at which it was due: a clock that was set ahead meanwhile has made nothing younger.
-            render = self._renders[known] if known else self._accept(backend, wanted, order, new_id(), key, at=due)
-            if due is not None:
-                self._done_waiting(due)
+            try:
+                # Somebody may have sent the same key while this one waited.
+                known = self._by_key.get((backend, key)) if key else None
+                # With the time at which it was due: a clock that was set ahead meanwhile has made nothing younger.
+                render = self._renders[known] if known else self._accept(backend, wanted, order, new_id(), key, at=due)
+            finally:
+                if due is not None:
+                    self._done_waiting(due)
             if "stall" in order:
                 self._done_waiting(self._wait(float(order["stall"]), backend, "stall"))
         if "late" in order or "lose" in order:
@@ -187,8 +192,6 @@ class House:
             if reason in order and (reason != "moderated" or order[reason] == "http"):
                 self.deal(backend, reason)
                 raise Refused(_STATUS[reason], "ordered to be refused", reason=reason)
-        if self.spent(backend) + wanted.price > self._terms.credit:
-            raise Refused(402, "no money left", reason="broke")
 
     def _wait(self, seconds: float, backend: str, word: str) -> float:
         """Wait on this vendor's clock, which `agree` may move; return when it was due. The lock is held."""
@@ -207,6 +210,8 @@ class House:
         self._turn.notify_all()
 
     def _accept(self, backend: str, wanted: Wanted, order: Order, vendor_id: str, key: str | None, *, at: float | None) -> Render:
+        if self.spent(backend) + wanted.price > self._terms.credit:
+            raise Refused(402, "no money left", reason="broke")
         takes = float(order.get("slow", self._terms.seconds_per_render))
         billed = cost(wanted.price, 1, times=order.get("bill", "1"), unit=wanted.unit)
         render = Render(vendor_id, backend, self.now() if at is None else at, order, wanted, billed, takes=takes)
@@ -244,21 +249,18 @@ class House:
     def look(self, backend: str, vendor_id: str) -> tuple[Render, Standing]:
         """Somebody asks how a render stands. Raises `Refused`, when ordered although it is there."""
         render = self.find(backend, vendor_id)
-        with self._turn:
-            render.looked += 1
-        order = render.order
-        if "vanish" in order and render.looked <= float(order["vanish"] or "inf"):
+        looked, order = self.count(render, "looked"), render.order
+        if "vanish" in order and looked <= float(order["vanish"] or "inf"):
             self.deal(backend, "vanish", render)
             raise Refused(404, f"no such render: {vendor_id}", reason="absent")
         if "busy" in order:
             status, _, times = order["busy"].partition("x")
-            if render.looked <= int(times or 1):
+            if looked <= int(times or 1):
                 self.deal(backend, "busy", render)
                 raise Refused(int(status), "not now")
         standing = self.standing(render)
         if standing.ended is not None:
-            with self._turn:
-                render.ended_seen += 1
+            self.count(render, "ended_seen")
         return render, standing
 
     def standing(self, render: Render) -> Standing:

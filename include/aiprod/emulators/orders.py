@@ -5,6 +5,9 @@ the rule. A `|` gives the next request another order, `*N` gives N requests the 
 `refuse:503*3|lose|ok`. A prompt's requests are counted per prompt, a rule's per backend. Without an order everything
 goes well, and nothing here is left to chance: the same orders give the same faults.
 
+Moderation is charged by Runway and free at the others. What a vendor has no word for is said in the nearest it has:
+`queue` is THROTTLED at Runway, `starting` at Replicate and simply not done at Vertex.
+
 | word | what happens |
 |---|---|
 | ok | nothing goes wrong |

@@ -194,9 +194,7 @@ class Replicate(Wire):
         return standing.ended is not None and self.house.now() >= standing.ended + _KEPT_SECONDS
 
     def _address(self, render: Render, origin: str) -> str:
-        with self.house.counting():
-            render.given += 1
-        expired = "expired" in render.order and render.given == 1
+        expired = self.house.count(render, "given") == 1 and "expired" in render.order
         if expired:
             self.house.deal(self.backend, "expired", render)
         return f"{origin}/delivery/{render.id}/{'expired' if expired else 'xezq'}/output.mp4"

@@ -12,6 +12,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -201,14 +202,18 @@ class Emulators(_Running):
         begin = f"import sys; sys.path[:] = {sys.path!r}; from aiprod.emulators.__main__ import main; main()"
         command = [sys.executable, "-c", begin, *self._asked]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
-        first = self._process.stdout.readline().split()
-        if not first:
-            raise RuntimeError("the vendors did not start; what they said is on standard error")
-        self.url = first[-1]
-        for line in self._process.stdout:
-            if line == "\n":
-                break
+        watchdog = threading.Timer(_ANSWERS_WITHIN, self._process.kill)
+        watchdog.start()
+        try:
+            assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
+            # They say where they are, what to export, and then nothing.
+            lines = list(takewhile(str.strip, self._process.stdout))
+        finally:
+            watchdog.cancel()
+        if not lines:
+            self.__exit__(None, None, None)
+            raise RuntimeError("the vendors did not start; why is on standard error")
+        self.url = lines[0].split()[-1]
         self._agree(self._terms)
         return self
 

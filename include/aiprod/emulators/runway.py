@@ -142,13 +142,12 @@ class Runway(Wire):
 
     def _address(self, render: Render, origin: str) -> str:
         """A new signed address; the first one has expired already where that was ordered."""
-        with self.house.counting():
-            render.given += 1
-        expired = "expired" in render.order and render.given == 1
+        given = self.house.count(render, "given")
+        expired = "expired" in render.order and given == 1
         if expired:
             self.house.deal(self.backend, "expired", render)
         until = int(self.house.now()) + (-1 if expired else _SIGNED_SECONDS)
-        return f"{origin}/runway-output/{render.id}.mp4?_jwt={until}.{render.given}.{self._signature(render.id, until)}"
+        return f"{origin}/runway-output/{render.id}.mp4?_jwt={until}.{given}.{self._signature(render.id, until)}"
 
     def _output(self, task_id: str, request: Request) -> Answer:
         """The file, for whoever has its signed address. A key that comes along has been given away, and is booked."""

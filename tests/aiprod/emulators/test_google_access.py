@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.auth.exceptions import RefreshError
 from google.auth.transport.requests import Request
 from google.oauth2 import service_account
@@ -31,6 +33,13 @@ def test_googles_own_library_gets_a_token_that_works(vendors: Any) -> None:
 def test_another_account_gets_none(vendors: Any) -> None:
     with pytest.raises(RefreshError, match="invalid_grant"):
         credentials(vendors, client_email="nobody@example.com").refresh(Request())
+
+
+def test_a_grant_that_somebody_else_signed_gets_none(vendors: Any) -> None:
+    other = generate_private_key(public_exponent=65_537, key_size=2_048)
+    pem = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    with pytest.raises(RefreshError, match="invalid_grant"):
+        credentials(vendors, private_key=pem).refresh(Request())
 
 
 def test_a_grant_that_is_not_signed_gets_none(vendors: Any) -> None:

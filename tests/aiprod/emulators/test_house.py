@@ -102,3 +102,37 @@ def test_a_vendor_that_forgot_keeps_its_books(house, file):
 
     assert buy(house) != before
     assert len(accepts(file)) == 2
+
+
+def test_two_buyers_cannot_both_spend_the_last_dollar(file):
+    house = House(Books(file), Terms(offers=TERMS.offers, prices={"mute": 100_000}, credit=1_000_000))
+    begin, refused = threading.Barrier(20), []
+
+    def ask(n):
+        begin.wait()
+        try:
+            buy(house, str(n), backend="mute", seconds=1)
+        except Refused as error:
+            refused.append(error.reason)
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(20)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert (len(accepts(file)), refused) == (10, ["broke"] * 10)
+
+
+def test_who_waits_is_let_go_when_the_vendor_closes(house, file):
+    def ask():
+        with pytest.raises(Cut):
+            buy(house, "[[veo3=late:600]]", backend="veo3")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while asking.is_alive() and not house.waiting:
+        pass
+    house.close()
+    asking.join(5)
+    assert not asking.is_alive() and not house.waiting
+    assert accepts(file) == []

@@ -15,6 +15,11 @@ def test_a_prompts_words_are_taken_in_turn_and_the_last_repeats() -> None:
     assert [dict(told.take("runway", PROMPT)) for _ in range(4)] == [{"refuse": "503"}, {"lose": ""}, {"ok": ""}, {"ok": ""}]
 
 
+def test_every_prompt_has_its_own_turns() -> None:
+    told = Orders()
+    assert ["lose" in told.take("runway", f"[[runway=lose|ok]] {prompt}") for prompt in "abab"] == [True, True, False, False]
+
+
 def test_a_storm_is_said_with_a_count() -> None:
     assert parse("refuse:503*3|ok") == [{"refuse": "503"}] * 3 + [{"ok": ""}]
 

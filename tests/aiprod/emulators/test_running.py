@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from aiprod.emulators.__main__ import _parser, main
 from aiprod.emulators.orders import StrangeOrder
 from aiprod.emulators.running import Emulators, Vendors, environment, exports
 
@@ -98,8 +99,29 @@ def test_in_a_process_of_their_own_they_do_the_same(tmp_path: Path) -> None:
         create(own)
 
 
+def test_a_port_that_is_taken_is_said_in_one_line(vendors: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    port = int(vendors.url.rpartition(":")[2])
+    with pytest.raises(RuntimeError, match="did not start"), Emulators(tmp_path / "own", port=port):
+        pass
+    assert capfd.readouterr().err == f"--port {port}: Address already in use\n"
+
+
 def test_a_rule_that_nobody_knows_stops_the_start(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "aiprod.emulators", "--port=0", f"--folder={tmp_path}", "--rule=runway=explode"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stderr) == (1, "--rule: unknown order: explode\n")
+
+
+@pytest.mark.parametrize("argument", ["--price=runway", "--price=runway=cheap", "--price=runway=-1", "--price=runway=0.0000001"])
+def test_what_is_no_price_stops_the_start(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([argument])
+    assert stopped.value.code == 2 and argument.partition("=")[2].rpartition("=")[2] in capsys.readouterr().err
+
+
+def test_a_price_is_in_dollars_per_second() -> None:
+    assert _parser().parse_args(["--price=runway/gen4.5=0.2", "--price=veo3=1"]).price == [
+        ("runway/gen4.5", 200_000),
+        ("veo3", 1_000_000),
+    ]

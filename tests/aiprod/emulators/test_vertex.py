@@ -126,7 +126,7 @@ def test_a_refusal_is_said_as_google_says_it(predict: Any, vendors: Any, word: s
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"durationSeconds": 5}, {"durationSeconds": True}, {"resolution": "480p"}, {"aspectRatio": "1:1"}, {"sampleCount": 9},
+    [{"durationSeconds": 5}, {"sampleCount": True}, {"resolution": "480p"}, {"aspectRatio": "1:1"}, {"sampleCount": 9},
      {"storageUri": "gs://somebody-else/x"}, {"storageUri": "s3://a/x"}, {"duration": 4}],
 )  # fmt: skip
 def test_what_it_does_not_know_it_refuses(predict: Any, vendors: Any, parameters: dict[str, Any]) -> None:
