@@ -586,4 +586,11 @@ PLANTED = (
         "    if operation.videos or operation.withheld:\n",
         (f"{_VEO}::test_an_end_without_a_video_says_why_and_whether_money_moved",),
     ),
+    Mutant(
+        "what was lost is looked for with another account",
+        "purchasing.py",
+        "here = purchase.account in (None, adapter.account)",
+        "here = True",
+        ("tests/vendors/test_faults.py::test_what_was_lost_is_never_proved_absent_with_another_account_or_in_another_place",),
+    ),
 )
