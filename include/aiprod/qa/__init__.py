@@ -2,6 +2,6 @@
 
 from aiprod.qa.judge import Expected, judge, report, verdict
 from aiprod.qa.measure import Measurements, measure
-from aiprod.qa.senses import Span
+from aiprod.qa.spans import Span
 
 __all__ = ["Expected", "Measurements", "Span", "judge", "measure", "report", "verdict"]

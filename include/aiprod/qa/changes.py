@@ -1,0 +1,131 @@
+"""Where the picture changes at once: cuts, jumps, single wrong frames, sudden colour. Measured against the frames around."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiprod.qa.eye import Seen
+from aiprod.qa.spans import Span, spans
+
+__all__ = ["Changes", "changes"]
+
+#: Steps on either side that a step is compared with.
+_AROUND = 6
+#: A picture that is gone again within this many seconds was never meant.
+_GLITCH_SECONDS = 0.13
+#: Black or one flat colour for a moment is its own finding.
+_LEAST_CUT, _LEAST_JUMP = 6.0, 2.0
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Moments, in seconds: `cuts` to another picture, `jumps` within one, `glitches` (gone again at once), `colour_steps`.
+
+    `greyed` is where colour is lost that was there before; `strongest_cut` and `strongest_jump` say how many times more a
+    step changes than those around it.
+    """
+
+    cuts: tuple[float, ...]
+    jumps: tuple[float, ...]
+    glitches: tuple[Span, ...]
+    colour_steps: tuple[float, ...]
+    greyed: tuple[Span, ...]
+    strongest_cut: float
+    strongest_jump: float
+
+
+def changes(seen: Seen, times: NDArray[np.float64], step: float, black: NDArray[np.bool_]) -> Changes:
+    """Return what changes at once; black frames are left out, they are a finding of their own."""
+    dark = black[1:] | black[:-1]
+    usual, most = _around(seen.change)
+    structure = _structure(seen.grid)
+    glitches, taken = _glitches(seen, times, step, usual, dark)
+    free = ~dark & ~taken
+    ratio = seen.change / (usual + 0.5)
+    cut = free & (seen.change > _LEAST_CUT) & (seen.change > 2.5 * usual + 3) & (structure < 0.85) & (seen.change > 1.5 * most)
+    jump = free & ~cut & (seen.change > _LEAST_JUMP) & (seen.change > 2 * usual + 1) & (seen.change > 1.6 * most)
+    jump &= structure < 0.995
+    jump[:2] = jump[-2:] = False
+    colour = _colour_steps(seen, dark | taken | cut)
+    return Changes(
+        cuts=tuple(float(at) for at in times[1:][cut]),
+        jumps=tuple(float(at) for at in times[1:][jump]),
+        glitches=glitches,
+        colour_steps=tuple(float(at) for at in times[1:][colour]),
+        greyed=_greyed(seen, times, step),
+        strongest_cut=float(ratio[cut].max()) if cut.any() else 0.0,
+        strongest_jump=float(ratio[jump].max()) if jump.any() else 0.0,
+    )
+
+
+def _around(change: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Median and largest of the steps around each step, itself left out; repeated frames tell nothing."""
+    usual, most = np.zeros_like(change), np.zeros_like(change)
+    floor = 0.1 * float(np.median(change)) if len(change) else 0.0
+    for at in range(len(change)):
+        near = np.concatenate((change[max(0, at - _AROUND) : at], change[at + 1 : at + 1 + _AROUND]))
+        near = near[near > floor]
+        if near.size:
+            usual[at], most[at] = np.median(near), near.max()
+    return usual, most
+
+
+def _structure(grid: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How alike two neighbouring frames are laid out, whatever their brightness: 1 alike, 0 unrelated."""
+    flat = grid.reshape(len(grid), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    scale = np.sqrt((flat**2).sum(axis=1)) + 1.0
+    return np.asarray((flat[1:] * flat[:-1]).sum(axis=1) / (scale[1:] * scale[:-1]), np.float32)
+
+
+def _glitches(
+    seen: Seen, times: NDArray[np.float64], step: float, usual: NDArray[np.float32], dark: NDArray[np.bool_]
+) -> tuple[tuple[Span, ...], NDArray[np.bool_]]:
+    """Short excursions: the picture leaves and is back where it would have been. Also which steps they account for."""
+    taken, found = np.zeros(len(seen.change), bool), []
+    most = max(1, round(_GLITCH_SECONDS / step)) if step else 3
+    both = np.concatenate((seen.grid[:, None], seen.chroma), axis=1).reshape(len(seen.grid), -1)
+    away = np.abs(both[1:] - both[:-1]).mean(axis=1)
+    calm = _around(away)[0]
+    for at in np.flatnonzero((away > 2.0) & (away > 3 * calm + 1) & ~dark):
+        if taken[at]:
+            continue
+        for length in range(1, most + 1):
+            back = at + length
+            if back >= len(away) or dark[at:back].any():
+                break
+            returned = float(np.abs(both[back + 1] - both[at]).mean())
+            if away[back] > 3 * calm[back] + 1 and returned < 0.35 * away[at] and returned < (length + 2) * calm[at] + 0.5:
+                taken[at], taken[back] = True, True
+                found.append(Span(start=float(times[at + 1]), seconds=float(times[back + 1] - times[at + 1])))
+                break
+    return tuple(found), taken
+
+
+def _colour_steps(seen: Seen, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Steps in which colour changes at once and luma does not."""
+    mean = seen.chroma.reshape(len(seen.chroma), 2, -1).mean(axis=2)
+    tint = np.hypot(*np.diff(mean, axis=0).T)
+    whole = np.abs(np.diff(seen.chroma.reshape(len(seen.chroma), -1), axis=0)).mean(axis=1)
+    usual, most = _around(whole.astype(np.float32))
+    light, lightest = _around(seen.change)
+    calm = seen.change < np.maximum(2.2 * light + 3, 1.2 * lightest)
+    stays = np.zeros(len(tint), bool)
+    for at in np.flatnonzero((whole > 1.5) & (whole > 4 * usual + 0.5) & (whole > 2 * most) & calm & ~known):
+        before, after = mean[max(0, at - 2) : at + 1].mean(axis=0), mean[at + 1 : at + 4].mean(axis=0)
+        stays[at] = np.hypot(*(after - before)) > 0.5 * tint[at]
+    return stays
+
+
+def _greyed(seen: Seen, times: NDArray[np.float64], step: float) -> tuple[Span, ...]:
+    """Where a clip that has colour loses it."""
+    colour = np.hypot(seen.chroma[:, 0] - 128, seen.chroma[:, 1] - 128).reshape(len(seen.chroma), -1).mean(axis=1)
+    usual = float(np.quantile(colour, 0.75)) if len(colour) else 0.0
+    lit = seen.levels[:, 2] > 45
+    if usual < 3:
+        return ()
+    lost = (colour < min(1.0, 0.2 * usual)) & lit
+    return tuple(span for span in spans(lost, times, float(times[-1]) + step) if span.seconds >= 0.2)

@@ -1,0 +1,122 @@
+"""Where the picture stands still: frozen stretches, repeated frames, and a part of the picture that is stuck.
+
+Everything is measured against how much this very clip moves otherwise: an encoder, grain and a hand never leave two frames alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiprod.qa.eye import Seen
+from aiprod.qa.spans import Span, runs, spans
+
+__all__ = ["Stillness", "stillness"]
+
+#: Beats of this length are looked at under grain: cells of the grid average it away.
+_BEAT_SECONDS = 0.17
+#: A frozen stretch is one of at least this many seconds; shorter ones are repeated frames.
+_FREEZE_SECONDS = 0.3
+#: The part of the picture that must stop in one frame to be called stuck, and for how long.
+_STUCK_PART, _STUCK_SECONDS = 0.15, 0.4
+
+
+@dataclass(frozen=True)
+class Stillness:
+    """`still` is the part of steps without motion; `frozen` stretches of them, grain or not; `repeats` the part of the other
+    steps that repeat a frame, `lone_repeats` how many of those stand alone between two that move; `repeated` says where;
+    `stuck` is the largest part of the picture that stops while the rest moves on, and `stuck_at` where."""
+
+    still: float
+    frozen: tuple[Span, ...]
+    repeats: float
+    lone_repeats: int
+    repeated: tuple[Span, ...]
+    stuck: float
+    stuck_at: tuple[Span, ...]
+
+
+def stillness(seen: Seen, times: NDArray[np.float64], step: float, black: NDArray[np.bool_]) -> Stillness | None:
+    """Return where it stands still, or None for fewer than two frames. `step` is the usual seconds per frame."""
+    if len(times) < 2:
+        return None
+    dark = black[1:] & black[:-1]
+    still = _without_motion(seen.change, seen.peak, dark)
+    under_grain = _under_grain(seen, step, dark)
+    gaps = np.diff(times) > max(_FREEZE_SECONDS, 4 * step)
+    rest = still | under_grain | gaps
+    end = float(times[-1])
+    frozen = tuple(span for span in spans(rest, times[:-1], end) if span.seconds >= _FREEZE_SECONDS - 1e-6)
+    long = np.zeros_like(still)
+    for first, last in runs(rest):
+        long[first:last] = times[last] - times[first] >= _FREEZE_SECONDS - 1e-6
+    repeat = still & ~long
+    moving = np.count_nonzero(~long & ~dark)
+    stuck, stuck_at = _stuck(seen.cells, rest | dark, times, step)
+    return Stillness(
+        still=float(still.mean()),
+        frozen=frozen,
+        repeats=float(repeat.sum() / moving) if moving else 0.0,
+        lone_repeats=_alone(repeat, seen.change),
+        repeated=spans(repeat, times[:-1], end),
+        stuck=stuck,
+        stuck_at=stuck_at,
+    )
+
+
+def _without_motion(mean: NDArray[np.float32], peak: NDArray[np.float32], dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which steps show no motion. Black is not frozen."""
+    quiet = (mean < 0.25) & (peak <= 4) & ~dark
+    moving = ~quiet & ~dark
+    usual, lively = (float(np.median(values[moving])) if moving.any() else 0.0 for values in (mean, peak))
+    # Where much moves, an encoder that saves bits leaves more noise on a still.
+    quiet |= (mean < 0.04 * usual) & (peak < 0.1 * lively) & (mean < 0.6) & ~dark
+    still: NDArray[np.bool_] = quiet & ((mean < 0.12 * max(usual, 0.3)) | (mean < 0.06))
+    # An encoder quantises one frame of a freeze anew (a key frame): that is no motion.
+    alone = ~still[1:-1] & still[:-2] & still[2:] & (mean[1:-1] < 1) & (peak[1:-1] <= 16)
+    still[1:-1] |= alone
+    return still
+
+
+def _under_grain(seen: Seen, step: float, dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which steps are noise over one picture: its cells stay where they are while the clip's otherwise move."""
+    beat = max(2, round(_BEAT_SECONDS / step)) if step else 4
+    found = np.zeros(len(dark), bool)
+    if len(dark) < 2 * beat:
+        return found
+    drift = np.abs(seen.grid[beat:] - seen.grid[:-beat]).reshape(len(seen.grid) - beat, -1)
+    far = np.quantile(drift, 0.98, axis=1)
+    usual = float(np.median(far))
+    noisy = seen.change > 0.4
+    for start in np.flatnonzero(far < min(0.8, 0.06 * usual)):
+        found[start : start + beat] = True
+    return found & noisy & ~dark
+
+
+def _alone(repeat: NDArray[np.bool_], change: NDArray[np.float32]) -> int:
+    """How many repeats stand between two steps that move well."""
+    inner = repeat[1:-1] & ~repeat[:-2] & ~repeat[2:]
+    well = np.minimum(change[:-2], change[2:]) > np.maximum(8 * change[1:-1], 0.6)
+    return int(np.count_nonzero(inner & well))
+
+
+def _stuck(
+    cells: NDArray[np.float32], rest: NDArray[np.bool_], times: NDArray[np.float64], step: float
+) -> tuple[float, tuple[Span, ...]]:
+    """The largest part of the picture that stops in one frame while the rest goes on, and when."""
+    before, after = max(3, round(0.2 / step)) if step else 5, max(4, round(_STUCK_SECONDS / step)) if step else 10
+    best, where = 0.0, 0
+    for at in range(before, len(cells) - after + 1):
+        if rest[at : at + after].any() or rest[at - 1]:
+            continue
+        moved = cells[at - before : at].min(axis=0)
+        stopped = (moved > 0.8) & (cells[at : at + after].max(axis=0) < np.minimum(0.2, 0.1 * moved))
+        goes_on = cells[at : at + after].mean(axis=0) > 0.8
+        part = float(stopped.mean())
+        if part > best and goes_on.mean() >= 0.1:
+            best, where = part, at
+    if best < _STUCK_PART:
+        return best, ()
+    return best, (Span(start=float(times[where]), seconds=float(times[where + after - 1] - times[where] + step)),)
