@@ -66,9 +66,7 @@ def _rows(scene: Scene, path: Path, only: str) -> Iterator[dict[str, Any]]:
     seed = int.from_bytes(hashlib.sha256(scene.name.encode()).digest()[:4], "big")
     codec, pixels, options = CODECS[seed % len(CODECS)]
     coding = {"codec": codec, "pixels": pixels, "options": options}
-    expected = Expected(
-        seconds=clip.seconds, fps=clip.fps, width=clip.size[0] // 2 * 2, height=clip.size[1] // 2 * 2, audio=True
-    )
+    expected = Expected(seconds=clip.seconds, fps=clip.fps, width=clip.size[0] // 2 * 2, height=clip.size[1] // 2 * 2, audio=True)
     clean = write(clip, path, **coding).read_bytes()
     yield _judged(scene, CLEAN, path, expected)
     for defect in DEFECTS:

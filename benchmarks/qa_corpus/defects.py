@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -69,7 +68,9 @@ def _freeze(low: float, high: float, *, where: str = "inside", grain: float = 0.
             first, last = len(frames) - (last - first), len(frames)
         held = frames[first].copy()
         for at in range(first, last):
-            frames[at] = held if not grain else np.clip(held + rng.normal(0, grain, held.shape[:2])[..., None], 0, 255).astype(np.uint8)
+            frames[at] = (
+                held if not grain else np.clip(held + rng.normal(0, grain, held.shape[:2])[..., None], 0, 255).astype(np.uint8)
+            )
         return frames
 
     return _frames(change)
@@ -289,22 +290,94 @@ DEFECTS: tuple[Defect, ...] = (
     # The file.
     Defect("page instead of a file", ("unreadable",), "veto", damage=lambda _, rng: b"<html>502 Bad Gateway</html>" * 9),
     Defect("empty file", ("unreadable",), "veto", damage=lambda _, rng: b""),
-    Defect("cut off, index first", ("truncated",), "veto", damage=_cut_off(0.4, 0.97), also=("unreadable", "bitstream_errors", "missing_frames", "duration", "audio_short", "audio_silent", "audio_missing", "frozen", "no_frames", "fps")),
-    Defect("cut off, index last", ("truncated", "unreadable"), "veto", damage=_cut_off(0.3, 0.9), encode=(("faststart", False),), also=("unreadable",)),
-    Defect("many holes in the stream", ("bitstream_errors", "missing_frames"), "veto", damage=_holes(10, 40), also=(*_LIGHT, *_MOVES, "stuck", "blocky", "banding", "duration", "colour_lost", "audio_dropout", "audio_clipped", "fps", "blurry")),
-    Defect("one hole in the stream", ("bitstream_errors", "missing_frames"), "veto", damage=_holes(1, 200), also=(*_LIGHT, *_MOVES, "stuck", "audio_dropout", "audio_clipped", "duration", "fps")),
+    Defect(
+        "cut off, index first",
+        ("truncated",),
+        "veto",
+        damage=_cut_off(0.4, 0.97),
+        also=(
+            "unreadable",
+            "bitstream_errors",
+            "missing_frames",
+            "duration",
+            "audio_short",
+            "audio_silent",
+            "audio_missing",
+            "frozen",
+            "no_frames",
+            "fps",
+        ),
+    ),
+    Defect(
+        "cut off, index last",
+        ("truncated", "unreadable"),
+        "veto",
+        damage=_cut_off(0.3, 0.9),
+        encode=(("faststart", False),),
+        also=("unreadable",),
+    ),
+    Defect(
+        "many holes in the stream",
+        ("bitstream_errors", "missing_frames"),
+        "veto",
+        damage=_holes(10, 40),
+        also=(
+            *_LIGHT,
+            *_MOVES,
+            "stuck",
+            "blocky",
+            "banding",
+            "duration",
+            "colour_lost",
+            "audio_dropout",
+            "audio_clipped",
+            "fps",
+            "blurry",
+        ),
+    ),
+    Defect(
+        "one hole in the stream",
+        ("bitstream_errors", "missing_frames"),
+        "veto",
+        damage=_holes(1, 200),
+        also=(*_LIGHT, *_MOVES, "stuck", "audio_dropout", "audio_clipped", "duration", "fps"),
+    ),
     # Not what was bought.
-    Defect("too short", ("duration",), "strong", lambda c, r: replace(c, frames=c.frames[: round(len(c.frames) * r.uniform(0.5, 0.85))]), also=()),
-    Defect("another rate", ("fps",), "strong", lambda c, r: replace(c, fps=c.fps * float(r.choice((0.5, 0.8, 1.25))) , frames=c.frames), also=("duration", "audio_short")),
+    Defect(
+        "too short",
+        ("duration",),
+        "strong",
+        lambda c, r: replace(c, frames=c.frames[: round(len(c.frames) * r.uniform(0.5, 0.85))]),
+        also=(),
+    ),
+    Defect(
+        "another rate",
+        ("fps",),
+        "strong",
+        lambda c, r: replace(c, fps=c.fps * float(r.choice((0.5, 0.8, 1.25))), frames=c.frames),
+        also=("duration", "audio_short"),
+    ),
     Defect("smaller", ("resolution",), "strong", _resized(lambda w, h: (w // 4 * 2, h // 4 * 2))),
     Defect("squashed", ("aspect",), "strong", _resized(lambda w, h: (w * 3 // 8 * 2, h)), also=("resolution",)),
     Defect("flagged with oblong pixels", ("aspect", "pixel_aspect"), "strong", encode=(("pixel_aspect", (4, 3)),)),
     # Nothing to see, nothing that moves.
     Defect("one picture", ("static",), "veto", _frames(_static)),
     Defect("one picture under grain", ("static",), "veto", _frames(_static_grain), also=("noisy", "frozen", "blurry")),
-    Defect("black all along", ("mostly_black",), "veto", _each(lambda f, rng: np.clip(rng.normal(0, 2, f.shape[:2])[..., None] * np.ones(3), 0, 6)), also=("black", "no_colour", "dark", "flat", "static", "banding", "blurry", "blocky", "frozen")),
+    Defect(
+        "black all along",
+        ("mostly_black",),
+        "veto",
+        _each(lambda f, rng: np.clip(rng.normal(0, 2, f.shape[:2])[..., None] * np.ones(3), 0, 6)),
+        also=("black", "no_colour", "dark", "flat", "static", "banding", "blurry", "blocky", "frozen"),
+    ),
     Defect("black gap", ("black",), "strong", _tone(0.3, 0.8, lambda _: 0), also=("cut", "colour_lost")),
-    Defect("plain gap", ("blank", "glitch"), "strong", _tone(0.3, 0.8, lambda r: r.uniform(60, 250)), also=("cut", "colour_lost", "frozen", "flicker", "jump")),
+    Defect(
+        "plain gap",
+        ("blank", "glitch"),
+        "strong",
+        _tone(0.3, 0.8, lambda r: r.uniform(60, 250)),
+        also=("cut", "colour_lost", "frozen", "flicker", "jump"),
+    ),
     Defect("freeze inside", _STILL, "strong", _freeze(0.6, 1.3), also=("jump", "cut")),
     Defect("freeze at the start", _STILL, "strong", _freeze(0.6, 1.3, where="head"), also=("jump",)),
     Defect("freeze at the end", _STILL, "strong", _freeze(0.7, 1.5, where="tail"), also=("jump",)),
@@ -314,12 +387,27 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("every tenth repeats", ("stutter", "duplicates"), "strong", _frames(_sparse), also=("jump",), least_fps=12),
     Defect("half of it stuck", ("stuck",), "strong", _frames(_stuck), also=("jump", "cut", "glitch")),
     # Light.
-    Defect("strobe", ("flashing",), "veto", _strobe((1, 1, 1)), also=(*_LIGHT, "black", "blank", "colour_lost", "frozen"), least_fps=20),
+    Defect(
+        "strobe",
+        ("flashing",),
+        "veto",
+        _strobe((1, 1, 1)),
+        also=(*_LIGHT, "black", "blank", "colour_lost", "frozen"),
+        least_fps=20,
+    ),
     Defect("red strobe", ("flashing",), "veto", _strobe((1, 0, 0)), also=(*_LIGHT, "black", "blank", "frozen"), least_fps=20),
     Defect("flicker", ("flicker", "flashing"), "strong", _lit(lambda at, c, r: 0.018 * (at % 2 * 2 - 1)), also=_LIGHT),
-    Defect("slow flicker", ("flicker", "flashing"), "strong", _lit(lambda at, c, r: 0.04 * np.sin(2 * np.pi * at / 5)), also=_LIGHT),
+    Defect(
+        "slow flicker", ("flicker", "flashing"), "strong", _lit(lambda at, c, r: 0.04 * np.sin(2 * np.pi * at / 5)), also=_LIGHT
+    ),
     Defect("irregular flicker", ("flicker", "flashing"), "strong", _lit(lambda at, c, r: float(r.normal(0, 0.02))), also=_LIGHT),
-    Defect("a second of flicker", ("flicker", "flashing"), "strong", _lit(lambda at, c, r: 0.03 * (at % 2 * 2 - 1), (0.9, 1.2)), also=_LIGHT),
+    Defect(
+        "a second of flicker",
+        ("flicker", "flashing"),
+        "strong",
+        _lit(lambda at, c, r: 0.03 * (at % 2 * 2 - 1), (0.9, 1.2)),
+        also=_LIGHT,
+    ),
     Defect("faint flicker", ("flicker",), "weak", _lit(lambda at, c, r: 0.005 * (at % 2 * 2 - 1)), also=_LIGHT),
     # Other pictures.
     Defect("another scene", ("cut",), "strong", _frames(_cutaway), also=("colour_step", "jump")),
@@ -329,15 +417,29 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("letterbox", ("letterbox",), "strong", _boxed(0), also=("dark", "blurry")),
     Defect("pillarbox", ("pillarbox",), "strong", _boxed(1), also=("dark", "blurry")),
     Defect("no colour", ("no_colour",), "strong", _each(lambda f, _: _grey(f))),
-    Defect("colour lost for a while", ("colour_lost",), "strong", _frames(_grey_part), also=("colour_step", "glitch", "cut", "jump")),
+    Defect(
+        "colour lost for a while", ("colour_lost",), "strong", _frames(_grey_part), also=("colour_step", "glitch", "cut", "jump")
+    ),
     Defect("colours change", ("colour_step",), "strong", _frames(_tinted), also=("jump", "cut")),
     # Detail.
     Defect("blurred", ("blurry",), "strong", _blurred(1.6, 2.4)),
     Defect("soft", ("blurry",), "weak", _blurred(0.7, 1.1)),
     Defect("noise", ("noisy",), "strong", _noisy(12, 20), also=("blocky",)),
     Defect("some noise", ("noisy",), "weak", _noisy(6, 9)),
-    Defect("blocks (mpeg4)", ("blocky",), "strong", encode=(("codec", "mpeg4"), ("options", {"qscale": "28", "flags": "+qscale"})), also=("blurry", "banding", "stuck", "frozen", "duplicates", "stutter")),
-    Defect("blocks (x264)", ("blocky",), "weak", encode=(("codec", "libx264"), ("options", {"preset": "superfast", "crf": "44"})), also=("blurry", "banding", "stuck", "frozen", "duplicates", "stutter", "flicker")),
+    Defect(
+        "blocks (mpeg4)",
+        ("blocky",),
+        "strong",
+        encode=(("codec", "mpeg4"), ("options", {"qscale": "28", "flags": "+qscale"})),
+        also=("blurry", "banding", "stuck", "frozen", "duplicates", "stutter"),
+    ),
+    Defect(
+        "blocks (x264)",
+        ("blocky",),
+        "weak",
+        encode=(("codec", "libx264"), ("options", {"preset": "superfast", "crf": "44"})),
+        also=("blurry", "banding", "stuck", "frozen", "duplicates", "stutter", "flicker"),
+    ),
     Defect("bands", ("banding",), "weak", _each(lambda f, _: f // 20 * 20 + 10), also=("blocky", "no_colour")),
     # Sound.
     Defect("no sound stream", ("audio_missing",), "strong", _sound(lambda s, _: None)),

@@ -119,7 +119,12 @@ def _handheld(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[N
         canvas,
         n,
         size,
-        lambda t: (0.45 + 0.03 * t + 0.012 * shake[0][int(t * step)], 0.5 + 0.012 * shake[1][int(t * step)], 1.1, shake[2][int(t * step)]),
+        lambda t: (
+            0.45 + 0.03 * t + 0.012 * shake[0][int(t * step)],
+            0.5 + 0.012 * shake[1][int(t * step)],
+            1.1,
+            shake[2][int(t * step)],
+        ),
     )
     return _grain(rng, list(look), 2.0)
 
@@ -165,7 +170,11 @@ def _snow(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArr
 
 def _concert(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
     """Coloured beams that swing and swell over a dark crowd."""
-    crowd = list(_camera((_leaves(rng, size[0] * 2, size[1] * 2) * 0.3).astype(np.uint8), n, size, lambda t: (0.48 + 0.03 * t, 0.5, 1.05, 0.0)))
+    crowd = list(
+        _camera(
+            (_leaves(rng, size[0] * 2, size[1] * 2) * 0.3).astype(np.uint8), n, size, lambda t: (0.48 + 0.03 * t, 0.5, 1.05, 0.0)
+        )
+    )
     colours, phase, pace = rng.integers(60, 255, (5, 3)), rng.uniform(0, 6, 5), rng.uniform(0.6, 2.2, 5)
     frames = []
     for number, frame in enumerate(crowd):
@@ -189,7 +198,9 @@ def _water(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDAr
         height = sum(np.sin(k * (x * np.cos(a) + y * np.sin(a) * 2) + w * number / 24) / (1 + 4 * k) for k, a, w in waves)
         glint = np.clip(height - np.quantile(height, 0.95), 0, None) * 120
         shade = 95 + 16 * height
-        frames.append(np.clip(np.stack([shade * 0.5 + glint, shade * 0.8 + glint, shade * 1.1 + glint], -1), 0, 255).astype(np.uint8))
+        frames.append(
+            np.clip(np.stack([shade * 0.5 + glint, shade * 0.8 + glint, shade * 1.1 + glint], -1), 0, 255).astype(np.uint8)
+        )
     return _grain(rng, frames, 1.0)
 
 
@@ -205,7 +216,10 @@ def _drawn(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDAr
 
 
 def _fireworks(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    bursts = [(int(rng.uniform(0, n)), rng.uniform(0.2, 0.8, 2) * size, rng.integers(90, 255, 3), rng.uniform(0, 6.3, 70)) for _ in range(5)]
+    bursts = [
+        (int(rng.uniform(0, n)), rng.uniform(0.2, 0.8, 2) * size, rng.integers(90, 255, 3), rng.uniform(0, 6.3, 70))
+        for _ in range(5)
+    ]
     ground = next(_camera((_leaves(rng, size[0], size[1]) * 0.22).astype(np.uint8), 1, size, lambda _: (0.5, 0.5, 1.0, 0.0)))
     frames = []
     for number in range(n):
@@ -229,7 +243,10 @@ def _fog(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArra
 def _street(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
     """A fixed view that things drive through, at speeds of their own."""
     room = next(_camera(_leaves(rng, size[0] * 2, size[1] * 2), 1, size, lambda _: (0.5, 0.5, 1.0, 0.0)))
-    cars = [(rng.uniform(-1, 1), rng.uniform(0.3, 0.9), rng.uniform(0.1, 0.5) * rng.choice((-1, 1)), rng.integers(30, 230, 3)) for _ in range(9)]
+    cars = [
+        (rng.uniform(-1, 1), rng.uniform(0.3, 0.9), rng.uniform(0.1, 0.5) * rng.choice((-1, 1)), rng.integers(30, 230, 3))
+        for _ in range(9)
+    ]
     frames = []
     for number in range(n):
         frame = room.copy()
@@ -257,7 +274,16 @@ KINDS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "street": (_street, (HELD_OUT,)),
 }
 #: Shapes and rates go round the kinds, so that each half has all of them.
-SHAPES = ((512, 288, 24), (640, 360, 25), (288, 512, 24), (480, 272, 16), (512, 288, 30), (384, 384, 8), (854, 480, 24), (640, 360, 50))
+SHAPES = (
+    (512, 288, 24),
+    (640, 360, 25),
+    (288, 512, 24),
+    (480, 272, 16),
+    (512, 288, 30),
+    (384, 384, 8),
+    (854, 480, 24),
+    (640, 360, 50),
+)
 
 
 def scenes(split: str, per_kind: int = 2, seconds: float = 3.0) -> list[Scene]:
@@ -288,7 +314,9 @@ def _maker(draw: Kind, seed: int, size: tuple[int, int], fps: int, seconds: floa
 def _denser(frames: list[NDArray[np.uint8]], wanted: int) -> list[NDArray[np.uint8]]:
     places = np.linspace(0, len(frames) - 1, wanted)
     return [
-        cv2.addWeighted(frames[int(p)], 1 - p % 1, frames[min(int(p) + 1, len(frames) - 1)], p % 1, 0) if p % 1 else frames[int(p)]
+        cv2.addWeighted(frames[int(p)], 1 - p % 1, frames[min(int(p) + 1, len(frames) - 1)], p % 1, 0)
+        if p % 1
+        else frames[int(p)]
         for p in places
     ]
 

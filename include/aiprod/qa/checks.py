@@ -195,7 +195,7 @@ def _look(m: Measurements, _: Expected, t: Quality) -> Iterator[Wrong]:
     below = (
         ("blurry", m.sharpness, t.sharpness, "Nothing in the picture is sharp.", ""),
         ("no_colour", m.colour, t.colour_codes, "The picture has no colour.", "codes"),
-        ("dark", m.brightness, t.dark_codes, "The picture is so dark that little can be made out.", "codes"),
+        ("dark", m.highlights, t.dark_codes, "The picture is so dark that little can be made out.", "codes"),
         ("flat", m.contrast, t.contrast_codes, "The picture has next to no contrast.", "codes"),
     )
     above = (

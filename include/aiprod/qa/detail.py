@@ -16,9 +16,12 @@ __all__ = ["Detail", "look_closely"]
 
 #: Immerkaer's mask: blind to anything that is linear, so what it leaves is noise.
 _NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+#: A gradient that no eye sees, in codes per pixel.
+_SMOOTH = 0.5
 #: Noise is read where nothing is: in this quietest part of the blocks.
 _QUIET_PART = 0.2
-_EDGES = 0.995
+#: The strongest of all edges, and the strongest few where a picture has only few.
+_EDGES = (0.995, 0.9995)
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Detail:
 
     `sharpness`: how much of the strongest contrast over 5 pixels happens within 1 pixel (0.2 a ramp, 1 a hard edge).
     `blocks`: gradient across the edges of 8 x 8 blocks over the gradient elsewhere. `noise`: standard deviation in codes.
-    `comb`: part of the pixels by which neighbouring luma codes differ in how often they are used. None: cannot be told.
+    `comb`: by how much luma codes a few steps apart differ in how often they are used, as part of the pixels. None: not known.
     """
 
     sharpness: float | None
@@ -42,15 +45,15 @@ def look_closely(luma: Bytes) -> Detail:
         return Detail(None, None, None, None)
     across, down = cv2.absdiff(luma[:, 1:], luma[:, :-1]), cv2.absdiff(luma[1:], luma[:-1])
     far_across, far_down = cv2.absdiff(luma[:, 5:], luma[:, :-5]), cv2.absdiff(luma[5:], luma[:-5])
-    sharpness = [_share(across, far_across), _share(down, far_down)]
+    sharpness = [_share(near, far, part) for near, far in ((across, far_across), (down, far_down)) for part in _EDGES]
     known = [share for share in sharpness if share is not None]
     return Detail(max(known) if known else None, _blocks(across, down), _noise(luma), _comb(luma))
 
 
-def _share(near: NDArray[Any], far: NDArray[Any]) -> float | None:
+def _share(near: NDArray[Any], far: NDArray[Any], part: float) -> float | None:
     """The strongest step over one pixel as part of the strongest over five; None where nothing has contrast."""
-    contrast = _quantile(far, _EDGES)
-    return _quantile(near, _EDGES) / contrast if contrast >= 12 else None
+    contrast = _quantile(far, part)
+    return _quantile(near, part) / contrast if contrast >= 12 else None
 
 
 def _quantile(values: NDArray[Any], part: float) -> int:
@@ -64,7 +67,8 @@ def _blocks(across: NDArray[Any], down: NDArray[Any]) -> float | None:
     ratios = []
     for profile in (columns, rows):
         by_place = profile[: len(profile) // 8 * 8].reshape(-1, 8).mean(axis=0)
-        ratios.append(float(by_place[7] / (np.median(by_place[:7]) + 0.05)))
+        # In a smooth picture a hundredth of a code is a large part of nothing.
+        ratios.append(float((by_place[7] + _SMOOTH) / (np.median(by_place[:7]) + _SMOOTH)))
     return math.sqrt(ratios[0] * ratios[1])
 
 
@@ -85,4 +89,6 @@ def _comb(luma: Bytes) -> float | None:
     counts[:20], counts[232:] = 0, 0
     if counts.sum() < 0.3 * luma.size:
         return None
-    return float(np.abs(counts[1:-1] - 0.5 * (counts[:-2] + counts[2:])).sum() / counts.sum())
+    # Conversions leave single codes unused, which no eye sees: only wider gaps are bands.
+    wide = np.convolve(counts, np.ones(3) / 3, "same")
+    return float(np.abs(wide[4:-4] - 0.5 * (wide[:-8] + wide[8:])).sum() / wide.sum())

@@ -89,6 +89,7 @@ class Measurements(Noun):
     bars: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     colour: float | None = None
     brightness: float | None = None
+    highlights: float | None = None
     contrast: float | None = None
     sharpness: float | None = None
     blocks: float | None = None

@@ -23,7 +23,7 @@ __all__ = ["picture_facts"]
 _BLACK_MOST, _BLACK_ALL = 32, 40
 #: A frame of one tone that is not black: nearly all of its pixels lie within so many codes.
 _BLANK_CODES = 6
-#: Near the ends of a clip, a tint or a fade is how it begins.
+#: Beyond this many seconds a time stamp is a mistake.
 _LONGEST_TIME = 1e7
 
 
@@ -71,10 +71,12 @@ def _shape(seen: Seen, pixel_aspect: Fraction | None) -> dict[str, Any]:
 
 
 def _timed(stamps: Sequence[float | None], rate: float) -> tuple[NDArray[np.float64], float]:
-    """Return when each frame is shown, from 0 and never backwards, and the usual step (0 when it cannot be told)."""
+    """Return when each frame is shown, from 0 on and in order, and the usual step (0 when it cannot be told)."""
     usual = 1 / rate if rate > 0 else 0.0
     times = np.array([index * usual if at is None else at for index, at in enumerate(stamps)])
-    times = np.maximum.accumulate(np.clip(times - times[0], 0, _LONGEST_TIME))
+    # Frames come out in the order they are shown; stamps that do not are of the order in which they were stored.
+    times = np.sort(times)
+    times = np.clip(times - times[0], 0, _LONGEST_TIME)
     steps = np.diff(times)
     if not steps.size:
         return times, usual
@@ -85,11 +87,12 @@ def _timed(stamps: Sequence[float | None], rate: float) -> tuple[NDArray[np.floa
 
 
 def _look(seen: Seen) -> dict[str, Any]:
-    """Colour and tone: mean saturation, the middle of luma, and how far light and dark are apart, in codes."""
+    """Colour and tone: mean saturation, the middle and the light end of luma, and how far light and dark are apart, in codes."""
     colour = np.hypot(seen.chroma[:, 0] - 128, seen.chroma[:, 1] - 128).reshape(len(seen.chroma), -1).mean(axis=1)
     return {
         "colour": float(np.median(colour)),
         "brightness": float(np.median(seen.levels[:, 1])),
+        "highlights": float(np.median(seen.levels[:, 3])),
         "contrast": float(np.median(seen.levels[:, 4] - seen.levels[:, 0])),
     }
 

@@ -107,9 +107,10 @@ def _stuck(
 ) -> tuple[float, tuple[Span, ...]]:
     """The largest part of the picture that stops in one frame while the rest goes on, and when."""
     before, after = max(3, round(0.2 / step)) if step else 5, max(4, round(_STUCK_SECONDS / step)) if step else 10
-    best, where = 0.0, 0
+    best, where, whole = 0.0, 0, cells.mean(axis=1)
     for at in range(before, len(cells) - after + 1):
-        if rest[at : at + after].any() or rest[at - 1]:
+        if rest[at : at + after].any() or rest[at - 1] or whole[at - 1] > 2 * float(np.median(whole[at - before : at])):
+            # Everything stands, or another picture begins here.
             continue
         moved = cells[at - before : at].min(axis=0)
         stopped = (moved > 0.8) & (cells[at : at + after].max(axis=0) < np.minimum(0.2, 0.1 * moved))
