@@ -30,6 +30,8 @@ from benchmarks.qa_corpus.files import CODECS, write
 from benchmarks.qa_corpus.scenes import DEV, HELD_OUT, Clip, Scene, from_folder, scenes
 
 CLEAN = "clean"
+#: Pictures that differ by less than this on the whole, in codes, are the same.
+_TRIFLE = 0.25
 
 
 def main() -> None:
@@ -37,14 +39,15 @@ def main() -> None:
     parser.add_argument("--split", choices=(DEV, HELD_OUT), default=DEV)
     parser.add_argument("--clips", type=Path, help="a folder with real clips in `dev` and `held-out`")
     parser.add_argument("--per-kind", type=int, default=2, help="scenes drawn of each kind")
-    parser.add_argument("--only", default="", help="defects whose name has this word in it")
+    parser.add_argument("--only", default="", help="defects whose name has one of these words in it, separated by commas")
     parser.add_argument("--keep", type=Path, help="write one JSON line per file here")
+    parser.add_argument("--files", type=Path, help="keep the files made in this folder, and take them from there next time")
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
     wanted = scenes(args.split, args.per_kind) + (from_folder(args.clips, args.split) if args.clips else [])
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(args.processes) as pool:
-        jobs = [pool.submit(score, scene.name, args.split, args.per_kind, args.clips, args.only) for scene in wanted]
+        jobs = [pool.submit(score, scene.name, args.split, args.per_kind, args.clips, args.only, args.files) for scene in wanted]
         for job in jobs:
             rows += job.result()
     if args.keep:
@@ -52,29 +55,51 @@ def main() -> None:
     print(table(rows))
 
 
-def score(name: str, split: str, per_kind: int, clips: Path | None, only: str) -> list[dict[str, Any]]:
+def score(name: str, split: str, per_kind: int, clips: Path | None, only: str, files: Path | None) -> list[dict[str, Any]]:
     """Make, measure and judge every file of one scene."""
     cv2.setNumThreads(1)
     every = scenes(split, per_kind) + (from_folder(clips, split) if clips else [])
     scene = next(scene for scene in every if scene.name == name)
     with tempfile.TemporaryDirectory() as folder:
-        return list(_rows(scene, Path(folder) / "clip.mp4", only))
+        return list(_rows(scene, files or Path(folder), only, keep=files is not None))
 
 
-def _rows(scene: Scene, path: Path, only: str) -> Iterator[dict[str, Any]]:
+def _rows(scene: Scene, folder: Path, only: str, *, keep: bool) -> Iterator[dict[str, Any]]:
+    folder.mkdir(parents=True, exist_ok=True)
     clip = scene.make()
-    seed = int.from_bytes(hashlib.sha256(scene.name.encode()).digest()[:4], "big")
+    seed = _number(scene.name)
     codec, pixels, options = CODECS[seed % len(CODECS)]
     coding = {"codec": codec, "pixels": pixels, "options": options}
     expected = Expected(seconds=clip.seconds, fps=clip.fps, width=clip.size[0] // 2 * 2, height=clip.size[1] // 2 * 2, audio=True)
-    clean = write(clip, path, **coding).read_bytes()
-    yield _judged(scene, CLEAN, path, expected)
+    clean = folder / f"{scene.split}-{scene.name}.mp4"
+    if not clean.exists():
+        write(clip, clean, **coding)
+    yield _judged(scene, CLEAN, clean, expected)
     for defect in DEFECTS:
-        if only not in defect.name or clip.fps < defect.least_fps:
+        if not any(word in defect.name for word in only.split(",")) or clip.fps < defect.least_fps:
             continue
-        rng = np.random.default_rng([seed, int.from_bytes(hashlib.sha256(defect.name.encode()).digest()[:4], "big")])
-        _spoil(defect, clip, clean, path, coding, rng)
+        path = clean.with_name(f"{clean.stem}-{_number(defect.name):x}.mp4")
+        if defect.spoil and not _visible(defect.spoil(clip, np.random.default_rng([seed, _number(defect.name)])), clip):
+            # A bar over black, a still that did not move: there is nothing to find.
+            continue
+        if not path.exists():
+            _spoil(defect, clip, clean.read_bytes(), path, coding, np.random.default_rng([seed, _number(defect.name)]))
         yield _judged(scene, defect.name, path, expected)
+        if not keep:
+            path.unlink()
+
+
+def _visible(spoiled: Clip, clip: Clip) -> bool:
+    """Whether pictures, if they are what changed, changed by more than a trifle."""
+    if len(spoiled.frames) != len(clip.frames) or spoiled.size != clip.size or spoiled.sound is not clip.sound:
+        return True
+    if spoiled.fps != clip.fps:
+        return True
+    return float(np.mean([cv2.mean(cv2.absdiff(a, b))[0] for a, b in zip(spoiled.frames, clip.frames, strict=True)])) > _TRIFLE
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
 
 
 def _spoil(defect: Defect, clip: Clip, clean: bytes, path: Path, coding: dict[str, Any], rng: np.random.Generator) -> None:
@@ -132,7 +157,7 @@ def _clean(rows: list[dict[str, Any]]) -> Iterator[str]:
     grave = [row for row in rows if {"veto", "major"} & set(row["found"].values())]
     any_ = [row for row in rows if row["found"]]
     low, high = wilson(len(grave), len(rows))
-    yield f"\nclean clips with a false veto or major: {len(grave)}/{len(rows)} ({low:.3f}-{high:.3f}); with any finding: {len(any_)}"
+    yield f"\nclean clips with a false veto or major: {len(grave)}/{len(rows)} ({low:.3f}-{high:.3f}); any finding: {len(any_)}"
     yield from (f"  {row['scene']}: {', '.join(f'{code} ({weight})' for code, weight in row['found'].items())}" for row in any_)
 
 

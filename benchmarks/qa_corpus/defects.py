@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.qa_corpus.files import CODECS
 from benchmarks.qa_corpus.scenes import RATE, Clip
 
 __all__ = ["DEFECTS", "Defect"]
@@ -283,8 +284,24 @@ def _holes(count: int, length: int) -> Callable[[bytes, Rng], bytes]:
 
 
 _STILL = ("static", "frozen")
-_LIGHT = ("flicker", "flashing", "glitch", "cut", "jump", "colour_step", "bright", "flat", "dark")
+_LIGHT = ("stutter", "duplicates", "flicker", "flashing", "glitch", "cut", "jump", "colour_step", "bright", "flat", "dark")
 _MOVES = ("jump", "cut", "glitch", "stutter", "duplicates", "frozen")
+
+_DAMAGE = ("bitstream_errors", "missing_frames")
+_BROKEN = (
+    *_LIGHT,
+    *_MOVES,
+    "torn",
+    "stuck",
+    "blocky",
+    "duration",
+    "fps",
+    "audio_dropout",
+    "audio_clipped",
+    "audio_loud",
+    "static",
+)
+_H264, _HEVC, _VP9 = ((("codec", c), ("pixels", p), ("options", o)) for c, p, o in (CODECS[0], CODECS[2], CODECS[4]))
 
 DEFECTS: tuple[Defect, ...] = (
     # The file.
@@ -317,31 +334,17 @@ DEFECTS: tuple[Defect, ...] = (
         also=("unreadable",),
     ),
     Defect(
-        "many holes in the stream",
-        ("bitstream_errors", "missing_frames"),
+        "many holes (H.264)",
+        _DAMAGE,
         "veto",
         damage=_holes(10, 40),
-        also=(
-            *_LIGHT,
-            *_MOVES,
-            "stuck",
-            "blocky",
-            "banding",
-            "duration",
-            "colour_lost",
-            "audio_dropout",
-            "audio_clipped",
-            "fps",
-            "blurry",
-        ),
+        encode=_H264,
+        also=(*_BROKEN, "banding", "blurry", "colour_lost"),
     ),
-    Defect(
-        "one hole in the stream",
-        ("bitstream_errors", "missing_frames"),
-        "veto",
-        damage=_holes(1, 200),
-        also=(*_LIGHT, *_MOVES, "stuck", "audio_dropout", "audio_clipped", "duration", "fps"),
-    ),
+    Defect("one hole (H.264)", _DAMAGE, "weak", damage=_holes(1, 200), encode=_H264, also=_BROKEN),
+    # Decoders of these notice next to nothing.
+    Defect("many holes (HEVC)", (*_DAMAGE, "torn"), "weak", damage=_holes(10, 40), encode=_HEVC, also=_BROKEN),
+    Defect("many holes (VP9)", (*_DAMAGE, "torn"), "weak", damage=_holes(10, 40), encode=_VP9, also=_BROKEN),
     # Not what was bought.
     Defect(
         "too short",
@@ -379,7 +382,7 @@ DEFECTS: tuple[Defect, ...] = (
         also=("cut", "colour_lost", "frozen", "flicker", "jump"),
     ),
     Defect("freeze inside", _STILL, "strong", _freeze(0.6, 1.3), also=("jump", "cut")),
-    Defect("freeze at the start", _STILL, "strong", _freeze(0.6, 1.3, where="head"), also=("jump",)),
+    Defect("freeze at the start", _STILL, "strong", _freeze(0.6, 1.3, where="head"), also=("jump", "cut", "colour_step")),
     Defect("freeze at the end", _STILL, "strong", _freeze(0.7, 1.5, where="tail"), also=("jump",)),
     Defect("freeze under grain", _STILL, "strong", _freeze(0.8, 1.4, grain=3.0), also=("jump", "cut", "noisy", "stuck")),
     Defect("every frame twice", ("duplicates",), "strong", _frames(_halved), also=("frozen",), least_fps=20),
@@ -420,7 +423,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "colour lost for a while", ("colour_lost",), "strong", _frames(_grey_part), also=("colour_step", "glitch", "cut", "jump")
     ),
-    Defect("colours change", ("colour_step",), "strong", _frames(_tinted), also=("jump", "cut")),
+    Defect("colours change", ("colour_step", "jump", "cut"), "strong", _frames(_tinted)),
     # Detail.
     Defect("blurred", ("blurry",), "strong", _blurred(1.6, 2.4)),
     Defect("soft", ("blurry",), "weak", _blurred(0.7, 1.1)),

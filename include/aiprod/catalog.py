@@ -196,6 +196,7 @@ class Quality(Noun):
     stutter_repeats: Annotated[int, Field(ge=1)]
     stutter_ratio: _Unit
     bar_part: _Unit
+    torn_part: _Unit
     flicker_codes: float
     flashes_per_second: float
     sharpness: float

@@ -66,7 +66,7 @@ def _score(
     ledger: Ledger, catalog: Catalog, storage: Storage, take: Take, preset: Preset, thresholds: Quality, floor: float
 ) -> str:
     # Only here: every task process pays for its imports, and only this step decodes video.
-    from aiprod.qa import Expected, measure, report, verdict
+    from aiprod.qa import Expected, measure_apart, report, verdict
 
     with ledger.read() as conn:
         purchase = purchases.get(conn, take.take_id)
@@ -75,7 +75,7 @@ def _score(
     request = purchase.render_request
     embedded = catalog.backends[take.backend].embedded
     with storage.local(take.path) as file:
-        measured = measure(file)
+        measured = measure_apart(file)
     expected = Expected(seconds=request.seconds, fps=request.fps, width=request.width, height=request.height, audio=request.audio)
     status: Literal["not_applicable", "unscored"] = "not_applicable" if embedded else "unscored"
     said = report(take.take_id, measured, expected, thresholds, semantic_status=status)

@@ -51,6 +51,6 @@ def _thickness(brightest: NDArray[np.uint8], darkest: NDArray[np.uint8]) -> int:
     if dull.all() or not dull[0]:
         return 0
     rows = int(np.argmin(dull))
-    # The row after may be a blend of both; the one after that is picture, all along.
-    after = brightest[min(rows + 1, len(brightest) - 1)].astype(np.int16)
-    return rows if (after - level >= _EDGE_CODES).mean() >= _EDGE_PART else 0
+    # The rows after may be a blend of both, and an encoder's ringing; then there is picture, all along.
+    after = brightest[rows + 1 : rows + 4 + len(brightest) // 30].astype(np.int16) - level >= _EDGE_CODES
+    return rows if len(after) and after.mean(axis=1).max() >= _EDGE_PART else 0

@@ -16,7 +16,8 @@ __all__ = ["Changes", "changes"]
 _AROUND = 6
 #: A picture that is gone again within this many seconds was never meant.
 _GLITCH_SECONDS = 0.13
-#: Black or one flat colour for a moment is its own finding.
+#: A cell breaks when it changes by so many codes at once; where more of the picture than this does, it is another picture.
+_TORN_CODES, _TORN_MOST = 20.0, 0.6
 _LEAST_CUT, _LEAST_JUMP = 6.0, 2.0
 
 
@@ -24,8 +25,8 @@ _LEAST_CUT, _LEAST_JUMP = 6.0, 2.0
 class Changes:
     """Moments, in seconds: `cuts` to another picture, `jumps` within one, `glitches` (gone again at once), `colour_steps`.
 
-    `greyed` is where colour is lost that was there before; `strongest_cut` and `strongest_jump` say how many times more a
-    step changes than those around it.
+    `greyed` is where colour is lost that was there before; `torn` the largest part of the picture that breaks in one step,
+    calm before and after, as damage does that a decoder does not notice, and `torn_at` when.
     """
 
     cuts: tuple[float, ...]
@@ -33,8 +34,8 @@ class Changes:
     glitches: tuple[Span, ...]
     colour_steps: tuple[float, ...]
     greyed: tuple[Span, ...]
-    strongest_cut: float
-    strongest_jump: float
+    torn: float
+    torn_at: tuple[Span, ...]
 
 
 def changes(seen: Seen, times: NDArray[np.float64], step: float, black: NDArray[np.bool_]) -> Changes:
@@ -44,20 +45,20 @@ def changes(seen: Seen, times: NDArray[np.float64], step: float, black: NDArray[
     structure = _structure(seen.grid)
     glitches, taken = _glitches(seen, times, step, usual, dark)
     free = ~dark & ~taken
-    ratio = seen.change / (usual + 0.5)
-    cut = free & (seen.change > _LEAST_CUT) & (seen.change > 2.5 * usual + 3) & (structure < 0.85) & (seen.change > 1.5 * most)
+    cut = free & (structure < 0.85) & (seen.change > _LEAST_CUT) & (seen.change > 2.5 * usual + 3) & (seen.change > 1.5 * most)
     jump = free & ~cut & (seen.change > _LEAST_JUMP) & (seen.change > 2 * usual + 1) & (seen.change > 1.6 * most)
     jump &= structure < 0.995
     jump[:2] = jump[-2:] = False
-    colour = _colour_steps(seen, dark | taken | cut)
+    colour = _colour_steps(seen, structure, dark | taken | cut)
+    torn, torn_at = _torn(seen.grid, times, step, dark | taken)
     return Changes(
         cuts=tuple(float(at) for at in times[1:][cut]),
         jumps=tuple(float(at) for at in times[1:][jump]),
         glitches=glitches,
         colour_steps=tuple(float(at) for at in times[1:][colour]),
         greyed=_greyed(seen, times, step),
-        strongest_cut=float(ratio[cut].max()) if cut.any() else 0.0,
-        strongest_jump=float(ratio[jump].max()) if jump.any() else 0.0,
+        torn=torn,
+        torn_at=torn_at,
     )
 
 
@@ -98,25 +99,26 @@ def _glitches(
             if back >= len(away) or dark[at:back].any():
                 break
             returned = float(np.abs(both[back + 1] - both[at]).mean())
-            if away[back] > 3 * calm[back] + 1 and returned < 0.35 * away[at] and returned < (length + 2) * calm[at] + 0.5:
+            moved_on = 1.15 * (length + 1) * calm[at] + 0.3
+            home = returned < max(0.45 * away[at], moved_on) and returned < min(away[at] / 1.3, moved_on + calm[at] + 0.2)
+            if away[back] > 3 * calm[back] + 1 and home:
                 taken[at], taken[back] = True, True
                 found.append(Span(start=float(times[at + 1]), seconds=float(times[back + 1] - times[at + 1])))
                 break
     return tuple(found), taken
 
 
-def _colour_steps(seen: Seen, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Steps in which colour changes at once and luma does not."""
-    mean = seen.chroma.reshape(len(seen.chroma), 2, -1).mean(axis=2)
-    tint = np.hypot(*np.diff(mean, axis=0).T)
-    whole = np.abs(np.diff(seen.chroma.reshape(len(seen.chroma), -1), axis=0)).mean(axis=1)
+def _colour_steps(seen: Seen, structure: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Steps in which the colours change at once and for good, in a picture that stays what it is."""
+    flat = seen.chroma.reshape(len(seen.chroma), -1)
+    whole = np.abs(np.diff(flat, axis=0)).mean(axis=1)
     usual, most = _around(whole.astype(np.float32))
     light, lightest = _around(seen.change)
-    calm = seen.change < np.maximum(2.2 * light + 3, 1.2 * lightest)
-    stays = np.zeros(len(tint), bool)
+    calm = (seen.change < np.maximum(2.2 * light + 3, 1.2 * lightest)) | (structure > 0.85)
+    stays = np.zeros(len(whole), bool)
     for at in np.flatnonzero((whole > 1.5) & (whole > 4 * usual + 0.5) & (whole > 2 * most) & calm & ~known):
-        before, after = mean[max(0, at - 2) : at + 1].mean(axis=0), mean[at + 1 : at + 4].mean(axis=0)
-        stays[at] = np.hypot(*(after - before)) > 0.5 * tint[at]
+        before, after = flat[max(0, at - 2) : at + 1].mean(axis=0), flat[at + 1 : at + 4].mean(axis=0)
+        stays[at] = np.abs(after - before).mean() > 0.5 * whole[at]
     return stays
 
 
@@ -129,3 +131,20 @@ def _greyed(seen: Seen, times: NDArray[np.float64], step: float) -> tuple[Span, 
         return ()
     lost = (colour < min(1.0, 0.2 * usual)) & lit
     return tuple(span for span in spans(lost, times, float(times[-1]) + step) if span.seconds >= 0.2)
+
+
+def _torn(
+    grid: NDArray[np.float32], times: NDArray[np.float64], step: float, known: NDArray[np.bool_]
+) -> tuple[float, tuple[Span, ...]]:
+    """The step in which the largest part of the picture breaks, and not all of it: cells that are calm on either side."""
+    moved = np.abs(np.diff(grid, axis=0)).reshape(len(grid) - 1, -1)
+    best, where = 0.0, 0
+    for at in range(2, len(moved) - 2):
+        broke = moved[at] > _TORN_CODES
+        if known[at] or not broke.any() or broke.mean() > _TORN_MOST:
+            continue
+        near = np.maximum(moved[at - 2 : at].max(axis=0), moved[at + 1 : at + 3].max(axis=0))
+        part = float((broke & (moved[at] > 4 * near)).mean())
+        if part > best:
+            best, where = part, at
+    return best, (Span(start=float(times[where + 1]), seconds=step),) if best else ()

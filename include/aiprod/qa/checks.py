@@ -15,6 +15,8 @@ __all__ = ["ALLOWED", "PICTURE", "Allowance", "Check", "Expected", "Wrong", "at"
 
 #: Black for longer than this part of the clip leaves nothing to show.
 _MOSTLY_BLACK = 0.8
+#: Two things this close, in seconds, are one.
+_SAME_MOMENT = 0.15
 #: A picture this much smaller than ordered, on its short side, is another resolution and not a rounded one.
 _SHORT_SIDE = 0.98
 
@@ -165,21 +167,35 @@ def _breaks(m: Measurements, _: Expected, t: Quality) -> Iterator[Wrong]:
     if m.glitches:
         yield Wrong("glitch", f"A wrong picture flashes up {at(m.glitches)}.", m.glitches, len(m.glitches), 0, "times")
     for code, times, what in (("cut", m.cuts, "cuts to another picture"), ("jump", m.jumps, "jumps")):
-        if times:
-            where = _moments(times)
-            yield Wrong(code, f"The clip {what} {at(where)}.", where, len(times), 0, "times")
+        # Where a freeze ends, the picture catches up.
+        where = tuple(moment for moment in _moments(times) if not _near(moment, m.frozen))
+        if where:
+            yield Wrong(code, f"The clip {what} {at(where)}.", where, len(where), 0, "times")
     if m.colour_steps:
         where = _moments(m.colour_steps)
         yield Wrong("colour_step", f"The colours change at once {at(where)}.", where, len(where), 0, "times")
     if m.greyed:
         said = f"The picture loses its colour for {together(m.greyed):.2f} s, {at(m.greyed)}."
         yield Wrong("colour_lost", said, m.greyed, together(m.greyed), 0, "s")
+    if m.torn >= t.torn_part and not _explained(m, m.torn_at):
+        said = f"A part of the picture breaks at once and stays broken, {at(m.torn_at)}: damage, or something pasted in."
+        yield Wrong("torn", said, m.torn_at, m.torn, t.torn_part, "part of the picture")
     if m.flashes > t.flashes_per_second:
         said = f"It flashes {m.flashes:g} times within a second, {at(m.flashes_at)}; more than three can hurt people."
         yield Wrong("flashing", said, m.flashes_at, m.flashes, t.flashes_per_second, "flashes/s")
     elif m.flicker >= t.flicker_codes:
         said = f"The brightness of the whole picture flickers, most {at(m.flicker_at)}."
         yield Wrong("flicker", said, m.flicker_at, m.flicker, t.flicker_codes, "codes")
+
+
+def _explained(m: Measurements, where: tuple[Span, ...]) -> bool:
+    """Whether another finding says why the picture breaks there: motion that goes on after it stood still, or new colours."""
+    known = (*m.frozen, *m.stuck_at, *m.repeated, *_moments((*m.jumps, *m.cuts, *m.colour_steps)))
+    return any(_near(span, known) for span in where)
+
+
+def _near(moment: Span, ends: Iterable[Span]) -> bool:
+    return any(abs(moment.start - end.start - end.seconds) < _SAME_MOMENT for end in ends)
 
 
 def _bars(m: Measurements, _: Expected, t: Quality) -> Iterator[Wrong]:
@@ -191,7 +207,9 @@ def _bars(m: Measurements, _: Expected, t: Quality) -> Iterator[Wrong]:
 
 
 def _look(m: Measurements, _: Expected, t: Quality) -> Iterator[Wrong]:
-    """What a picture looks like all along. A number that could not be measured is no finding."""
+    """What a picture looks like all along. A number that could not be measured is no finding; a still has findings enough."""
+    if m.still is not None and m.still >= t.static_ratio:
+        return
     below = (
         ("blurry", m.sharpness, t.sharpness, "Nothing in the picture is sharp.", ""),
         ("no_colour", m.colour, t.colour_codes, "The picture has no colour.", "codes"),

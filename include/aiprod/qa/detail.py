@@ -20,6 +20,8 @@ _NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _SMOOTH = 0.5
 #: Noise is read where nothing is: in this quietest part of the blocks.
 _QUIET_PART = 0.2
+#: Bands are this many codes apart.
+_BAND_CODES = range(6, 41)
 #: The strongest of all edges, and the strongest few where a picture has only few.
 _EDGES = (0.995, 0.9995)
 
@@ -30,7 +32,7 @@ class Detail:
 
     `sharpness`: how much of the strongest contrast over 5 pixels happens within 1 pixel (0.2 a ramp, 1 a hard edge).
     `blocks`: gradient across the edges of 8 x 8 blocks over the gradient elsewhere. `noise`: standard deviation in codes.
-    `comb`: by how much luma codes a few steps apart differ in how often they are used, as part of the pixels. None: not known.
+    `comb`: how regularly some luma codes are used and those between are not, 0 to 1. None: it cannot be told.
     """
 
     sharpness: float | None
@@ -66,7 +68,8 @@ def _blocks(across: NDArray[Any], down: NDArray[Any]) -> float | None:
     rows = cv2.reduce(down, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()
     ratios = []
     for profile in (columns, rows):
-        by_place = profile[: len(profile) // 8 * 8].reshape(-1, 8).mean(axis=0)
+        # Without the strongest places of each kind: one hard edge on the grid (a bar's) is no block.
+        by_place = np.sort(profile[: len(profile) // 8 * 8].reshape(-1, 8), axis=0)[:-2].mean(axis=0)
         # In a smooth picture a hundredth of a code is a large part of nothing.
         ratios.append(float((by_place[7] + _SMOOTH) / (np.median(by_place[:7]) + _SMOOTH)))
     return math.sqrt(ratios[0] * ratios[1])
@@ -89,6 +92,10 @@ def _comb(luma: Bytes) -> float | None:
     counts[:20], counts[232:] = 0, 0
     if counts.sum() < 0.3 * luma.size:
         return None
-    # Conversions leave single codes unused, which no eye sees: only wider gaps are bands.
+    # Conversions leave single codes unused, which no eye sees; bands are peaks that come back at one distance.
     wide = np.convolve(counts, np.ones(3) / 3, "same")
-    return float(np.abs(wide[4:-4] - 0.5 * (wide[:-8] + wide[8:])).sum() / wide.sum())
+    peaks = wide - np.convolve(counts, np.ones(33) / 33, "same")
+    power = float((peaks**2).sum()) + 1e-9
+    alike = [float((peaks[lag:] * peaks[: len(peaks) - lag]).sum()) / power for lag in range(max(_BAND_CODES) + 1)]
+    # A smooth hump is alike at half the distance too; a comb is not.
+    return max(alike[lag] - max(0.0, *alike[lag // 2 - 1 : lag // 2 + 2]) for lag in _BAND_CODES)

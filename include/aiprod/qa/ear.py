@@ -23,6 +23,8 @@ _MAX_WINDOWS = 72_000
 _HOT, _HOT_RUN = 0.985, 3
 #: A dropout falls this far below the sound on both sides, in dB, for no longer than this many seconds.
 _DROP_DB, _DROP_SECONDS, _DROP_FLOOR_DB = 35.0, 1.0, -65.0
+#: Sound that is no louder than this before it stops has faded.
+_DROP_FROM_DB = -50.0
 _SILENT_POWER = 1e-20
 
 
@@ -142,8 +144,8 @@ def _dropouts(fine: NDArray[np.float64], start: float) -> tuple[Span, ...]:
         last = first + round(span.seconds / window)
         before, after = levels[max(0, first - 4) : max(0, first - 1)], levels[last + 1 : last + 4]
         if span.seconds <= _DROP_SECONDS and len(before) == 3 and len(after) == 3:
-            floor = float(levels[first:last].mean())
-            if min(np.median(before), np.median(after)) - floor >= _DROP_DB and span.seconds >= 2 * window - 1e-9:
+            floor, around = float(levels[first:last].mean()), float(min(np.median(before), np.median(after)))
+            if around >= max(floor + _DROP_DB, _DROP_FROM_DB) and span.seconds >= 2 * window - 1e-9:
                 found.append(span)
     # A track that keeps stopping was played that way.
     return tuple(found) if not _rhythmic(found) else ()

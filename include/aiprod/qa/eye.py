@@ -17,8 +17,6 @@ __all__ = ["Eye", "Seen"]
 
 #: A frame is looked at in full size this often, in seconds, in its middle only where it is larger than this.
 _CLOSE_EVERY, _CLOSE = 0.5, (1920, 1088)
-#: Changes between frames are kept per cell: columns and rows.
-_CELLS = (16, 9)
 #: Below this many pixels on the shorter side the flow has nothing to hold on to.
 _FLOW_LEAST = 32
 _QUANTILES = (0.05, 0.5, 0.95, 0.98, 0.995)
@@ -95,7 +93,7 @@ class Eye:
             "grid": (-1, rows, columns),
             "chroma": (-1, 2, rows, columns),
             "levels": (-1, len(_QUANTILES)),
-            "cells": (-1, _CELLS[0] * _CELLS[1]),
+            "cells": (-1, columns * rows // 4),
         }
         arrays = {name: np.asarray(rows, np.float32).reshape(shapes.get(name, -1)) for name, rows in self._rows.items()}
         darkest, brightest = self._extremes or (None, None)
@@ -130,7 +128,10 @@ class Eye:
         change = cv2.absdiff(tile, last)
         self._rows["change"].append(cv2.mean(change)[0])
         self._rows["peak"].append(_peak(change))
-        self._rows["cells"].append(cv2.resize(change.astype(np.float32), _CELLS, interpolation=cv2.INTER_AREA))
+        columns, rows = grid_size(*self._shape[:2])
+        # Half as fine as the grid: what a cell does is the mean of many pixels.
+        cells = cv2.resize(change.astype(np.float32), (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+        self._rows["cells"].append(cells)
         # How far a clip gets from where it began moves slowly: every other frame tells.
         if self._first is not None and (self.frames < 8 or self.frames % 2):
             away = cv2.absdiff(tile, self._first)

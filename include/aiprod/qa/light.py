@@ -76,7 +76,7 @@ def _linear(seen: Seen) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _flashes(values: NDArray[np.float32], times: NDArray[np.float64], step: float, dark: float) -> tuple[float, float]:
-    """Most flashes in any second and when it starts: half the opposite transitions that a quarter of the cells make."""
+    """Most flashes in any second and when it starts: the pairs of opposite transitions that a quarter of the cells make."""
     if len(values) < 3 or float(np.ptp(values, axis=0).max()) < step:
         return 0.0, 0.0
     ups, downs = _transitions(values, step, dark)
@@ -92,7 +92,7 @@ def _flashes(values: NDArray[np.float32], times: NDArray[np.float64], step: floa
             last = way
     counts = [(sum(start <= other < start + 1 for other in turns), -start) for start in turns]
     most, start = max(counts, default=(0, 0.0))
-    return most / 2, -start
+    return float(most // 2), -start
 
 
 def _transitions(values: NDArray[np.float32], step: float, dark: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -27,7 +27,7 @@ from aiprod.qa.spans import Span
 __all__ = ["Measurements", "measure"]
 
 #: Bounds against hostile files: one picture, all pictures, packets; frames of three minutes at 60 a second; half an hour.
-_MAX_PIXELS, _MAX_TOTAL_PIXELS, _MAX_PACKETS, _MAX_FRAMES, _MAX_SECONDS = 36_000_000, 100_000_000_000, 500_000, 11_000, 1_800
+_MAX_PIXELS, _MAX_TOTAL_PIXELS, _MAX_PACKETS, _MAX_FRAMES, _MAX_SECONDS = 36_000_000, 20_000_000_000, 500_000, 11_000, 1_800
 #: Codecs of which every packet shows one frame.
 _FRAME_PER_PACKET = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9"))
 _MAX_DECODE_ERRORS = 200
@@ -76,12 +76,12 @@ class Measurements(Noun):
     stuck: float = 0.0
     stuck_at: tuple[Span, ...] = ()
     cuts: tuple[float, ...] = ()
-    strongest_cut: float = 0.0
     jumps: tuple[float, ...] = ()
-    strongest_jump: float = 0.0
     glitches: tuple[Span, ...] = ()
     colour_steps: tuple[float, ...] = ()
     greyed: tuple[Span, ...] = ()
+    torn: float = 0.0
+    torn_at: tuple[Span, ...] = ()
     flicker: float = 0.0
     flicker_at: tuple[Span, ...] = ()
     flashes: float = 0.0
@@ -184,6 +184,7 @@ class _Pass:
         self._video = video
         self._errors, self._first = 0, ""
         self._pixels, self._packets = 0, 0
+        self._late = False
 
     def run(self, container: InputContainer, streams: Sequence[Any]) -> None:
         packets = container.demux(*streams)
@@ -204,7 +205,7 @@ class _Pass:
                 self._packets += 1
             for frame in frames:
                 self._take(frame)
-            if self._pixels > _MAX_TOTAL_PIXELS or self.eye.frames >= _MAX_FRAMES:
+            if self._late or self._pixels > _MAX_TOTAL_PIXELS or self.eye.frames >= _MAX_FRAMES:
                 break
         self.complete = False
 
@@ -225,6 +226,8 @@ class _Pass:
             return
         if frame.is_corrupt:
             self._wrong(f"frame {self.eye.frames} is damaged")
+        if frame.time is not None and abs(frame.time) > _MAX_SECONDS:
+            self._late = True
         self.eye.see(frame)
         self._pixels += frame.width * frame.height
 

@@ -108,9 +108,12 @@ def _median(values: Iterable[float]) -> float | None:
 
 
 def _drift(grid: NDArray[np.float32]) -> float:
-    """How far the cells of any frame get from those of the first, in codes: what is left of motion under grain."""
-    away = np.abs(grid[1:] - grid[0]).reshape(len(grid) - 1, -1)
-    return float(np.quantile(away, 0.99, axis=1).max())
+    """How far the cells of any frame get from those of the first, in codes, beyond what they differ from frame to frame.
+
+    Grain differs as much between neighbours as between the ends of a clip; whatever moves gets away.
+    """
+    away, apart = (np.abs(far).reshape(len(grid) - 1, -1) for far in (grid[1:] - grid[0], np.diff(grid, axis=0)))
+    return max(0.0, float(np.quantile(away, 0.99, axis=1).max() - np.median(np.quantile(apart, 0.99, axis=1))))
 
 
 def _steps_at(found: Changes, times: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -54,7 +54,7 @@ def stillness(seen: Seen, times: NDArray[np.float64], step: float, black: NDArra
         long[first:last] = times[last] - times[first] >= _FREEZE_SECONDS - 1e-6
     repeat = still & ~long
     moving = np.count_nonzero(~long & ~dark)
-    stuck, stuck_at = _stuck(seen.cells, rest | dark, times, step)
+    stuck, stuck_at = _stuck(seen, rest | dark, times, step)
     return Stillness(
         still=float(still.mean()),
         frozen=frozen,
@@ -74,10 +74,21 @@ def _without_motion(mean: NDArray[np.float32], peak: NDArray[np.float32], dark: 
     # Where much moves, an encoder that saves bits leaves more noise on a still.
     quiet |= (mean < 0.04 * usual) & (peak < 0.1 * lively) & (mean < 0.6) & ~dark
     still: NDArray[np.bool_] = quiet & ((mean < 0.12 * max(usual, 0.3)) | (mean < 0.06))
+    still |= _hesitates(mean, peak) & ~dark
     # An encoder quantises one frame of a freeze anew (a key frame): that is no motion.
     alone = ~still[1:-1] & still[:-2] & still[2:] & (mean[1:-1] < 1) & (peak[1:-1] <= 16)
     still[1:-1] |= alone
     return still
+
+
+def _hesitates(mean: NDArray[np.float32], peak: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which steps are next to nothing between steps that move: a repeated frame that was encoded once more."""
+    found = np.zeros(len(mean), bool)
+    for at in range(1, len(mean) - 1):
+        near = slice(max(0, at - 4), at + 5)
+        usual, lively = float(np.median(mean[near])), float(np.median(peak[near]))
+        found[at] = usual > 0.25 and mean[at] < min(0.22 * usual, 1.5) and peak[at] < max(0.3 * lively, 5.5)
+    return found
 
 
 def _under_grain(seen: Seen, step: float, dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -86,38 +97,55 @@ def _under_grain(seen: Seen, step: float, dark: NDArray[np.bool_]) -> NDArray[np
     found = np.zeros(len(dark), bool)
     if len(dark) < 2 * beat:
         return found
-    drift = np.abs(seen.grid[beat:] - seen.grid[:-beat]).reshape(len(seen.grid) - beat, -1)
-    far = np.quantile(drift, 0.98, axis=1)
-    usual = float(np.median(far))
-    noisy = seen.change > 0.4
-    for start in np.flatnonzero(far < min(0.8, 0.06 * usual)):
+    far, near = (_moved(seen.grid, lag) for lag in (beat, 1))
+    near = np.array([np.median(near[at : at + beat]) for at in range(len(far))])
+    # Grain is as different after one frame as after many; what moves gets away.
+    alike = (far < 1.6 * near + 0.15) & (far < min(2.5, 0.3 * float(np.median(far))))
+    for start in np.flatnonzero(alike):
         found[start : start + beat] = True
-    return found & noisy & ~dark
+    # One small thing that moves is no grain: its change is far above the mean.
+    return found & (seen.peak <= np.maximum(5, 15 * seen.change)) & ~dark
+
+
+def _moved(grid: NDArray[np.float32], lag: int) -> NDArray[np.float32]:
+    """How much the liveliest cells change over so many frames."""
+    return np.asarray(np.quantile(np.abs(grid[lag:] - grid[:-lag]).reshape(len(grid) - lag, -1), 0.99, axis=1), np.float32)
 
 
 def _alone(repeat: NDArray[np.bool_], change: NDArray[np.float32]) -> int:
     """How many repeats stand between two steps that move well."""
     inner = repeat[1:-1] & ~repeat[:-2] & ~repeat[2:]
-    well = np.minimum(change[:-2], change[2:]) > np.maximum(8 * change[1:-1], 0.6)
+    well = np.minimum(change[:-2], change[2:]) > np.maximum(4 * change[1:-1], 0.2)
     return int(np.count_nonzero(inner & well))
 
 
-def _stuck(
-    cells: NDArray[np.float32], rest: NDArray[np.bool_], times: NDArray[np.float64], step: float
-) -> tuple[float, tuple[Span, ...]]:
+def _stuck(seen: Seen, rest: NDArray[np.bool_], times: NDArray[np.float64], step: float) -> tuple[float, tuple[Span, ...]]:
     """The largest part of the picture that stops in one frame while the rest goes on, and when."""
-    before, after = max(3, round(0.2 / step)) if step else 5, max(4, round(_STUCK_SECONDS / step)) if step else 10
-    best, where, whole = 0.0, 0, cells.mean(axis=1)
+    before, after = (max(least, round(long / step)) if step else 2 * least for least, long in ((3, 0.2), (4, _STUCK_SECONDS)))
+    cells, whole = seen.cells, seen.cells.mean(axis=1)
+    lit = _lit(seen)
+    best, where = 0.0, 0
     for at in range(before, len(cells) - after + 1):
         if rest[at : at + after].any() or rest[at - 1] or whole[at - 1] > 2 * float(np.median(whole[at - before : at])):
             # Everything stands, or another picture begins here.
             continue
-        moved = cells[at - before : at].min(axis=0)
-        stopped = (moved > 0.8) & (cells[at : at + after].max(axis=0) < np.minimum(0.2, 0.1 * moved))
-        goes_on = cells[at : at + after].mean(axis=0) > 0.8
+        moved = np.median(cells[at - before : at], axis=0)
+        # One step in five may be an encoder's second thought.
+        after_that = np.quantile(cells[at : at + after], 0.8, axis=0)
+        stopped = (np.minimum(moved, cells[at - 1]) > 0.35) & (after_that < np.minimum(0.25, 0.2 * moved))
+        # A fade or a flicker that ends stops everywhere at once, and was no motion.
+        stopped &= np.median(lit[at - before : at], axis=0) < 0.6
+        goes_on = cells[at : at + after].mean(axis=0) > 0.35
         part = float(stopped.mean())
         if part > best and goes_on.mean() >= 0.1:
             best, where = part, at
     if best < _STUCK_PART:
         return best, ()
     return best, (Span(start=float(times[where]), seconds=float(times[where + after - 1] - times[where] + step)),)
+
+
+def _lit(seen: Seen) -> NDArray[np.float32]:
+    """How much of each cell's change is all of it getting lighter or darker: 1 for a fade, near 0 for motion."""
+    n, rows, columns = seen.grid.shape
+    coarse = seen.grid.reshape(n, rows // 2, 2, columns // 2, 2).mean(axis=(2, 4)).reshape(n, -1)
+    return np.asarray(np.abs(np.diff(coarse, axis=0)) / (seen.cells + 0.05), np.float32)

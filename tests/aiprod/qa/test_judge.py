@@ -53,7 +53,7 @@ class TestDefectsInFiles:
 
     @pytest.mark.parametrize(("frames", "wrong"), [(36, True), (60, True), (45, False), (51, False)])
     def test_another_length_is_found_and_a_few_frames_are_not(self, clip, expected, thresholds, frames, wrong):
-        path = clip(pictures=moving(frames))
+        path = clip(pictures=moving(frames), sound=tone(frames / 24))
         assert found(path, expected, thresholds) == ({"duration": "major"} if wrong else {})
 
     def test_another_rate_is_found(self, clip, expected, thresholds):
@@ -100,7 +100,8 @@ class TestDefectsInFiles:
 
 
 CLEAN = Measurements(
-    size=9, readable=True, width=320, height=180, aspect=16 / 9, frames=48, seconds=2, fps=24, still=0.0, departure=(9.0, 90.0), drift=60.0, audio_seconds=2,
+    size=9, readable=True, width=320, height=180, aspect=16 / 9, frames=48, seconds=2, fps=24, still=0.0, departure=(9.0, 90.0),
+    drift=60.0, audio_seconds=2,
     has_audio=True, levels=(-20.0,) * 40,
 )  # fmt: skip
 
