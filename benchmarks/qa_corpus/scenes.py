@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEV", "HELD_OUT", "Clip", "Scene", "from_folder", "scenes"]
+__all__ = ["DEV", "HELD_OUT", "KINDS", "Clip", "Scene", "from_folder", "music", "scenes"]
 
 DEV, HELD_OUT = "dev", "held-out"
 RATE = 48_000
@@ -85,7 +85,7 @@ def _grain(rng: np.random.Generator, frames: list[NDArray[np.uint8]], sigma: flo
     return [np.clip(f + rng.normal(0, sigma, f.shape[:2])[..., None], 0, 255).astype(np.uint8) for f in frames]
 
 
-def _music(rng: np.random.Generator, seconds: float) -> NDArray[np.float32]:
+def music(rng: np.random.Generator, seconds: float) -> NDArray[np.float32]:
     """Chords over a bed of noise, louder and softer, never silent and never clipped."""
     samples = round(seconds * RATE)
     at = np.arange(samples) / RATE
@@ -306,7 +306,7 @@ def _maker(draw: Kind, seed: int, size: tuple[int, int], fps: int, seconds: floa
         wanted = round(seconds * fps)
         drawn = draw(rng, wanted if fps <= 30 else round(seconds * 30), size)
         frames = drawn if len(drawn) == wanted else _denser(drawn, wanted)
-        return Clip(frames, _music(rng, seconds), fps)
+        return Clip(frames, music(rng, seconds), fps)
 
     return make
 
@@ -344,4 +344,4 @@ def _read(path: Path, seconds: float) -> Clip:
             if len(frames) >= round(seconds * fps):
                 break
     rng = np.random.default_rng(len(frames))
-    return Clip(frames, _music(rng, len(frames) / fps), round(fps, 3))
+    return Clip(frames, music(rng, len(frames) / fps), round(fps, 3))

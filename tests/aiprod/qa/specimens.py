@@ -34,11 +34,11 @@ def seen(pictures: Sequence[np.ndarray], *, fps: int = FPS, colour: Sequence[tup
     return eye.seen()
 
 
-def frame_of(luma: np.ndarray, number: int, fps: int = FPS, tint: tuple[int, int] = (112, 150)) -> av.VideoFrame:
+def frame_of(luma: np.ndarray, number: int, fps: int | Fraction = FPS, tint: tuple[int, int] = (112, 150)) -> av.VideoFrame:
     height, width = luma.shape
     colours = np.repeat(np.array(tint, np.uint8), height // 2 * width // 2).reshape(height // 2, width)
     frame = av.VideoFrame.from_ndarray(np.concatenate([luma, colours]), format="yuv420p")
-    frame.pts, frame.time_base = number, Fraction(1, fps)
+    frame.pts, frame.time_base = number, 1 / Fraction(fps)
     return frame
 
 
@@ -51,7 +51,7 @@ def write(
     pictures: Sequence[np.ndarray],
     sound: np.ndarray | None = None,
     *,
-    fps: int = FPS,
+    fps: int | Fraction = FPS,
     codec: str = "libx264",
     first: int = 0,
     options: dict[str, str] | None = None,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -80,6 +83,48 @@ def test_its_memory_and_its_files_are_limited(small):
     limits = Path(f"/proc/{child()}/limits").read_text()
     assert f"{2 << 30}" in limits.split("Max address space")[1].splitlines()[0]
     assert limits.split("Max file size")[1].split()[0] == "0"
+
+
+class TestHostileFiles:
+    """Each is refused by what it says about itself, before anything is decoded."""
+
+    def refused(self, path, clock=5.0):
+        before = time.thread_time()
+        seen = measure_apart(path)
+        assert not seen.readable and time.thread_time() - before < clock
+        assert measure_apart(path).size == path.stat().st_size
+        return seen.problem
+
+    def test_thirty_thousand_by_thirty_thousand_pixels(self, tmp_path):
+        film = bytearray(write(tmp_path / "huge.avi", moving(2, 64, 64), codec="mjpeg").read_bytes())
+        side = (30_000).to_bytes(4, "little")
+        at = film.index(b"strf") + 8
+        film[at + 4 : at + 12] = side * 2
+        for start in [match.start() for match in re.finditer(b"\xff\xc0\x00\x11\x08", film)]:
+            film[start + 5 : start + 9] = (30_000).to_bytes(2, "big") * 2
+        path = tmp_path / "huge.avi"
+        path.write_bytes(film)
+        self.refused(path)
+
+    def test_ten_hours_in_a_few_kilobytes(self, tmp_path):
+        path = write(tmp_path / "long.mp4", moving(1, 64, 36) * 360, fps=Fraction(1, 100))
+        assert path.stat().st_size < 200_000
+        assert "36,000 seconds" in self.refused(path)
+
+    def test_ten_thousand_streams(self, tmp_path):
+        film = write(tmp_path / "many.mp4", moving(2, 64, 36)).read_bytes()
+        moov, track = film.index(b"moov") - 4, film.index(b"trak") - 4
+        size = int.from_bytes(film[track : track + 4], "big")
+        tracks = film[track : track + size] * 10_000
+        whole = int.from_bytes(film[moov : moov + 4], "big") + len(tracks)
+        path = tmp_path / "many.mp4"
+        path.write_bytes(film[:moov] + whole.to_bytes(4, "big") + film[moov + 4 : track] + tracks + film[track:])
+        self.refused(path)
+
+    def test_a_playlist_that_calls_itself_a_film(self, small, tmp_path):
+        path = tmp_path / "take.mp4"
+        path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://{small}\n#EXT-X-ENDLIST\n")
+        self.refused(path)
 
 
 def test_it_ends_when_nobody_asks_any_more():
