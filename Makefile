@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all one needs: both set up what they use, inside this folder.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all safety bench up down lint types lock install clean
+.PHONY: help demo demo-vendors test test-all safety bench up down lint types lock install clean
 export PYTHONPATH := include:plugins
 BIN := .venv/bin
 JOB ?=
@@ -8,6 +8,7 @@ ARGS ?=
 
 help: ## says what each command does
 	@echo "make demo      one order from file to finished video in a real Airflow, no key needed (JOB=examples/jobs/….yaml)"
+	@echo "make demo-vendors  the fallback Runway → Veo 3 against the vendors' emulators, no key needed"
 	@echo "make test      the tests that run everywhere, a few minutes (ARGS=… goes to pytest)"
 	@echo "make test-all  every test, the slow ones too"
 	@echo "make safety    storms of killed processes and planted bugs; the proof in var/safety/report.md (SCHEDULES=10000 for the long one)"
@@ -30,6 +31,9 @@ install:
 
 demo: install
 	@exec $(BIN)/python -m tools.demo $(JOB)
+
+demo-vendors: install
+	@exec $(BIN)/python -m tools.demo_vendors $(JOB)
 
 test: install
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)

@@ -33,6 +33,7 @@ def write_catalogue(
     for name in ("runway", "veo3", "replicate"):
         entry = entries["backends"][name]
         entry.update(adapter=f"tests.vendor:{vendors}", needs=[], poll_seconds=1, submit_timeout_seconds=5, max_run_seconds=60)
+        entry.pop("deadline_seconds", None)
         entry["slots"] = 20
         entry["models"] = [entry["models"][0]]
         entry["models"][0].pop("seconds", None)

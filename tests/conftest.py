@@ -24,6 +24,9 @@ from tests.postgres import INSTALL, PrivatePostgres, binaries
 _OURS = ("AIPROD_", "AIRFLOW__DATABASE__", "RUNWAYML_", "REPLICATE_", "GCP_PROJECT_ID", "GOOGLE_")
 
 
+#: The fixture `vendors`: all paid vendors as local servers.
+pytest_plugins = ["aiprod.emulators.pytest_plugin"]
+
 #: `--hypothesis-profile=unshrunk`: for who only asks whether a test fails, not for the smallest reason.
 hypothesis_settings.register_profile("unshrunk", phases=[Phase.explicit, Phase.generate])
 

@@ -124,6 +124,12 @@ class Market:
             self.pipeline.route(["job-1"], round)
         return str(refused.value)
 
+    def events(self, topic: str) -> list[dict[str, Any]]:
+        """What the ledger told the outside under a topic, oldest first."""
+        with self.ledger.read() as conn:
+            told = conn.execute(text("SELECT payload FROM outbox WHERE topic = :topic ORDER BY id"), {"topic": topic})
+            return [json.loads(payload) for (payload,) in told]
+
     def accepts(self, backend: str | None = None) -> list[dict[str, object]]:
         """What the vendors booked: the ground truth of what was bought."""
         return vendor.accepts(self.books, backend)

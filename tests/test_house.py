@@ -41,10 +41,10 @@ LONG = {
 }
 
 #: What only steps that draw, decode or migrate may load: 0.3 s of imports that every task process would pay.
-HEAVY = ("av", "cv2", "PIL", "numpy", "alembic", "psycopg")
+HEAVY = ("av", "cv2", "PIL", "numpy", "alembic", "psycopg", "runwayml", "google.genai")
 
-#: Where the environment is read: settings, and whether the names that a backend needs are set.
-READ_THE_ENVIRONMENT = {"aiprod/settings.py", "aiprod/backends/__init__.py"}
+#: Where the environment is read: settings, and the vendors' keys.
+READ_THE_ENVIRONMENT = {"aiprod/settings.py", "aiprod/backends/keys.py"}
 
 #: Folders that are made, not written.
 _MADE = {".git", ".venv", ".airflow", "var", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache"}

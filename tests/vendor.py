@@ -6,6 +6,9 @@ Its books (one file per billable accept, made with O_EXCL) are the ground truth 
 | word | what happens |
 |---|---|
 | reject | refused at once, nothing runs |
+| limit:N / limit-always:N | refused, come again in N seconds; the first time / each time |
+| stops / stops-free / forgets | when asked to stop: stopped and charged / stopped and free / forgotten, without a word on money |
+| dies-on-cancel | when asked to stop: no answer |
 | moderated | accepted, then failed for its content; charged |
 | fail | accepted, then failed inside the vendor; free |
 | fail-charged | accepted, then failed inside the vendor; charged |
@@ -34,7 +37,7 @@ import numpy as np
 from aiprod.backends.base import Backend
 from aiprod.catalog import BackendEntry
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
-from aiprod.models import Accepted, Found, JobState, RenderRequest, fingerprint
+from aiprod.models import Accepted, CancelOutcome, Found, JobState, RenderRequest, fingerprint
 
 #: Where the vendor keeps its books and films; set it for every process that may talk to it.
 BOOKS = "TEST_VENDOR_BOOKS"
@@ -59,6 +62,7 @@ class Vendor(Backend):
 
     def submit(self, request: RenderRequest, *, key: str) -> Accepted:
         order = self._order(request.prompt)
+        self._maybe_no_room(request, order)
         if "reject" in order:
             raise SubmitRejected(f"{self.name}: HTTP 503, try later", kind=FailureKind.TRANSIENT)
         if "die-before" in order and self._first(f"{fingerprint(request.prompt)}.die-before"):
@@ -75,6 +79,10 @@ class Vendor(Backend):
     def poll(self, vendor_id: str) -> JobState:
         booked = self._booked(vendor_id)
         order = list(booked["order"])  # type: ignore[call-overload]
+        if (self.books / "once" / f"{vendor_id}.stopped").exists():
+            if "forgets" in order:
+                raise BackendError(f"{self.name}: 404", kind=FailureKind.GONE, money_moved="maybe")
+            return JobState(state="cancelled", message="stopped", money_moved="no" if "stops-free" in order else "yes")
         slow = next((float(word[5:]) for word in order if word.startswith("slow:")), 0.0)
         age = (datetime.now(UTC) - datetime.fromisoformat(str(booked["at"]))).total_seconds()
         if age < slow:
@@ -100,6 +108,22 @@ class Vendor(Backend):
             _shoot(scratch, request, moving="bad" not in order)
             scratch.rename(film)
         into.write_bytes(film.read_bytes())
+
+    def cancel(self, vendor_id: str) -> CancelOutcome:
+        order = list(self._booked(vendor_id)["order"])  # type: ignore[call-overload]
+        if "dies-on-cancel" in order:
+            raise BackendError(f"{self.name}: no answer", kind=FailureKind.TRANSIENT, money_moved="maybe")
+        for word, refunded in (("stops", "no"), ("stops-free", "yes"), ("forgets", "unknown")):
+            if word in order:
+                (self.books / "once" / f"{vendor_id}.stopped").touch()
+                return CancelOutcome(stopped="yes", refunded=refunded)  # type: ignore[arg-type]
+        return CancelOutcome(stopped="no", refunded="no")
+
+    def _maybe_no_room(self, request: RenderRequest, order: list[str]) -> None:
+        for word, _, seconds in (part.partition(":") for part in order):
+            again = word == "limit" and self._first(f"{fingerprint(request.prompt)}.limit")
+            if again or word == "limit-always":
+                raise SubmitRejected(f"{self.name}: HTTP 429", kind=FailureKind.RATE_LIMITED, retry_after=float(seconds))
 
     def _order(self, prompt: str) -> list[str]:
         found = re.search(rf"\[\[{re.escape(self.name)}=([a-z0-9:.,-]+)\]\]", prompt)

@@ -7,6 +7,8 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -44,31 +46,49 @@ NOT_FOR_THE_DEMO = (
 
 def main(argv: list[str]) -> int:
     """Run one order; return 0 when its video is there, 1 with a plain message when not, 130 after Ctrl-C."""
+    return told(lambda started: _run(Path(argv[0]) if argv else DEFAULT, started), HOME)
+
+
+def _run(file: Path, started: float) -> None:
+    order = order_in(file)
+    RESULT.unlink(missing_ok=True)
+    shutil.rmtree(HOME, ignore_errors=True)
+    with running(HOME, {"AIPROD_VAR_DIR": str(VAR), **dict.fromkeys(NOT_FOR_THE_DEMO)}) as airflow:
+        facts = make(airflow, order, started)
+        RESULT.parent.mkdir(parents=True, exist_ok=True)
+        written = {key: value for key, value in facts.items() if key not in ("link", "semantic_status")}
+        RESULT.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+    _tell(facts)
+
+
+def told(run: Callable[[float], None], home: Path) -> int:
+    """Run something from its start on; return 0, or an exit code with a plain message."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
-    started = time.monotonic()
     try:
-        order = _order(Path(argv[0]) if argv else DEFAULT)
-        RESULT.unlink(missing_ok=True)
-        shutil.rmtree(HOME, ignore_errors=True)
-        airflow = LocalAirflow(HOME, env={"AIPROD_VAR_DIR": str(VAR), **dict.fromkeys(NOT_FOR_THE_DEMO)})
-        try:
-            facts = _make(airflow, order, started)
-        finally:
-            # A second Ctrl-C must not leave half of it running; this takes seconds.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            airflow.stop()
+        run(time.monotonic())
     except KeyboardInterrupt:
         print("\nStopped. Nothing is left running.", file=sys.stderr)
         return 130
     except AirflowError as error:
-        print(f"\n{error}\n\nAll logs: {HOME}/logs", file=sys.stderr)
+        print(f"\n{error}\n\nAll logs: {home}/logs", file=sys.stderr)
         return 1
-    _tell(facts)
     return 0
 
 
-def _order(path: Path) -> dict[str, Any]:
+@contextmanager
+def running(home: Path, env: Mapping[str, str | None]) -> Iterator[LocalAirflow]:
+    """An Airflow that is not started yet, and is stopped in any case."""
+    airflow = LocalAirflow(home, env=env)
+    try:
+        yield airflow
+    finally:
+        # A second Ctrl-C must not leave half of it running; this takes seconds.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        airflow.stop()
+
+
+def order_in(path: Path) -> dict[str, Any]:
     """Return the order with a job id of its own, so that every demo makes a new video."""
     try:
         order = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -79,7 +99,7 @@ def _order(path: Path) -> dict[str, Any]:
     return {**order, "job_id": f"{order.get('job_id', path.stem)}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"}
 
 
-def _make(airflow: LocalAirflow, order: dict[str, Any], started: float) -> dict[str, Any]:
+def make(airflow: LocalAirflow, order: dict[str, Any], started: float) -> dict[str, Any]:
     """Start Airflow, run the order, and return the facts of result.json."""
     print("Starting Airflow (SQLite, LocalExecutor, loopback) …", flush=True)
     job_id = order["job_id"]
@@ -94,11 +114,9 @@ def _make(airflow: LocalAirflow, order: dict[str, Any], started: float) -> dict[
         raise AirflowError(_why(airflow, job_id))
     facts = ledger.result(airflow, job_id)
     keys = ("job_id", "video", "poster", "contact_sheet", "manifest", "quality", "technical", "semantic", "cost_usd", "attempts")
-    told = {key: facts[key] for key in keys}
-    told |= {"dag_run_state": state, "seconds": round(time.monotonic() - started, 1)}
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return told | {"link": link, "semantic_status": facts.get("semantic_status")}
+    chosen = {key: facts[key] for key in keys}
+    chosen |= {"dag_run_state": state, "seconds": round(time.monotonic() - started, 1)}
+    return chosen | {"link": link, "semantic_status": facts.get("semantic_status")}
 
 
 def _watch(airflow: LocalAirflow, job_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Campaigns and batches: many jobs approved once, and which of those that wait go through the next run together."""
+"""Campaigns and batches: many jobs approved once, which of them go through the next run, and how a run ended for each."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
-from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, purchases, queue, results
+from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, points, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
 from aiprod.ordering import approve_for_campaign, price
 
-__all__ = ["Batch", "carry", "enlist", "next_batch"]
+__all__ = ["Batch", "carry", "ended", "enlist", "next_batch", "told"]
 
 #: How many jobs one run carries: one process start serves them all.
 BATCH = 50
@@ -150,3 +150,26 @@ def _needs_nobody(conn: Connection, catalog: Catalog, job_id: str, now: datetime
 
 def _asks_a_person(preset: Preset) -> bool:
     return preset.second_review or preset.unscored == "ask"
+
+
+def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
+    """Note that a run is over for a job; return how the job stands, in words. Counted once per run."""
+    with ledger.write() as conn:
+        before = jobs.settled_at(conn, run_id, job_id)
+        jobs.settle_run(conn, run_id, now=database_now(conn), job_id=job_id)
+        if results.delivery(conn, job_id, version) is not None:
+            queue.take(conn, job_id)
+            return "delivered"
+        waits = queue.waiting(conn, [job_id]).get(job_id)
+        if waits is not None:
+            return told(waits)
+        answer = approvals.latest(conn, job_id, version)
+        status = answer.answer if answer is not None and answer.answer != "approved" else "failed"
+        if before is None:
+            points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
+        return status
+
+
+def told(waits: Waiting) -> str:
+    """Return what a job waits for, and until when, in one line."""
+    return f"waits for {waits.reason} and is picked up by itself from {waits.due_at:%Y-%m-%d %H:%M} UTC: {waits.message}"

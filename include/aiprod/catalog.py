@@ -103,8 +103,21 @@ class BackendEntry(Noun):
     submit_timeout_seconds: Annotated[float, Field(gt=0)]
     #: After this long a render is certainly over at the vendor.
     max_run_seconds: Annotated[float, Field(gt=0)]
+    #: After this long its shot may go on elsewhere, while the render stays watched; None: only after its longest run.
+    deadline_seconds: Annotated[float, Field(gt=0)] | None = None
     poll_seconds: Annotated[float, Field(gt=0)] = 15.0
     models: Annotated[tuple[Model, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _late_before_over(self) -> Self:
+        if self.deadline_seconds is not None and self.deadline_seconds > self.max_run_seconds:
+            raise ValueError("deadline_seconds: must not be longer than max_run_seconds")
+        return self
+
+    @property
+    def deadline(self) -> float:
+        """Seconds after which a shot may go on elsewhere."""
+        return self.deadline_seconds or self.max_run_seconds
 
     @property
     def longest_clip(self) -> float:
@@ -132,11 +145,21 @@ class Price(Noun):
     backend: str
     model: str
     usd_per_second: Annotated[Decimal, Field(ge=0)]
+    #: Whose seconds: of the video that is made, or of the machine that makes it.
+    meter: Literal["output_seconds", "run_seconds"] = "output_seconds"
+    #: With `run_seconds`: the longest such run, which is what is quoted and held.
+    longest_run_seconds: Annotated[Decimal, Field(gt=0)] | None = None
     audio: bool | None = None
     resolutions: tuple[Resolution, ...] | None = None
     valid_from: date
     source: str
     confidence: Literal["A", "B", "C"]
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if (self.meter == "run_seconds") != (self.longest_run_seconds is not None):
+            raise ValueError("a price per run_seconds, and no other, says longest_run_seconds")
+        return self
 
 
 class Tariff(Noun):

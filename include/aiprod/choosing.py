@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from aiprod.backends import why_not_configured
+from aiprod.backends import backend, why_not_configured
 from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
-from aiprod.errors import FailureKind
+from aiprod.errors import BackendError, FailureKind
 from aiprod.ledger import Connection, caps, health, jobs, limits, purchases
 from aiprod.ledger.limits import InForce
 from aiprod.ledger.purchases import Purchase
@@ -18,7 +18,7 @@ from aiprod.pricing import NotCapable, legal_request, quote
 from aiprod.purchasing import envelope_of
 from aiprod.routing import Facts, route
 
-__all__ = ["ShotOrder", "configured", "decided", "facts_before_money", "ordered", "purchases_of_shot"]
+__all__ = ["ShotOrder", "configured", "decided", "facts_before_money", "objections", "ordered", "purchases_of_shot"]
 
 #: After one of these the same backend would say the same of the same shot.
 _BARRED = {
@@ -71,7 +71,34 @@ def ordered(conn: Connection, job_id: str, version: int, shot: int) -> ShotOrder
     )
 
 
-def decided(conn: Connection, catalog: Catalog, order: ShotOrder, *, now: datetime) -> tuple[Decision, Sequence[Facts]]:
+def objections(catalog: Catalog, manifest: Manifest, shots: Sequence[int], names: Sequence[str]) -> dict[tuple[int, str], str]:
+    """Return what each backend itself says against each shot, by shot and backend, before any money is set aside.
+
+    May ask vendors, so never inside a transaction.
+    """
+    found = {}
+    for name in (name for name in names if not why_not_configured(catalog, name)):
+        adapter = backend(catalog, name)
+        for shot in shots:
+            try:
+                request = legal_request(name, catalog.backends[name], manifest, manifest.shot(shot))
+                if adapter.validate(request) != request:
+                    found[shot, name] = "would make something else of it"
+            except NotCapable:
+                continue  # Routing finds that out by itself.
+            except BackendError as error:
+                found[shot, name] = f"would not take it: {error}"
+    return found
+
+
+def decided(
+    conn: Connection,
+    catalog: Catalog,
+    order: ShotOrder,
+    *,
+    now: datetime,
+    against: Mapping[tuple[int, str], str] | None = None,
+) -> tuple[Decision, Sequence[Facts]]:
     """Return what would be chosen for a shot now, and the facts it rests on. Only looks, at health and budgets."""
     spec, envelope = order.spec, order.envelope
     rules = limits.in_force(conn, catalog, envelope.job_id, now=now)
@@ -81,6 +108,8 @@ def decided(conn: Connection, catalog: Catalog, order: ShotOrder, *, now: dateti
     left = dict(zip(wanted, caps.headrooms(conn, list(wanted.values())), strict=True))
     sick = health.unhealthy(conn, catalog=catalog, now=now)
     known = [_facts_now(catalog, order, name, left[own[name]], healthy=name not in sick, now=now) for name in envelope.backends]
+    said = against or {}
+    known = [_unless_objected(f, said.get((order.shot, f.backend), "")) for f in known]
     used = sum(1 for p in order.made if _counts(p))
     if used >= envelope.attempts_per_shot:
         known = [f.model_copy(update={"barred": f"all {used} attempts of the approval are used"}) for f in known]
@@ -88,6 +117,10 @@ def decided(conn: Connection, catalog: Catalog, order: ShotOrder, *, now: dateti
     floor = order.floor(catalog)
     decision = route(order.shot, known, floor=floor, prefer=spec.prefer, may_degrade=may_degrade, at_cap=spec.at_cap)
     return decision, known
+
+
+def _unless_objected(facts: Facts, why: str) -> Facts:
+    return facts.model_copy(update={"request": None, "quote": None, "unfit": why}) if why and not facts.unfit else facts
 
 
 def _counts(purchase: Purchase) -> bool:

@@ -126,9 +126,13 @@ class BackendError(AiprodError):
 
 
 class SubmitRejected(BackendError):
-    """The vendor refused the request; nothing runs and nothing will be billed."""
+    """The vendor refused the request; nothing runs and nothing will be billed.
 
-    def __init__(self, message: str, *, kind: FailureKind) -> None:
+    `retry_after` is when the vendor says to come again, in seconds; None when it does not.
+    """
+
+    def __init__(self, message: str, *, kind: FailureKind, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
         super().__init__(message, kind=kind, money_moved="no")
 
 

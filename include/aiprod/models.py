@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from aiprod.addresses import public_https
 from aiprod.errors import FailureKind, MoneyMoved, SpecError
 
 #: Integer micro-dollars: 1 USD = 1_000_000. 2**53 micro-dollars are nine billion dollars, so JSON is safe.
@@ -78,48 +76,6 @@ class VideoBackend(StrEnum):
 # --- what was asked ----------------------------------------------------------------------------------
 
 
-def _public_https(url: str) -> str:
-    """Refuse addresses that a vendor (or we) must never be sent to. Names are resolved again before any fetch."""
-    # What parsers disagree about is refused: tabs and line breaks vanish in some, a backslash is a slash in others.
-    parts = urlsplit(url) if re.fullmatch(r"[^\s\\]+", url) else None
-    if parts is None or parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("must be an https:// address without a user name or password")
-    try:
-        # Wide digits and dots become plain ones here, as they do in a resolver.
-        host = parts.hostname.encode("idna").decode().rstrip(".").lower()
-    except UnicodeError:
-        raise ValueError("must be an https:// address of a valid host") from None
-    if host.endswith((".localhost", ".localdomain", ".local", ".internal")) or ("." not in host and ":" not in host):
-        raise ValueError(f"{host} is not a public address")
-    try:
-        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(host)
-    except ValueError:
-        # 2130706433, 0x7f.1 and 127.1 are spellings of 127.0.0.1 that a resolver accepts.
-        if re.fullmatch(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*", host):
-            raise ValueError(f"{host} is not a public address") from None
-        return url
-    if not all(a.is_global and not a.is_multicast and not a.is_reserved for a in _reached(address)):
-        raise ValueError(f"{host} is not a public address")
-    return url
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-def _reached(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
-    """The addresses a packet may end at: IPv6 has its ways to carry an IPv4 address inside."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return (address,)
-    if address.ipv4_mapped is not None:
-        return (address.ipv4_mapped,)
-    if address.sixtofour is not None:
-        return (address, address.sixtofour)
-    if address in _NAT64 or int(address) >> 32 == 0:
-        return (ipaddress.IPv4Address(int(address) & 0xFFFFFFFF),)
-    # Site-local addresses were given up in 2004, and Python takes them for global.
-    return (ipaddress.IPv6Address("::1"),) if address.is_site_local else (address,)
-
-
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
 Seconds = Annotated[float, Field(ge=MIN_SHOT_SECONDS, le=3_600)]
 Seed = Annotated[int, Field(ge=0, le=4_294_967_295)]
@@ -140,7 +96,7 @@ class ShotSpec(Noun):
     reference_image_url: str | None = Field(default=None, description="https address of an image to start from.")
     seed: Seed | None = Field(default=None, description="Same seed, same request: the same random choices.")
 
-    _image = field_validator("reference_image_url")(lambda url: url if url is None else _public_https(url))
+    _image = field_validator("reference_image_url")(lambda url: url if url is None else public_https(url))
     _numbers = field_validator("seconds", "seed", mode="before")(_a_number)
 
 
@@ -193,7 +149,7 @@ class JobSpec(Noun):
         default=None, title="Job id", description="Your name for the job. The same id with the same order buys nothing twice."
     )
 
-    _image = field_validator("reference_image_url")(lambda url: url if url is None else _public_https(url))
+    _image = field_validator("reference_image_url")(lambda url: url if url is None else public_https(url))
     _numbers = field_validator("seconds", "seed", "budget_usd", "quality_floor", mode="before")(_a_number)
 
     @model_validator(mode="after")
@@ -295,6 +251,8 @@ class RenderRequest(Noun):
     seed: int
     reference_image_url: str | None = None
     shot: int = 1
+    #: The order chose the seed, so that another shot may be asked for in the very same words.
+    seed_ordered: bool = False
 
 
 class EstimateLine(Noun):
@@ -378,12 +336,22 @@ class Decision(Noun):
 # --- what a vendor says -------------------------------------------------------------------------------
 
 
+class Usage(Noun):
+    """What a vendor says a render used, in the vendor's own units; `pricing.charged` turns it into money."""
+
+    credits: Decimal | None = None
+    #: Seconds of video made, and seconds a machine worked on it.
+    output_seconds: Decimal | None = None
+    run_seconds: Decimal | None = None
+
+
 class JobState(Noun):
-    """A vendor's render in our five words. `charged` in micro-dollars where the vendor tells it."""
+    """A vendor's render in our five words. `charged` in micro-dollars, or `usage`, where the vendor tells it."""
 
     state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     progress: float | None = None
     charged: Micros | None = None
+    usage: Usage | None = None
     kind: FailureKind | None = None
     message: str = ""
     money_moved: MoneyMoved = "maybe"
@@ -404,11 +372,13 @@ class Found(Noun):
     """What looking for a lost request showed.
 
     `vendor_ids` are renders that are certainly ours. With none, `proof` says whether that shows that
-    nothing runs; without proof the purchase stays unknown until a person decides.
+    nothing runs; without proof the purchase stays unknown until a person decides. `interchangeable` renders were asked
+    for in the same words by somebody: each may be taken by one purchase, and none is known to be this one's alone.
     """
 
     vendor_ids: tuple[str, ...] = ()
     proof: bool = False
+    interchangeable: bool = False
 
 
 class CancelOutcome(Noun):
@@ -416,6 +386,16 @@ class CancelOutcome(Noun):
 
     stopped: Literal["yes", "no", "unknown"]
     refunded: Literal["yes", "no", "unknown"]
+
+
+class Checkup(Noun):
+    """How an account stands at its vendor: what `aiprod doctor` shows. `left` is credits or quota, in the vendor's words."""
+
+    authenticated: Literal["yes", "no", "unknown"] = "unknown"
+    left: str = ""
+    #: Models of the catalogue that the vendor does not offer any more.
+    retired: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 # --- what came back -----------------------------------------------------------------------------------

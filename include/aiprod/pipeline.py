@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from aiprod import batching, delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
+from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
 from aiprod.batching import Batch
 from aiprod.catalog import Catalog, catalog
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
-from aiprod.ledger import Ledger, approvals, jobs, open_ledger, points, queue, results
+from aiprod.ledger import Ledger, jobs, open_ledger, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import Delivery, Micros
@@ -132,6 +132,10 @@ class Pipeline:
         """Push the shots routed to a backend as far as they go now."""
         return purchasing.render(self.ledger, self.catalog, self.storage, self._versions(job_ids), backend, round)
 
+    def stop(self, backend: str, vendor_ids: Sequence[str], *, by: str) -> list[str]:
+        """Ask a backend to stop renders, named by the vendor's ids; return what became of each."""
+        return cancelling.stop(self.ledger, self.catalog, backend, vendor_ids, by=by)
+
     # 5. attempt_n.score
     def score(self, job_ids: Sequence[str], round: int) -> Scored:
         """Judge new takes, and say where the run goes: on to `assemble`, to another attempt, or nowhere."""
@@ -142,8 +146,7 @@ class Pipeline:
             return True
 
         self._each(job_ids, one, stage="score")
-        going = self._going(job_ids)
-        if not going:
+        if not (going := self._going(job_ids)):
             return Scored("waits", tuple(lines))
         complete = [self._complete(job_id) for job_id in going]
         worked = [sourcing.worked_on(self.ledger, j, v, round) for j, v in self._versions(going).items()]
@@ -184,9 +187,9 @@ class Pipeline:
         """Publish every job that is ready. Raises `JobFailed` at the end when any that does not wait was not delivered."""
 
         def one(job_id: str, version: int) -> Delivery | None:
-            if not finishing.has_video(self.ledger, job_id, version):
-                return None  # `assemble` has said why
-            return delivering.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
+            if finishing.has_video(self.ledger, job_id, version):
+                return delivering.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
+            return None  # `assemble` has said why
 
         going = self._going(job_ids)
         done = [made for made in self._each(going, one, stage="deliver").values() if made is not None]
@@ -204,26 +207,9 @@ class Pipeline:
         lines = []
         for job_id, version in carried.items():
             # What a younger run of the job has set aside is not ours to give back.
-            released = 0 if job_id in busy else reconciling.release_holds(self.ledger, self.catalog, job_id, version)
-            lines.append(f"{job_id}: {self._settle_one(run_id, job_id, version)}, {released} unused holds given back")
+            released = 0 if job_id in busy else cancelling.release_holds(self.ledger, self.catalog, job_id, version)
+            lines.append(f"{job_id}: {batching.ended(self.ledger, run_id, job_id, version)}, {released} unused holds given back")
         return lines
-
-    def _settle_one(self, run_id: str, job_id: str, version: int) -> str:
-        """How the job ended; counted once per run, with the note that the run is over."""
-        with self.ledger.write() as conn:
-            before = jobs.settled_at(conn, run_id, job_id)
-            jobs.settle_run(conn, run_id, now=database_now(conn), job_id=job_id)
-            if results.delivery(conn, job_id, version) is not None:
-                queue.take(conn, job_id)
-                return "delivered"
-            waits = queue.waiting(conn, [job_id]).get(job_id)
-            if waits is not None:
-                return _told(waits)
-            answer = approvals.latest(conn, job_id, version)
-            status = answer.answer if answer is not None and answer.answer != "approved" else "failed"
-            if before is None:
-                points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
-            return status
 
     # 10. push_metrics
     def push_metrics(self) -> int:
@@ -234,6 +220,10 @@ class Pipeline:
     def reconcile(self) -> Reconciled:
         """Finish what nobody watched."""
         return reconciling.reconcile(self.ledger, self.catalog, self.storage)
+
+    def cancel(self, job_id: str, *, by: str) -> list[str]:
+        """Hold and send nothing more for a job, and ask its vendors to stop; return what became of each render."""
+        return cancelling.cancel_job(self.ledger, self.catalog, job_id, by=by)
 
     def result(self, job_id: str) -> dict[str, Any]:
         """Return what became of a job: files, scores, cost in dollars, attempts, and what went wrong."""
@@ -291,10 +281,6 @@ class Pipeline:
         """The last thing that went wrong with each job, or what it waits for."""
         with self.ledger.read() as conn:
             last = {job_id: jobs.failures_of(conn, job_id, jobs.latest(conn, job_id))[-1:] for job_id in job_ids}
-            last |= {job_id: [_told(waits)] for job_id, waits in queue.waiting(conn, job_ids).items()}
+            last |= {job_id: [batching.told(waits)] for job_id, waits in queue.waiting(conn, job_ids).items()}
         lines = [f"{job_id}: {''.join(found)}" for job_id, found in last.items() if found]
         return "\n".join([summary, *lines]) if lines else summary
-
-
-def _told(waits: Waiting) -> str:
-    return f"waits for {waits.reason} and is picked up by itself from {waits.due_at:%Y-%m-%d %H:%M} UTC: {waits.message}"

@@ -17,11 +17,12 @@ from aiprod.models import (
     RenderRequest,
     Resolution,
     Shot,
+    Usage,
     fingerprint,
     micros,
 )
 
-__all__ = ["NotCapable", "estimate", "frame_size", "legal_request", "old_prices", "price_of", "quote"]
+__all__ = ["NotCapable", "charged", "estimate", "frame_size", "legal_request", "old_prices", "price_of", "quote"]
 
 _SHORT_SIDE: dict[Resolution, int] = {"480p": 480, "720p": 720, "1080p": 1080, "4k": 2160}
 
@@ -66,6 +67,7 @@ def legal_request(name: str, entry: BackendEntry, manifest: Manifest, shot: Shot
             seed=_drawn(manifest.job_id, manifest.version, shot.index, sequence) if shot.seed is None else shot.seed,
             reference_image_url=shot.reference_image_url,
             shot=shot.index,
+            seed_ordered=shot.seed is not None,
         )
     raise NotCapable("; ".join(reasons))
 
@@ -117,15 +119,32 @@ def old_prices(tariff: Tariff, on: date, *, days: int = 90) -> tuple[Price, ...]
 
 
 def quote(tariff: Tariff, request: RenderRequest, on: date) -> Micros:
-    """Return what a request costs, in micro-dollars: Decimal price × seconds, rounded up once.
+    """Return what a request costs, in micro-dollars: Decimal price × seconds, rounded up once. Where a machine's seconds
+    are paid, what its longest run would cost.
 
     Raises `NotCapable` when the tariff has no price: what cannot be priced is not bought.
     """
     price = price_of(tariff, request, on)
     if price is None:
         raise NotCapable(f"{request.model} has no price in tariff {tariff.name} for {request.resolution}")
+    if price.longest_run_seconds is not None:
+        return micros(price.usd_per_second * price.longest_run_seconds)
     seconds = request.seconds if tariff.bills == "bought_seconds" else request.asked_seconds
     return micros(price.usd_per_second * Decimal(str(seconds)))
+
+
+def charged(tariff: Tariff, request: RenderRequest, usage: Usage, *, on: date) -> Micros | None:
+    """Return what a vendor's own meter says a request cost, in micro-dollars, at the prices of the day it was quoted.
+
+    None where the meter is not the one that is paid by, so that the quote stands.
+    """
+    if usage.credits is not None:
+        return micros(usage.credits * tariff.credit_usd)
+    price = price_of(tariff, request, on)
+    if price is None or (price.meter == "output_seconds" and tariff.bills != "bought_seconds"):
+        return None
+    seconds = usage.run_seconds if price.meter == "run_seconds" else usage.output_seconds
+    return None if seconds is None else micros(price.usd_per_second * seconds)
 
 
 def estimate(

@@ -21,26 +21,32 @@ from aiprod.errors import (
     BackendError,
     FailureKind,
     MoneyError,
+    MoneyMoved,
     PurchasingStopped,
     StaleState,
     StorageError,
     SubmitAmbiguous,
     SubmitRejected,
 )
-from aiprod.ledger import Connection, Ledger, approvals, jobs, limits, parked, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, jobs, limits, outbox, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Failure, Purchase
 from aiprod.ledger.states import Step
-from aiprod.models import Accepted, Envelope, Found, JobState, Noun, Take, Verdict, dollars
-from aiprod.pricing import NotCapable, legal_request, quote
+from aiprod.models import Accepted, CancelOutcome, Envelope, Found, JobState, Noun, Take, Verdict, dollars
+from aiprod.pricing import NotCapable, charged, legal_request, quote
 from aiprod.storage import Storage
 
-__all__ = ["Progress", "Waiting", "drive", "envelope_of", "place_hold", "render", "unfinished"]
+__all__ = ["Progress", "Waiting", "cancel", "drive", "envelope_of", "place_hold", "render", "unfinished"]
 
 log = logging.getLogger(__name__)
 
-#: How often one shot is bought again at a backend that proved that the request before never arrived.
-MAX_PROVEN_ABSENT = 2
+#: How often one shot is asked for again at a backend that took the request before for certain not: it proved so, or it
+#: had no room and said when to come again.
+MAX_AGAIN = 2
+#: A vendor that wants longer is left for another one.
+MAX_WAIT = timedelta(minutes=2)
+#: How long after the vendor's longest run a lost request is still looked for: by its own clock that run may just be over.
+LAST_LOOK = timedelta(minutes=5)
 #: A claim older than this when the request is about to leave is given up: its lease may have been taken over.
 MAX_CLAIM_AGE = timedelta(seconds=10)
 
@@ -173,9 +179,7 @@ def _progress(ledger: Ledger, catalog: Catalog, driven: list[Purchase]) -> Progr
         elif p.state == "succeeded":
             done += 1
         elif p.state == "submitted" and p.parked_at is not None:
-            failed.append(
-                f"{where}: not ended in the vendor's longest run; parked and still watched, {dollars(p.hold)} stay held"
-            )
+            failed.append(f"{where}: not ended in time; still watched, {dollars(p.hold)} stay held")
         elif p.state == "submitted" and p.vendor_id:
             waiting.append(Waiting(purchase_id=p.purchase_id, vendor_id=p.vendor_id))
         elif p.state == "submitting":
@@ -185,6 +189,8 @@ def _progress(ledger: Ledger, catalog: Catalog, driven: list[Purchase]) -> Progr
         elif p.state == "unknown":
             why = f"the answer was lost and {p.backend} offers no way to look"
             failed.append(f"{where}: {why}; parked, {dollars(p.hold)} stay held")
+        elif p.retry_at is not None and p.retry_at > now:
+            again.append(p.retry_at)
         elif p.state in ("voided", "expired"):
             failed.append(f"{where}: the hold was given back before it was sent")
         else:
@@ -208,7 +214,7 @@ def drive(
         purchase = _reload(ledger, purchase_id)
     if purchase.state == "unknown" and purchase.parked_at is None:
         purchase = _look(ledger, catalog, adapter, purchase)
-    if purchase.state == "absent" and may_send:
+    if may_send and (purchase.state == "absent" or purchase.retry_at is not None):
         again = _buy_again(ledger, catalog, purchase)
         return drive(ledger, catalog, storage, adapter, again.purchase_id) if again else purchase
     if purchase.state == "submitted":
@@ -264,7 +270,9 @@ def _request(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purch
         try:
             accepted = adapter.submit(purchase.render_request, key=key)
         except SubmitRejected as error:
-            rejected = Failure(kind=error.kind, message=str(error), money_moved="no")
+            wait = None if error.retry_after is None else timedelta(seconds=error.retry_after)
+            worth = wait if wait is not None and wait <= MAX_WAIT else None
+            rejected = Failure(kind=error.kind, message=str(error), money_moved="no", come_again_after=worth)
         except SubmitAmbiguous as error:
             lost = str(error)
         except Exception as error:
@@ -305,27 +313,33 @@ def _look(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
     with ledger.write() as conn:
         now = database_now(conn)
         longest = timedelta(seconds=catalog.backends[purchase.backend].max_run_seconds)
-        if found.vendor_ids:
-            for vendor_id in found.vendor_ids:
+        ours = list(found.vendor_ids)
+        if found.interchangeable:
+            ours = purchases.unclaimed(conn, purchase.backend, ours)[:1]
+        if ours:
+            for vendor_id in ours:
                 purchases.accept(conn, key, vendor_id, now=now)
         elif found.proof:
             never = Failure(kind=FailureKind.TRANSIENT, message="the request never arrived", money_moved="no")
             purchases.close(conn, key, Step.PROVE_ABSENT, catalog=catalog, now=now, failure=never)
-        elif not adapter.can_find or now > since + longest:
+        elif not adapter.can_find or now > since + longest + LAST_LOOK:
             purchases.park(conn, key, now=now)
     return _reload(ledger, key)
 
 
 def _buy_again(ledger: Ledger, catalog: Catalog, purchase: Purchase) -> Purchase | None:
-    """Hold the shot once more at a backend that proved that it never got the request."""
+    """Hold the shot once more at a backend that for certain did not take it: it proved so, or had no room."""
     with ledger.read() as conn:
         siblings = [p for p in purchases.of_job(conn, purchase.job_id, purchase.version) if p.subject == purchase.subject]
+        now = database_now(conn)
+    if purchase.retry_at is not None and purchase.retry_at > now:
+        return None
     newest = siblings[-1]
     if newest.sequence > purchase.sequence:
         # It was bought again before, or the shot went on elsewhere; only the first is this backend's.
         return newest if (newest.backend, newest.round) == (purchase.backend, purchase.round) else None
-    absent = [p for p in siblings if p.state == "absent" and p.backend == purchase.backend and p.round == purchase.round]
-    if len(absent) > MAX_PROVEN_ABSENT:
+    here = [p for p in siblings if (p.backend, p.round) == (purchase.backend, purchase.round)]
+    if sum(1 for p in here if p.state == "absent" or p.retry_at is not None) > MAX_AGAIN:
         return None
 
     def again(conn: Connection) -> Purchase:
@@ -356,7 +370,10 @@ def _buy_again(ledger: Ledger, catalog: Catalog, purchase: Purchase) -> Purchase
 
 
 def _ask(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase) -> Purchase:
-    """Ask the vendor once. No answer changes nothing, until the vendor's longest run is over: then it is parked."""
+    """Ask the vendor once. No answer changes nothing, until the backend's deadline: then its shot may go on elsewhere.
+
+    It stays watched: the money is out. Once the vendor's longest run is over, it also waits for a person.
+    """
     try:
         state = adapter.poll(purchase.vendor_id or "")
     except BackendError as error:
@@ -366,8 +383,8 @@ def _ask(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase)
             return _close(ledger, catalog, purchase, state)
     with ledger.write() as conn:
         now = database_now(conn)
-        longest = timedelta(seconds=catalog.backends[purchase.backend].max_run_seconds)
-        if now > (purchase.submitted_at or purchase.created_at) + longest:
+        deadline = timedelta(seconds=catalog.backends[purchase.backend].deadline)
+        if now > (purchase.submitted_at or purchase.created_at) + deadline:
             purchases.park(conn, purchase.purchase_id, now=now)
     return _reload(ledger, purchase.purchase_id)
 
@@ -380,6 +397,8 @@ def _close(ledger: Ledger, catalog: Catalog, purchase: Purchase, state: JobState
             "%s says that %s was charged %d micro-dollars: no word on money", purchase.backend, purchase.purchase_id, said
         )
         said = None
+    if said is None and state.usage is not None:
+        said = charged(catalog.prices, purchase.render_request, state.usage, on=purchase.created_at.date())
     owed = 0 if state.money_moved == "no" else purchase.hold
     charge = said if said is not None else (purchase.hold if state.state == "succeeded" else owed)
     failure = None
@@ -402,6 +421,43 @@ def _close(ledger: Ledger, catalog: Catalog, purchase: Purchase, state: JobState
         # Another process was told another end, and was faster.
         log.warning("%s is %s by now: %s", purchase.purchase_id, state.state, error)
     return _reload(ledger, purchase.purchase_id)
+
+
+def cancel(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase_id: str, *, by: str) -> str:
+    """Ask the vendor to stop a render, write down what it said, and settle what is certain. Returns it in one line.
+
+    What the vendor stopped is closed: free where it says so, else at what it tells or at the hold. What it did not stop
+    stays watched and is paid.
+    """
+    purchase = _reload(ledger, purchase_id)
+    where = f"{purchase.job_id} shot {purchase.subject} at {purchase.backend}"
+    if purchase.state != "submitted":
+        return f"{where}: {purchase.state}, so there is nothing to stop"
+    try:
+        said = adapter.cancel(purchase.vendor_id or "")
+    except BackendError as error:
+        log.warning("%s did not say whether %s was stopped: %s", adapter.name, purchase_id, error)
+        said = CancelOutcome(stopped="unknown", refunded="unknown")
+    with ledger.write() as conn:
+        now = database_now(conn)
+        told = {"purchase_id": purchase_id, "by": by, **said.model_dump()}
+        outbox.emit(conn, f"{purchase_id}.cancel.{now.isoformat()}", "cancel_asked", now=now, **told)
+    if said.stopped == "yes":
+        purchase = _close(ledger, catalog, purchase, _stopped(adapter, purchase, said, by))
+    money = f"{dollars(purchase.charged)} charged" if purchase.charged is not None else f"{dollars(purchase.hold)} stay held"
+    return f"{where}: stopped {said.stopped}, refunded {said.refunded}; {purchase.state}, {money}"
+
+
+def _stopped(adapter: Backend, purchase: Purchase, said: CancelOutcome, by: str) -> JobState:
+    """How a render ended that was stopped: as the vendor shows it, or, where it shows nothing any more, as it answered."""
+    try:
+        state = adapter.poll(purchase.vendor_id or "")
+    except BackendError:
+        state = None
+    if state is not None and state.final:
+        return state
+    moved: dict[str, MoneyMoved] = {"yes": "no", "no": "yes", "unknown": "maybe"}
+    return JobState(state="cancelled", message=f"stopped by {by}", money_moved=moved[said.refunded])
 
 
 def _secure(ledger: Ledger, storage: Storage, adapter: Backend, purchase: Purchase) -> None:

@@ -17,7 +17,7 @@ from aiprod.models import Noun, fingerprint
 from aiprod.purchasing import drive
 from aiprod.storage import Storage
 
-__all__ = ["Reconciled", "audited", "reconcile", "release_holds"]
+__all__ = ["Reconciled", "audited", "reconcile"]
 
 log = logging.getLogger(__name__)
 
@@ -100,14 +100,3 @@ def _prune(ledger: Ledger) -> int:
         if batch < _PRUNE:
             break
     return gone
-
-
-def release_holds(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> int:
-    """Give back what a job holds and never sent; return how many holds. What was sent stays watched by `reconcile`."""
-    released = 0
-    with ledger.write() as conn:
-        now = database_now(conn)
-        for purchase in purchases.of_job(conn, job_id, version):
-            if purchase.state == "held":
-                released += purchases.release(conn, purchase.purchase_id, Step.VOID, catalog=catalog, now=now)
-    return released

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
 from aiprod.catalog import Catalog
-from aiprod.choosing import ShotOrder, decided, ordered, purchases_of_shot
+from aiprod.choosing import ShotOrder, decided, objections, ordered, purchases_of_shot
 from aiprod.errors import BudgetExceeded, JobFailed, KeyReused, StaleState
 from aiprod.ledger import Connection, Ledger, caps, jobs, limits, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
@@ -20,6 +20,9 @@ __all__ = ["Routed", "Wait", "route_job", "shots_without_take", "worked_on"]
 
 #: How often a choice is made again because somebody else took the last dollar or the probe in between.
 _ROUNDS = 5
+
+#: What backends themselves say against shots.
+_Against = Mapping[tuple[int, str], str]
 
 #: How soon a campaign whose own money is used up is looked at again: somebody may have given it more.
 _CAMPAIGN_PAUSE = timedelta(hours=1)
@@ -56,13 +59,15 @@ def route_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int, round
     nobody approved the job, or approval or job were withdrawn.
     """
     with ledger.read() as conn:
-        envelope_of(conn, job_id, version)
+        envelope = envelope_of(conn, job_id, version)
         missing = shots_without_take(conn, job_id, version)
+        manifest = jobs.priced(conn, job_id, version).manifest
+    against = objections(catalog, manifest, missing, envelope.backends)
     work: list[str] = []
     waits: list[Wait] = []
     refused: list[str] = []
     for shot in missing:
-        choice = _choose(ledger, catalog, job_id, version, shot, round, batch=batch)
+        choice = _choose(ledger, catalog, job_id, version, shot, round, batch=batch, against=against)
         if isinstance(choice, Purchase):
             work.append(choice.backend)
         elif isinstance(choice, Wait):
@@ -92,7 +97,7 @@ def _underway(conn: Connection, job_id: str, version: int, shot: int) -> Purchas
 
 
 def _choose(
-    ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: int, round: int, *, batch: bool
+    ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: int, round: int, *, batch: bool, against: _Against
 ) -> Purchase | Decision | Wait | None:
     """Decide and hold in one transaction; decide again when the ledger moved in between.
 
@@ -101,14 +106,16 @@ def _choose(
     """
     for _ in range(_ROUNDS):
         try:
-            return ledger.transact(lambda conn: _choose_once(conn, catalog, job_id, version, shot, round, batch=batch))
+            return ledger.transact(
+                lambda conn: _choose_once(conn, catalog, job_id, version, shot, round, batch=batch, against=against)
+            )
         except (BudgetExceeded, KeyReused, StaleState):
             continue
     raise JobFailed(f"{job_id} shot {shot}: money or health changed {_ROUNDS} times while choosing; clear `route` to try again")
 
 
 def _choose_once(
-    conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, round: int, *, batch: bool
+    conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, round: int, *, batch: bool, against: _Against
 ) -> Purchase | Decision | Wait | None:
     # Before looking: a purchase that comes in between takes this number, and ours collides with it.
     sequence = len(purchases_of_shot(conn, job_id, version, shot)) + 1
@@ -120,7 +127,7 @@ def _choose_once(
         return underway
     now = database_now(conn)
     order = ordered(conn, job_id, version, shot)
-    decision, known = decided(conn, catalog, order, now=now)
+    decision, known = decided(conn, catalog, order, now=now, against=against)
     if decision.chosen is None:
         jobs.decide(conn, job_id, version, round, decision, None, now=now)
         return _wait_for_money(conn, catalog, order, decision, known, now=now) or decision

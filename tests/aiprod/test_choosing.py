@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from aiprod import choosing
-from aiprod.errors import FailureKind, JobFailed, SubmitRejected
+from aiprod import choosing, sourcing
+from aiprod.errors import BackendError, FailureKind, JobFailed, SubmitRejected
 from aiprod.models import USD, Accepted, RenderRequest
 from tests.market import Market
 from tests.vendor import Vendor
@@ -178,3 +180,45 @@ def test_the_embedded_preview_is_configured_without_any_key(local_market: Market
     for name in ("runway", "veo3", "replicate"):
         local_market.with_backend(name, adapter=None)
     assert choosing.configured(local_market.catalog) == ("animatic",)
+
+
+class TestObjections:
+    """What a backend itself says of a shot, before money is set aside."""
+
+    @pytest.fixture
+    def picky(self, local_market: Market, monkeypatch: pytest.MonkeyPatch) -> Market:
+        def validate(self: Vendor, request: RenderRequest) -> RenderRequest:
+            if self.name == "runway" and "refused" in request.prompt:
+                raise SubmitRejected("HTTP 422: prompt", kind=FailureKind.INVALID_INPUT)
+            if self.name == "runway" and "unreachable" in request.prompt:
+                raise BackendError("no route", kind=FailureKind.TRANSIENT, money_moved="no")
+            return request.model_copy(update={"seconds": 9}) if "changed" in request.prompt and self.name == "runway" else request
+
+        monkeypatch.setattr(Vendor, "validate", validate)
+        return local_market
+
+    @pytest.mark.parametrize(
+        ("prompt", "why"),
+        [("refused", "would not take it: HTTP 422"), ("unreachable", "no route"), ("changed", "would make something else of it")],
+    )
+    def test_it_keeps_the_shot_from_being_bought_there_and_is_written_down(self, picky: Market, prompt: str, why: str) -> None:
+        picky.routed(prompt)
+        assert [p.backend for p in picky.purchases()] == ["veo3"]
+        assert why in picky.reasons()["runway"]
+
+    def test_it_is_about_one_shot_and_not_about_its_neighbours(self, picky: Market) -> None:
+        picky.routed(shots=[{"prompt": "refused", "seconds": 1}, {"prompt": "fine", "seconds": 1}])
+        assert [p.backend for p in picky.purchases()] == ["veo3", "runway"]
+
+    def test_no_vendor_is_asked_inside_a_transaction(self, picky: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+        inside: list[bool] = []
+        ask = choosing.objections
+
+        def watched(*args: Any, **options: Any) -> Any:
+            with picky.ledger.write():  # would wait for itself inside another
+                inside.append(False)
+            return ask(*args, **options)
+
+        monkeypatch.setattr(sourcing, "objections", watched)
+        picky.routed("fine")
+        assert inside == [False]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aiprod.errors import SpecError
 from aiprod.models import Candidate, Decision, JobSpec, ShotSpec, dollars, fingerprint, limit_micros, micros
+from tests.web import EVIL_URLS, GOOD_URLS
 
 
 def problems(**order):
@@ -134,75 +135,6 @@ class TestSameOrder:
         assert JobSpec(prompt="a").total_seconds == 5
         assert JobSpec(prompt="a", seconds=7).total_seconds == 7
         assert JobSpec(shots=(ShotSpec(prompt="a", seconds=2), ShotSpec(prompt="b"))).total_seconds == 7
-
-
-GOOD_URLS = [
-    "https://example.com/a.png",
-    "https://cdn.example.com:8443/a.png?sig=%2F#x",
-    "https://8.8.8.8/a.png",
-    "https://[2606:4700::1111]/a.png",
-    "https://münchen.example/a.png",
-    "https://1password.com/a.png",
-    "https://my_bucket.s3.amazonaws.com/a.png",
-]
-EVIL_URLS = [
-    "http://example.com/a.png",
-    "ftp://example.com/a",
-    "file:///etc/passwd",
-    "//example.com/a",
-    "https:///a",
-    "https://",
-    "javascript:alert(1)",
-    "https://user@example.com/",
-    "https://user:pw@example.com/",
-    "https://@example.com/",
-    "https://example.com\\@127.0.0.1/",
-    "https://example.com/\t",
-    "https://127.0.0.1\n.example.com/",
-    " https://example.com/",
-    "https://localhost/",
-    "https://LOCALHOST./",
-    "https://a.localhost/",
-    "https://localhost.localdomain/",
-    "https://printer.local/",
-    "https://metadata.google.internal/computeMetadata/v1/",
-    "https://intranet/",
-    "https://127.0.0.1/",
-    "https://127.0.0.1./",
-    "https://127.1/",
-    "https://2130706433/",
-    "https://0x7f000001/",
-    "https://0x7f.0.0.1/",
-    "https://0177.0.0.1/",
-    "https://017700000001/",
-    "https://１２７.０.０.１/",
-    "https://127。0。0。1/",
-    "https://169.254.169.254/latest/meta-data/",
-    "https://[fd00:ec2::254]/",
-    "https://10.0.0.1/",
-    "https://172.16.0.1/",
-    "https://192.168.1.1/",
-    "https://100.64.0.1/",
-    "https://0.0.0.0/",
-    "https://255.255.255.255/",
-    "https://224.0.0.1/",
-    "https://240.0.0.1/",
-    "https://[::1]/",
-    "https://[::]/",
-    "https://[fe80::1]/",
-    "https://[fe80::1%25eth0]/",
-    "https://[fec0::1]/",
-    "https://[ff02::1]/",
-    "https://[::ffff:127.0.0.1]/",
-    "https://[::ffff:a9fe:a9fe]/",
-    "https://[::ffff:224.0.0.1]/",
-    "https://[::127.0.0.1]/",
-    "https://[64:ff9b::a9fe:a9fe]/",
-    "https://[2002:7f00:1::]/",
-    "https://[2001:0:4136:e378:8000:63bf:3fff:fdd2]/",
-    "https://[::1/",
-    "https://a..b/",
-]
 
 
 class TestAddresses:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aiprod import finishing
+from aiprod import batching, finishing
 from aiprod.errors import BackendError, FailureKind, JobFailed, StorageError
 from aiprod.ledger import points
-from aiprod.pipeline import Pipeline
 from tests.market import Market, killed, lethal
 from tests.vendor import Vendor
 
@@ -208,7 +207,7 @@ class TestSettle:
             market.approved(job_id=job_id)
 
         def work() -> None:
-            lethal(Pipeline, "_settle_one", after=True)
+            lethal(batching, "ended", after=True)
             market.pipeline.settle("run-1")
 
         killed(work)

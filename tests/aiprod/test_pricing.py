@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from aiprod.budgets import envelope_amount
 from aiprod.catalog import Model, Price, Tariff, catalog
-from aiprod.models import USD, Shot
-from aiprod.pricing import NotCapable, estimate, frame_size, legal_request, old_prices, price_of, quote
+from aiprod.models import USD, Shot, Usage
+from aiprod.pricing import NotCapable, charged, estimate, frame_size, legal_request, old_prices, price_of, quote
 from tests.desk import manifest, request
 
 TODAY = date(2026, 11, 23)
@@ -22,6 +22,56 @@ VENDORS = ("runway", "veo3", "replicate")
 def ask(config, backend, *, seconds=5.0, **changes):
     made = manifest(seconds=seconds).model_copy(update=changes)
     return legal_request(backend, config.backends[backend], made, made.shots[0])
+
+
+METERED = Price.model_validate(
+    {"backend": "replicate", "model": "m", "usd_per_second": "0.001", "meter": "run_seconds", "longest_run_seconds": 600,
+     "valid_from": "2026-01-01", "source": "test", "confidence": "A"}
+)  # fmt: skip
+
+
+class TestCharged:
+    """What a vendor's own meter says, in money."""
+
+    def book(self, **changes):
+        bills = {"bills": "bought_seconds", "credit_usd": Decimal("0.01"), "prices": (METERED,)} | changes
+        return Tariff(name="t", title="t", **bills)
+
+    def asked(self):
+        return request(backend="replicate", model="m")
+
+    def test_credits_cost_what_the_tariff_says_a_credit_costs(self):
+        assert charged(self.book(credit_usd=Decimal("0.01")), self.asked(), Usage(credits=Decimal(60)), on=TODAY) == 600_000
+        assert charged(self.book(credit_usd=Decimal(1)), self.asked(), Usage(credits=Decimal("0.5")), on=TODAY) == 500_000
+
+    def test_no_credits_are_no_money_and_not_no_word(self):
+        assert charged(self.book(), self.asked(), Usage(credits=Decimal(0)), on=TODAY) == 0
+
+    def test_a_machines_seconds_are_paid_where_the_price_is_per_machine_second_and_rounded_up_once(self):
+        usage = Usage(run_seconds=Decimal("31.2005"), output_seconds=Decimal(5))
+        assert charged(self.book(), self.asked(), usage, on=TODAY) == 31_201
+
+    def test_a_videos_seconds_are_paid_where_the_price_is_per_second_of_video(self):
+        price = METERED.model_copy(update={"meter": "output_seconds", "longest_run_seconds": None})
+        usage = Usage(run_seconds=Decimal(31), output_seconds=Decimal(5))
+        assert charged(self.book(prices=(price,)), self.asked(), usage, on=TODAY) == 5_000
+        assert charged(self.book(prices=(price,)), self.asked(), Usage(run_seconds=Decimal(31)), on=TODAY) is None
+
+    def test_a_card_that_pays_for_what_was_asked_is_not_read_off_what_was_made(self):
+        price = METERED.model_copy(update={"meter": "output_seconds", "longest_run_seconds": None})
+        book = self.book(prices=(price,), bills="asked_seconds")
+        assert charged(book, self.asked(), Usage(output_seconds=Decimal(6)), on=TODAY) is None
+
+    def test_without_a_price_on_that_day_the_meter_says_nothing(self):
+        assert charged(self.book(), self.asked(), Usage(run_seconds=Decimal(31)), on=date(2025, 1, 1)) is None
+
+    def test_of_a_machines_seconds_the_longest_run_is_quoted(self):
+        assert quote(self.book(), self.asked(), TODAY) == 600_000
+
+    @pytest.mark.parametrize("change", [{"longest_run_seconds": None}, {"meter": "output_seconds"}])
+    def test_a_price_per_machine_second_says_how_long_that_can_be_and_no_other_does(self, change):
+        with pytest.raises(ValueError, match="longest_run_seconds"):
+            Price.model_validate(METERED.model_dump() | change)
 
 
 class TestLegal:

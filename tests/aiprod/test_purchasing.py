@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aiprod import purchasing
+from aiprod import parking, purchasing
 from aiprod.errors import BackendError, FailureKind, StorageError, SubmitAmbiguous, SubmitRejected
-from aiprod.ledger import parked, purchases, results
+from aiprod.ledger import health, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
-from aiprod.models import Accepted, Found, JobState, RenderRequest
-from aiprod.purchasing import MAX_PROVEN_ABSENT
+from aiprod.models import Accepted, Found, JobState, RenderRequest, Usage
+from aiprod.purchasing import MAX_AGAIN
 from aiprod.storage import Storage
+from tests import vendor
 from tests.desk import race_of_processes
 from tests.market import Market, killed, lethal
 from tests.vendor import ListingVendor, MuteVendor, Vendor
@@ -58,7 +60,7 @@ def test_processes_that_find_a_request_lost_at_the_same_moment_buy_it_again_a_bo
     market.routed("a lighthouse [[runway=drop]]")
     race_of_processes(3, lambda n: type(market.render()).__name__)
     market.render()
-    assert market.states() == [("runway", "absent")] * (1 + MAX_PROVEN_ABSENT)
+    assert market.states() == [("runway", "absent")] * (1 + MAX_AGAIN)
     assert [p.sequence for p in market.purchases()] == [1, 2, 3]
     assert [purchase_id for _, purchase_id, _ in market.decisions()] == [p.purchase_id for p in market.purchases()]
     assert market.balance().reserved == 0
@@ -153,7 +155,7 @@ def test_a_request_that_provably_never_arrived_is_bought_again_a_bounded_number_
     market.routed("a lighthouse [[runway=drop]]")
     assert "never arrived" in market.render().failed[0]
     assert market.render().failed
-    assert market.states() == [("runway", "absent")] * (1 + MAX_PROVEN_ABSENT)
+    assert market.states() == [("runway", "absent")] * (1 + MAX_AGAIN)
     assert market.balance().reserved == market.balance().settled == 0
 
 
@@ -611,7 +613,7 @@ def test_a_render_that_does_not_end_is_parked_and_its_shot_goes_on_elsewhere(mar
     assert not market.render().finished
     market.age("purchases", "submitted_at")
 
-    assert "not ended in the vendor's longest run; parked and still watched" in market.render().failed[0]
+    assert "not ended in time; still watched" in market.render().failed[0]
     assert market.balance().reserved == market.only().hold
     market.pipeline.score(["job-1"], 1)
     assert market.pipeline.route(["job-1"], 2) == ["veo3"]
@@ -642,13 +644,138 @@ def test_a_parked_render_that_ends_after_all_takes_the_place_of_what_was_not_sen
     assert market.pipeline.score(["job-1"], 2).then == "assemble"
 
 
-def test_a_parked_render_no_longer_takes_a_slot(market: Market) -> None:
+def test_a_late_render_keeps_its_slot_until_the_vendors_longest_run_is_over(market: Market) -> None:
     market.with_backend("runway", slots=1)
     market.bought("[[runway=slow:600]]", job_id="stuck")
     market.age("purchases", "submitted_at")
     market.render(job_id="stuck")
     market.bought(job_id="next")
+    assert market.only("next").state == "held"
+    market.sql("UPDATE purchases SET slot_until = slot_until - :us WHERE job_id = 'stuck'", us=30 * 86_400_000_000)
+    market.render(job_id="next")
     assert market.only("next").state == "succeeded"
+
+
+class TestDeadline:
+    """A render that takes longer than its backend's deadline."""
+
+    @pytest.fixture
+    def late(self, market: Market) -> Market:
+        market.with_backend("runway", max_run_seconds=3_600, deadline_seconds=60)
+        market.bought("[[runway=slow:600]]")
+        market.age("purchases", "submitted_at", by=timedelta(minutes=2))
+        assert "not ended in time; still watched" in market.render().failed[0]
+        return market
+
+    def test_its_shot_goes_on_elsewhere_while_its_money_stays_held(self, late: Market) -> None:
+        late.pipeline.score(["job-1"], 1)
+        assert late.pipeline.route(["job-1"], 2) == ["veo3"]
+        late.render("veo3", round=2)
+        assert late.states() == [("runway", "submitted"), ("veo3", "succeeded")]
+        assert late.balance().reserved == late.purchases()[0].hold
+
+    def test_it_waits_for_a_person_only_after_the_vendors_longest_run(self, late: Market) -> None:
+        assert parking.listed(late.ledger) == []
+        assert late.events("purchase_late") and not late.events("purchase_parked")
+        late.age("purchases", "submitted_at", by=timedelta(hours=1))
+        late.age("purchases", "slot_until", by=timedelta(hours=1))
+        late.pipeline.reconcile()
+        assert [p.purchase.backend for p in parking.listed(late.ledger)] == ["runway"]
+        assert len(late.events("purchase_parked")) == 1
+
+    def test_when_it_ends_after_all_it_is_brought_home(self, late: Market) -> None:
+        late.finish()
+        late.pipeline.reconcile()
+        assert late.states() == [("runway", "succeeded")]
+        assert _takes(late) == 1
+
+
+class TestRateLimit:
+    """A vendor that takes no more requests and says when to come again."""
+
+    def test_it_is_asked_again_when_it_said_and_nothing_goes_elsewhere(self, market: Market) -> None:
+        market.routed("[[runway=limit:30]]")
+        waits = market.render()
+        assert not waits.finished and waits.look_again_at is not None and not waits.failed
+        assert not market.render().finished
+        market.age("purchases", "retry_at", by=timedelta(seconds=31))
+        assert market.render().done == 1
+        assert market.states() == [("runway", "rejected"), ("runway", "succeeded")]
+        assert len(market.accepts()) == 1
+
+    def test_it_is_asked_a_bounded_number_of_times(self, market: Market) -> None:
+        market.routed("[[runway=limit-always:30]]")
+        for _ in range(MAX_AGAIN + 3):
+            progress = market.render()
+            market.age("purchases", "retry_at", by=timedelta(seconds=31))
+        assert market.render().failed and progress.failed
+        assert market.states() == [("runway", "rejected")] * (1 + MAX_AGAIN)
+        assert market.balance().reserved == 0
+
+    def test_a_wait_that_is_too_long_is_a_failure_now(self, market: Market) -> None:
+        market.routed("[[runway=limit:3600]]")
+        assert "rate_limited" in market.render().failed[0]
+        assert market.only().retry_at is None
+
+    def test_it_is_no_strike(self, market: Market) -> None:
+        market.with_backend("runway", slots=20)
+        market.routed("[[runway=limit-always:30]]")
+        for _ in range(MAX_AGAIN + 1):
+            market.render()
+            market.age("purchases", "retry_at", by=timedelta(seconds=31))
+        with market.ledger.read() as conn:
+            assert health.up(conn, "runway")
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [(Usage(credits=Decimal(7)), 70_000), (Usage(output_seconds=Decimal("1.5")), 180_000), (Usage(run_seconds=Decimal(9)), None)],
+    ids=["credits", "seconds of video", "a meter that is not paid by"],
+)
+def test_what_the_vendors_meter_says_is_booked_and_else_the_quote(
+    local_market: Market, monkeypatch: pytest.MonkeyPatch, usage: Usage, expected: int | None
+) -> None:
+    done = JobState(state="succeeded", usage=usage, money_moved="yes")
+    monkeypatch.setattr(Vendor, "poll", lambda self, vendor_id: done)
+    local_market.bought()
+    bought = local_market.only()
+    assert (bought.charged, bought.cost_source) == ((expected, "vendor") if expected else (bought.hold, "quote"))
+
+
+class TestLookAlikes:
+    """Renders asked for in the very same words, at a vendor that can only be asked for words."""
+
+    @pytest.fixture
+    def alike(self, market: Market, monkeypatch: pytest.MonkeyPatch) -> Market:
+        def by_words(self: Vendor, request: RenderRequest, *, key: str, since: datetime) -> Found:
+            if (self.books / "silent").exists():
+                return Found()
+            ids = tuple(str(a["id"]) for a in vendor.accepts(self.books, self.name))
+            return Found(vendor_ids=ids, proof=True, interchangeable=True)
+
+        monkeypatch.setattr(ListingVendor, "find", by_words)
+        return market
+
+    def test_each_is_taken_by_one_purchase(self, alike: Market) -> None:
+        alike.books.mkdir(parents=True, exist_ok=True)
+        silent = alike.books / "silent"
+        silent.touch()
+        for job_id in ("one", "two"):
+            alike.routed("[[runway=lose]]", job_id=job_id)
+            alike.render(job_id=job_id)
+        silent.unlink()
+        for job_id in ("one", "two"):
+            alike.render(job_id=job_id)
+        ids = {alike.only(job_id).vendor_id for job_id in ("one", "two")}
+        assert ids == {str(a["id"]) for a in alike.accepts()} and len(ids) == 2
+        assert alike.events("duplicate_vendor_job") == []
+
+    def test_one_that_is_somebody_elses_is_not_taken_and_with_proof_the_shot_is_bought(self, alike: Market) -> None:
+        alike.bought(job_id="one")
+        alike.routed("[[runway=drop]]", job_id="two")
+        alike.render(job_id="two")
+        assert alike.states("two")[0] == ("runway", "absent")
+        assert alike.only("one").state == "succeeded"
 
 
 def test_a_negative_charge_is_no_word_on_money(

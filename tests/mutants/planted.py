@@ -26,6 +26,7 @@ class Mutant:
 
 _LEDGER = "tests/aiprod/ledger"
 _BUYING = "tests/aiprod/test_purchasing.py"
+_VEO = "tests/aiprod/backends/test_veo3.py"
 #: An independent model of the whole ledger. Where it is named it finds the bug by itself, whatever it happens to try.
 MODEL = f"{_LEDGER}/test_model.py::test_the_ledger_does_what_the_model_does"
 
@@ -113,8 +114,8 @@ PLANTED = (
     Mutant(
         "a slot is free while a lost request may run",
         "ledger/purchases.py",
-        'purchases.c.state == "unknown", purchases.c.slot_until > now',
-        'purchases.c.state == "unknown", purchases.c.slot_until < now',
+        'purchases.c.state.in_(("unknown", "submitted")), purchases.c.slot_until > now',
+        'purchases.c.state.in_(("unknown", "submitted")), purchases.c.slot_until < now',
         (f"{_LEDGER}/test_purchases.py::TestSlots", MODEL),
     ),
     Mutant(
@@ -483,5 +484,106 @@ PLANTED = (
         "parked_at = known.parked_at if _replaced(conn, known) else None",
         "parked_at = None",
         (f"{_LEDGER}/test_purchases.py::TestOneLivePurchase",),
+    ),
+    Mutant(
+        "a vendor that has no room is asked again at once",
+        "purchasing.py",
+        "    if purchase.retry_at is not None and purchase.retry_at > now:\n        return None\n",
+        "",
+        (f"{_BUYING}::TestRateLimit",),
+    ),
+    Mutant(
+        "a render that looks like ours is taken from another purchase",
+        "purchasing.py",
+        "ours = purchases.unclaimed(conn, purchase.backend, ours)[:1]",
+        "ours = ours[:1]",
+        (f"{_BUYING}::TestLookAlikes",),
+    ),
+    Mutant(
+        "every render that looks like ours is taken",
+        "purchasing.py",
+        "ours = purchases.unclaimed(conn, purchase.backend, ours)[:1]",
+        "ours = purchases.unclaimed(conn, purchase.backend, ours)",
+        (f"{_BUYING}::TestLookAlikes",),
+    ),
+    Mutant(
+        "a late render is forgotten with its deadline",
+        "ledger/purchases.py",
+        '            purchases.c.state == "submitted",\n',
+        '            and_(purchases.c.state == "submitted", purchases.c.parked_at.is_(None)),\n',
+        (f"{_BUYING}::TestDeadline",),
+    ),
+    Mutant(
+        "what was stopped is free",
+        "purchasing.py",
+        '{"yes": "no", "no": "yes", "unknown": "maybe"}',
+        '{"yes": "no", "no": "no", "unknown": "no"}',
+        ("tests/aiprod/test_cancelling.py",),
+    ),
+    Mutant(
+        "a render nobody stopped is given up with its money",
+        "purchasing.py",
+        '    if said.stopped == "yes":\n        purchase = _close',
+        "    if True:\n        purchase = _close",
+        ("tests/aiprod/test_cancelling.py",),
+    ),
+    Mutant(
+        "what a vendor objects to is bought from it",
+        "choosing.py",
+        "if why and not facts.unfit else facts",
+        "if False else facts",
+        ("tests/aiprod/test_choosing.py::TestObjections",),
+    ),
+    Mutant(
+        "credits are taken for dollars",
+        "pricing.py",
+        "return micros(usage.credits * tariff.credit_usd)",
+        "return micros(usage.credits)",
+        ("tests/aiprod/test_pricing.py::TestCharged",),
+    ),
+    Mutant(
+        "an empty folder is proof, whatever time it is",
+        "backends/veo3.py",
+        " and listing.at > over",
+        "",
+        (f"{_VEO}::test_absence_is_proved_only_after_the_longest_run_by_the_stores_own_clock",),
+    ),
+    Mutant(
+        "a folder also holds what is in those that begin like it",
+        "backends/google_storage.py",
+        'return f"gs://{self.bucket}/{self.prefix}/" if',
+        'return f"gs://{self.bucket}/{self.prefix}" if',
+        (f"{_VEO}::test_a_key_that_begins_like_another_is_another",),
+    ),
+    Mutant(
+        "a folder that cannot be listed is an empty one",
+        "backends/google_storage.py",
+        "        if answer.status_code != 200:\n",
+        "        if answer.status_code not in (200, 404):\n",
+        ("tests/aiprod/backends/test_google_storage.py::test_what_could_not_be_listed_is_never_an_empty_folder",),
+        ("backends/google_storage.py", 'row.get("kind") == "storage#objects"', "True"),
+    ),
+    Mutant(
+        # Alone neither does harm: the wire lets nothing through twice, whatever the SDK tries.
+        "a lost answer is asked for again",
+        "backends/veo3_wire.py",
+        "HttpRetryOptions(attempts=1)",
+        "HttpRetryOptions(attempts=3, initial_delay=0.01)",
+        ("tests/aiprod/backends/test_veo3_wire.py::test_a_lost_answer_is_one_request",),
+        ("backends/veo3_wire.py", "        if self.sent:\n", "        if False:\n"),
+    ),
+    Mutant(
+        "what the server broke off was not accepted",
+        "backends/veo3_words.py",
+        "if refusal.code in _CANNOT_TELL or not 400 <= refusal.code < 500:",
+        "if refusal.code in _CANNOT_TELL:",
+        (f"{_VEO}::test_a_request_without_an_answer_is_never_sent_again",),
+    ),
+    Mutant(
+        "a withheld video is a finished one",
+        "backends/veo3_words.py",
+        "    if operation.videos:\n",
+        "    if operation.videos or operation.withheld:\n",
+        (f"{_VEO}::test_an_end_without_a_video_says_why_and_whether_money_moved",),
     ),
 )

@@ -39,11 +39,11 @@ class Campaign:
     lanes: int = LANES
 
     def share(self, database: Database) -> int:
-        """How many storms one database gets: where there are two, Postgres a third. Its storms cost twice as much."""
-        third = self.schedules // 3
+        """How many storms one database gets: where there are two, Postgres an eighth. Its storms cost three times as much."""
+        eighth = self.schedules // 8
         if len(self.databases) == 1:
             return self.schedules
-        return third if database == "postgres" else self.schedules - third
+        return eighth if database == "postgres" else self.schedules - eighth
 
 
 @dataclass

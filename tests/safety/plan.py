@@ -175,7 +175,7 @@ def _backends(rng: random.Random, offers: dict[str, str], shipped: Catalog) -> d
         entries[name] = shipped.backends[name].model_copy(
             update={
                 "adapter": f"tests.safety.backend:{_KINDS[offers[name]]}", "needs": (), "models": (model,), "slots": slots,
-                "submit_timeout_seconds": 2, "max_run_seconds": 240, "poll_seconds": 1,
+                "submit_timeout_seconds": 2, "max_run_seconds": 240, "deadline_seconds": None, "poll_seconds": 1,
             }
         )  # fmt: skip
     return entries

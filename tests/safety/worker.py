@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from aiprod import ordering, purchasing, reconciling, sourcing
+from aiprod import cancelling, ordering, purchasing, reconciling, sourcing
 from aiprod.catalog import Catalog
 from aiprod.errors import AiprodError
 from aiprod.ledger import Ledger, gates, jobs, purchases, results
@@ -111,7 +111,7 @@ class Walker:
 
     def settle(self, job_id: str, run_id: str) -> None:
         with self.troubles.tolerated("settle"):
-            reconciling.release_holds(self.ledger, self.catalog, job_id, 1)
+            cancelling.release_holds(self.ledger, self.catalog, job_id, 1)
             with self.ledger.write() as conn:
                 jobs.settle_run(conn, run_id, now=database_now(conn))
 

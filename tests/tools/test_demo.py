@@ -30,7 +30,7 @@ def test_the_lighthouse_is_three_shots_of_fifteen_seconds_with_sound():
 
 
 def test_every_demo_orders_a_new_job():
-    order = demo._order(demo.DEFAULT)
+    order = demo.order_in(demo.DEFAULT)
     assert order["job_id"].startswith("lighthouse-2")
     assert JobSpec.parse(order).job_id == order["job_id"]
 
@@ -40,7 +40,7 @@ def test_a_file_that_is_no_order_is_named_in_one_plain_line(tmp_path: Path, text
     path = tmp_path / "order.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(AirflowError, match=r"order\.yaml"):
-        demo._order(path)
+        demo.order_in(path)
 
 
 def test_a_demo_never_uses_a_key_or_another_ledger(config: Catalog):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 from typing import cast
 
 from aiprod.backends.base import Backend
+from aiprod.backends.keys import keys_of
 from aiprod.catalog import Catalog
 from aiprod.errors import ConfigError
 
@@ -18,7 +18,8 @@ def why_not_configured(catalog: Catalog, name: str) -> str:
     entry = catalog.backends[name]
     if entry.adapter is None:
         return "not configured: this release has no adapter for it"
-    missing = [variable for variable in entry.needs if not os.environ.get(variable)]
+    known = keys_of(name, entry.needs, needs=entry.needs)
+    missing = [variable for variable in entry.needs if variable not in known]
     return f"not configured: {', '.join(missing)} is not set" if missing else ""
 
 

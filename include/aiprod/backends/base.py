@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from aiprod.backends.keys import Keys, keys_of
 from aiprod.catalog import BackendEntry
-from aiprod.models import Accepted, CancelOutcome, Found, JobState, RenderRequest
+from aiprod.models import Accepted, CancelOutcome, Checkup, Found, JobState, RenderRequest
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["Backend"]
 
@@ -18,20 +23,29 @@ class Backend(ABC):
 
     What is legal and what it costs is the catalogue's word (`pricing.legal_request`, `pricing.quote`); an adapter
     whose vendor knows better overrides `validate`. No vendor exception leaves the file: everything is
-    `SubmitRejected`, `SubmitAmbiguous` or `BackendError`. A status word that is not in the adapter's table raises.
+    `SubmitRejected`, `SubmitAmbiguous` or `BackendError`, and none of them holds a key, a request or a signed address.
+    A status word that is not in the adapter's table raises.
     """
 
-    #: Whether the vendor offers any way to look for a lost request. Without one it is parked for a person at once.
-    can_find: ClassVar[bool] = False
+    #: Every name of the environment (or of what a connection stands for) that this adapter reads.
+    reads: ClassVar[tuple[str, ...]] = ()
+    #: Whether the vendor, as configured, offers any way to look for a lost request. Without one it is parked at once.
+    can_find: bool = False
 
     def __init__(self, name: str, entry: BackendEntry) -> None:
         self.name = name
         self.entry = entry
 
-    def validate(self, request: RenderRequest) -> RenderRequest:
-        """Return the request as the vendor will take it, before any money is set aside.
+    @property
+    def keys(self) -> Keys:
+        """What is configured of `reads`: the environment's, else the connection's."""
+        return keys_of(self.name, self.reads, needs=self.entry.needs)
 
-        Raises `SubmitRejected` when the vendor would refuse it.
+    def validate(self, request: RenderRequest) -> RenderRequest:
+        """Return the request as the vendor will take it, before any money is set aside. May ask the vendor, never pays.
+
+        What the catalogue made legal comes back as it is: a request that comes back changed is not bought.
+        Raises `SubmitRejected` when the vendor would refuse it, `BackendError` when that could not be asked.
         """
         return request
 
@@ -39,6 +53,7 @@ class Backend(ABC):
     def submit(self, request: RenderRequest, *, key: str) -> Accepted:
         """Send exactly one request, with a timeout and without retries. `key` marks it where the vendor allows.
 
+        Takes less than the entry's `submit_timeout_seconds` in all: then its lease is somebody else's.
         Raises `SubmitRejected` when nothing runs, `SubmitAmbiguous` when that cannot be known.
         """
 
@@ -50,10 +65,18 @@ class Backend(ABC):
     def poll(self, vendor_id: str) -> JobState:
         """Ask once how a render is doing; asking costs nothing. Raises `BackendError` when there is no answer."""
 
+    async def watch(self, vendor_id: str, http: httpx.AsyncClient) -> JobState:
+        """`poll` for an event loop that watches many renders with one HTTP client."""
+        return await asyncio.to_thread(self.poll, vendor_id)
+
     @abstractmethod
     def fetch(self, vendor_id: str, into: Path) -> None:
         """Write the finished video to `into`. Raises `BackendError` (kind `gone` when it is not there any more)."""
 
     def cancel(self, vendor_id: str) -> CancelOutcome:
-        """Ask the vendor to stop. The default knows no way."""
+        """Ask the vendor to stop. The default knows no way. Raises `BackendError` when there is no answer."""
         return CancelOutcome(stopped="no", refunded="no")
+
+    def checkup(self) -> Checkup:
+        """Say how this account stands at the vendor, without spending. Raises `BackendError` when there is no answer."""
+        return Checkup()

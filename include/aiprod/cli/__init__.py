@@ -6,14 +6,14 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from aiprod.cli import budget, costs, jobs, ledger, parked
+from aiprod.cli import budget, costs, doctor, emulate, jobs, ledger, parked
 from aiprod.errors import AiprodError, SpecError
 from aiprod.ledger import DatabaseError
 
 __all__ = ["main"]
 
 #: One module per subject; each adds its commands to the parser and says what they print.
-_SUBJECTS = (ledger, jobs, parked, budget, costs)
+_SUBJECTS = (ledger, doctor, jobs, parked, budget, costs, emulate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,8 +13,8 @@ from aiprod import ordering
 from aiprod.catalog import catalog
 from aiprod.cli.amounts import typed_usd
 from aiprod.cli.person import add_by
-from aiprod.errors import JobFailed, SpecError
-from aiprod.ledger import gates, jobs, purchases
+from aiprod.errors import SpecError
+from aiprod.ledger import jobs, purchases
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import JobSpec, dollars, limit_micros
 from aiprod.pipeline import Pipeline
@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
     result = commands.add_parser("result", help="what became of a job, as JSON")
     result.add_argument("job_id")
     result.set_defaults(run=_result)
-    cancel = commands.add_parser("cancel", help="hold and send nothing more for a job; renders already sent are still billed")
+    cancel = commands.add_parser("cancel", help="hold and send nothing more for a job, and ask its vendors to stop")
     cancel.add_argument("job_id")
     add_by(cancel)
     cancel.set_defaults(run=_cancel)
@@ -92,17 +92,14 @@ def _result(args: argparse.Namespace) -> None:
 
 
 def _cancel(args: argparse.Namespace) -> None:
-    with Pipeline().ledger.write() as conn:
-        if not jobs.known(conn, args.job_id):
-            raise JobFailed(f"job {args.job_id} is not in the ledger")
-        fresh = gates.cancel_job(conn, args.job_id, by=args.by, now=database_now(conn))
+    pipeline = Pipeline()
+    stopped = pipeline.cancel(args.job_id, by=args.by)
+    with pipeline.ledger.read() as conn:
         bought = [p for version in jobs.versions(conn, args.job_id) for p in purchases.of_job(conn, args.job_id, version)]
-    held = [p for p in bought if p.state == "held"]
     sent = [p for p in bought if p.state in ("submitting", "submitted", "unknown")]
-    print(f"{args.job_id} is cancelled" + ("" if fresh else " since before") + ": nothing more is held or sent for it")
-    if held:
-        money = dollars(sum(p.hold for p in held))
-        print(f"{len(held)} holds of {money} were not sent; they are given back when the run settles or the hold runs out")
+    print(f"{args.job_id} is cancelled: nothing more is held or sent for it")
+    for line in stopped:
+        print(line)
     if sent:
         money = dollars(sum(p.hold for p in sent))
         print(f"not stopped: {len(sent)} renders already sent, up to {money}; they are still billed, watched and kept")

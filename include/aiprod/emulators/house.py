@@ -1,47 +1,46 @@
 """What a vendor does with a request: accept and book it, refuse it, or fail on order. No network in here.
 
-What goes wrong is ordered in the prompt, per backend: `[[runway=lose]] [[veo3=bill:1.3,slow:3]]`. A `|` gives the
-next request another order, the last one repeats: `[[runway=reset|lose|ok]]`. Without an order everything goes well.
-
-| word | what happens |
-|---|---|
-| refuse:N | answered HTTP N, nothing runs |
-| reset | the connection is cut before the request is read, nothing runs |
-| lose | accepted and booked, then the connection is cut |
-| lose:N | accepted and booked, then answered HTTP N |
-| late:N | accepted N seconds after it came; nobody waits that long for the answer |
-| slow:N | the render takes N seconds |
-| hang | the render never ends |
-| fail | the render fails, free |
-| fail-charged | the render fails, charged |
-| bill:X | the bill is X times the price |
-| gone | the first try to fetch the file fails |
+What can be ordered to go wrong is in `aiprod.emulators.orders`.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-import uuid
-from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
 
 from aiprod.emulators.books import Books
+from aiprod.emulators.orders import Order, Orders, StrangeOrder
+from aiprod.emulators.prices import cost
+from aiprod.emulators.renders import Render, Standing, Wanted, charged, standing
 
 __all__ = ["Cut", "House", "Refused", "Terms"]
 
 Offer = Literal["key", "list", "none"]
-_WORDS = {"refuse", "reset", "lose", "late", "slow", "hang", "fail", "fail-charged", "bill", "gone", "ok"}
+#: Why a request was refused; a wire says it in its vendor's own words.
+Reason = Literal["ordered", "broke", "quota", "moderated", "auth", "invalid", "absent"]
+#: Statuses of the refusals that an order names by what they mean.
+_STATUS: Mapping[Reason, int] = {"broke": 402, "quota": 429, "moderated": 400}
 
 
 class Refused(Exception):
-    """The answer is an HTTP error."""
+    """The answer is an HTTP error. `retry_after` in seconds, where it is told; `issues` one per wrong field."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        reason: Reason = "ordered",
+        retry_after: int | None = None,
+        issues: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+        self.issues = list(issues)
         super().__init__(message)
 
 
@@ -51,43 +50,41 @@ class Cut(Exception):
 
 @dataclass(frozen=True)
 class Terms:
-    """What a vendor offers and asks for. `offers` per backend; prices in micro-dollars per second."""
+    """What a vendor offers and asks for. `offers` per backend of the plain protocol; prices in micro-dollars per second."""
 
     offers: dict[str, Offer] = field(default_factory=dict)
+    #: By backend, or closer: `runway/gen4.5`, `runway/veo3.1+audio`, `veo3/veo-3.1-generate-001@4k`.
     prices: dict[str, int] = field(default_factory=dict)
     #: After how many seconds a render shows up in a listing.
     listing_lag: float = 0.0
     #: How far this vendor's clock is ahead of the machine's, in seconds.
     ahead: float = 0.0
-
-
-@dataclass
-class _Render:
-    id: str
-    backend: str
-    marker: str
-    at: float
-    order: dict[str, str]
-    billable: int
-    fetched: int = 0
+    #: How long a render takes that nobody ordered to be slow.
+    seconds_per_render: float = 0.0
+    #: What an account has to spend, in micro-dollars.
+    credit: int = 10_000_000_000
 
 
 class House:
     """Every backend of one vendor process. Safe for many threads; what it books is never taken back."""
 
-    def __init__(self, books: Books, terms: Terms) -> None:
-        self._books = books
+    def __init__(self, books: Books, terms: Terms, rules: Mapping[str, str] | None = None) -> None:
+        self.books = books
         self._terms = terms
-        self._renders: dict[str, _Render] = {}
+        self._orders = Orders(rules)
+        self._renders: dict[str, Render] = {}
         self._by_key: dict[tuple[str, str], str] = {}
-        self._by_marker: defaultdict[tuple[str, str], list[_Render]] = defaultdict(list)
-        self._asked: Counter[tuple[str, str]] = Counter()
         self._waiting: list[float] = []
         self._turn = threading.Condition()
+        self._ended = threading.Event()
+
+    @property
+    def terms(self) -> Terms:
+        return self._terms
 
     @property
     def waiting(self) -> int:
-        """How many requests wait to be accepted late."""
+        """How many requests wait to be accepted late, or to be answered."""
         with self._turn:
             return len(self._waiting)
 
@@ -103,134 +100,193 @@ class House:
             while any(due <= self.now() for due in self._waiting):
                 self._turn.wait(0.05)
 
-    def forget(self) -> None:
-        """Begin anew: no render, no key and no order of before counts any more. The books stay."""
+    def rule(self, backend: str, words: str) -> None:
+        """Order something for every request to a backend. Raises `StrangeOrder`."""
         with self._turn:
-            for memory in (self._renders, self._by_key, self._by_marker, self._asked):
-                memory.clear()
+            self._orders.rule(backend, words)
 
-    def submit(self, backend: str, body: dict[str, Any], key: str | None) -> str:
-        """Accept one render and return its id. Raises `Refused` or `Cut`, before or after it was booked."""
-        offer = self._offer(backend)
+    def forget(self) -> None:
+        """Begin anew: no render, no key and no count of before matters any more. The books and the rules stay."""
         with self._turn:
-            known = self._by_key.get((backend, key)) if key and offer == "key" else None
+            self._renders.clear()
+            self._by_key.clear()
+            self._orders.forget()
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self._ended.set()
+        with self._turn:
+            self._turn.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        return self._ended.is_set()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait in real time, outside any lock; whether this house was closed meanwhile."""
+        return self._ended.wait(seconds)
+
+    def count(self, render: Render, what: Literal["looked", "ended_seen", "fetched", "given"]) -> int:
+        """Count something about a render once more; return how often it was by now."""
+        with self._turn:
+            times = int(getattr(render, what)) + 1
+            setattr(render, what, times)
+        return times
+
+    # --- accepting ----------------------------------------------------------------------------------------
+
+    def take(self, backend: str, wanted: Wanted, *, new_id: Callable[[], str], key: str | None = None) -> Render:
+        """Accept one render. Raises `Refused` or `Cut`, before or after it was booked."""
+        with self._turn:
+            order = self._order(backend, wanted.prompt)
+            if "reset" in order:
+                self.deal(backend, "reset")
+                raise Cut
+            known = self._by_key.get((backend, key)) if key else None
             if known is not None:
-                return known
-            order = self._order(backend, str(body["prompt"]))
-        status = order.get("refuse")
-        if status is not None:
-            self._books.write("fault", backend=backend, word="refuse")
-            raise Refused(int(status), "not now")
+                return self._renders[known]
+            self._orders.take(backend, wanted.prompt)
+        self._at_the_door(backend, order, wanted)
         with self._turn:
-            due = self._wait(float(order["late"]), backend) if "late" in order else None
-            # Somebody may have sent the same key while this one waited.
-            known = self._by_key.get((backend, key)) if key and offer == "key" else None
-            # With the time at which it was due: a clock that was set ahead meanwhile has made nothing younger.
-            vendor_id = known or self._accept(backend, body, key, order, at=due)
-            if due is not None:
-                self._waiting.remove(due)
-                self._turn.notify_all()
+            due = self._wait(float(order["late"]), backend, "late") if "late" in order else None
+            try:
+                # Somebody may have sent the same key while this one waited.
+                known = self._by_key.get((backend, key)) if key else None
+                # With the time at which it was due: a clock that was set ahead meanwhile has made nothing younger.
+                render = self._renders[known] if known else self._accept(backend, wanted, order, new_id(), key, at=due)
+            finally:
+                if due is not None:
+                    self._done_waiting(due)
+            if "stall" in order:
+                self._done_waiting(self._wait(float(order["stall"]), backend, "stall"))
         if "late" in order or "lose" in order:
-            self._books.write("fault", backend=backend, word="lose")
+            self.deal(backend, "lose", render)
             if order.get("lose"):
                 raise Refused(int(order["lose"]), "internal error")
             raise Cut
-        return vendor_id
-
-    def cut_before_reading(self, backend: str, prompt: str) -> bool:
-        """Whether this request is ordered to vanish unread. Looked at without counting it as asked."""
-        if "reset" not in self._word(backend, prompt, self._asked[backend, prompt]):
-            return False
-        with self._turn:
-            self._asked[backend, prompt] += 1
-        self._books.write("fault", backend=backend, word="reset")
-        return True
-
-    def listing(self, backend: str, marker: str) -> list[str]:
-        """The ids of what was sent with a marker and is old enough to be listed. Raises `Refused` where nothing is listed."""
-        if self._offer(backend) != "list":
-            raise Refused(404, "no such address")
-        with self._turn:
-            shown = self.now() - self._terms.listing_lag
-            return [render.id for render in self._by_marker[backend, marker] if render.at <= shown]
-
-    def status(self, backend: str, vendor_id: str) -> dict[str, Any]:
-        """How a render is doing; once it ended, what it cost."""
-        render = self._render(backend, vendor_id)
-        slow = float(render.order.get("slow", 0))
-        if "hang" in render.order or self.now() < render.at + slow:
-            return {"id": vendor_id, "status": "RUNNING"}
-        failed = "fail" in render.order or "fail-charged" in render.order
-        return {"id": vendor_id, "status": "FAILED" if failed else "SUCCEEDED", "cost_micros": render.billable}
-
-    def file(self, backend: str, vendor_id: str) -> bytes:
-        """A small file that is this render's own."""
-        render = self._render(backend, vendor_id)
-        with self._turn:
-            render.fetched += 1
-        if "gone" in render.order and render.fetched == 1:
-            self._books.write("fault", backend=backend, word="gone")
-            raise Refused(503, "the file is not there just now")
-        return f"render {vendor_id} of {backend}\n".encode() * 8
-
-    def _offer(self, backend: str) -> Offer:
-        if backend not in self._terms.offers:
-            raise Refused(404, f"no such backend: {backend}")
-        return self._terms.offers[backend]
-
-    def _render(self, backend: str, vendor_id: str) -> _Render:
-        with self._turn:
-            render = self._renders.get(vendor_id)
-        if render is None or render.backend != backend:
-            raise Refused(404, f"no such render: {vendor_id}")
         return render
 
-    def _wait(self, seconds: float, backend: str) -> float:
-        """Wait on this vendor's clock, which `agree` may move; return when it was due."""
+    def deal(self, backend: str, word: str, render: Render | None = None, *, once: bool = False) -> None:
+        """Book a fault that was dealt."""
+        if render is not None and once:
+            with self._turn:
+                if word in render.dealt:
+                    return
+                render.dealt.add(word)
+        self.books.write("fault", backend=backend, word=word, **({} if render is None else {"id": render.id}))
+
+    def _order(self, backend: str, prompt: str) -> Order:
+        """The order of the next request; a reset uses up its turn here."""
+        try:
+            order = self._orders.peek(backend, prompt)
+        except StrangeOrder as error:
+            raise Refused(400, str(error), reason="invalid") from None
+        return self._orders.take(backend, prompt) if "reset" in order else order
+
+    def _at_the_door(self, backend: str, order: Order, wanted: Wanted) -> None:
+        if "refuse" in order:
+            self.deal(backend, "refuse")
+            status, _, wait = order["refuse"].partition(":")
+            raise Refused(int(status), "not now", retry_after=int(wait) if wait else None)
+        for reason in _STATUS:
+            if reason in order and (reason != "moderated" or order[reason] == "http"):
+                self.deal(backend, reason)
+                raise Refused(_STATUS[reason], "ordered to be refused", reason=reason)
+
+    def _wait(self, seconds: float, backend: str, word: str) -> float:
+        """Wait on this vendor's clock, which `agree` may move; return when it was due. The lock is held."""
         due = self.now() + seconds
-        self._books.write("fault", backend=backend, word="late")
+        self.deal(backend, word)
         self._waiting.append(due)
         while self.now() < due:
+            if self._ended.is_set():
+                self._done_waiting(due)
+                raise Cut
             self._turn.wait(max(0.0, min(due - self.now(), 1.0)))
         return due
 
-    def _accept(self, backend: str, body: dict[str, Any], key: str | None, order: dict[str, str], *, at: float | None) -> str:
-        vendor_id = f"{backend}-{uuid.uuid4().hex}"
-        price = Decimal(str(body["seconds"])) * self._terms.prices[backend]
-        billed = price * Decimal(order.get("bill", "1"))
-        billable = 0 if "fail" in order else int(billed.to_integral_value(ROUND_CEILING))
-        marker = str(body.get("marker") or key or "")
-        render = _Render(vendor_id, backend, marker, self.now() if at is None else at, order, billable)
+    def _done_waiting(self, due: float) -> None:
+        self._waiting.remove(due)
+        self._turn.notify_all()
+
+    def _accept(self, backend: str, wanted: Wanted, order: Order, vendor_id: str, key: str | None, *, at: float | None) -> Render:
+        if self.spent(backend) + wanted.price > self._terms.credit:
+            raise Refused(402, "no money left", reason="broke")
+        takes = float(order.get("slow", self._terms.seconds_per_render))
+        billed = cost(wanted.price, 1, times=order.get("bill", "1"), unit=wanted.unit)
+        render = Render(vendor_id, backend, self.now() if at is None else at, order, wanted, billed, takes=takes)
+        if not charged(render):
+            render.billable = 0
         # Booked before it exists for anybody: a vendor that dies here has billed.
-        self._books.write(
+        self.books.write(
             "accept",
             id=vendor_id,
             backend=backend,
-            key=marker,
+            model=wanted.model,
+            seconds=wanted.seconds,
+            key=wanted.marker,
             at=render.at,
-            price_micros=int(price.to_integral_value(ROUND_CEILING)),
-            billable_micros=billable,
-            order=order,
+            price_micros=wanted.price,
+            billable_micros=render.billable,
+            order=dict(order),
+            body=wanted.body,
         )
         self._renders[vendor_id] = render
-        self._by_marker[backend, marker].append(render)
         if key:
             self._by_key[backend, key] = vendor_id
-        return vendor_id
+        return render
 
-    def _order(self, backend: str, prompt: str) -> dict[str, str]:
-        nth = self._asked[backend, prompt]
-        self._asked[backend, prompt] += 1
-        return self._word(backend, prompt, nth)
+    # --- asking -------------------------------------------------------------------------------------------
 
-    def _word(self, backend: str, prompt: str, nth: int) -> dict[str, str]:
-        found = re.search(rf"\[\[{re.escape(backend)}=([a-z0-9:.,|-]+)\]\]", prompt)
-        if found is None:
-            return {}
-        turns = found[1].split("|")
-        parts = [word.partition(":") for word in turns[min(nth, len(turns) - 1)].split(",")]
-        words = {name: value for name, _, value in parts}
-        strangers = set(words) - _WORDS
-        if strangers:
-            raise Refused(400, f"unknown order: {', '.join(sorted(strangers))}")
-        return words
+    def find(self, backend: str, vendor_id: str) -> Render:
+        """Return a render. Raises `Refused`."""
+        with self._turn:
+            render = self._renders.get(vendor_id)
+        if render is None or render.backend != backend or render.deleted:
+            raise Refused(404, f"no such render: {vendor_id}", reason="absent")
+        return render
+
+    def look(self, backend: str, vendor_id: str) -> tuple[Render, Standing]:
+        """Somebody asks how a render stands. Raises `Refused`, when ordered although it is there."""
+        render = self.find(backend, vendor_id)
+        looked, order = self.count(render, "looked"), render.order
+        if "vanish" in order and looked <= float(order["vanish"] or "inf"):
+            self.deal(backend, "vanish", render)
+            raise Refused(404, f"no such render: {vendor_id}", reason="absent")
+        if "busy" in order:
+            status, _, times = order["busy"].partition("x")
+            if looked <= int(times or 1):
+                self.deal(backend, "busy", render)
+                raise Refused(int(status), "not now")
+        standing = self.standing(render)
+        if standing.ended is not None:
+            self.count(render, "ended_seen")
+        return render, standing
+
+    def standing(self, render: Render) -> Standing:
+        """How a render stands now."""
+        now = standing(render, self.now())
+        if now.why == "flip":
+            self.deal(render.backend, "flip", render, once=True)
+        return now
+
+    def of(self, backend: str, *, listed: bool = False) -> list[Render]:
+        """The renders of a backend, oldest first; those only that are old enough to be `listed`."""
+        shown = self.now() - self._terms.listing_lag
+        with self._turn:
+            found = [one for one in self._renders.values() if one.backend == backend]
+        return [one for one in found if not listed or one.at + float(one.order.get("lag", 0)) <= shown]
+
+    def spent(self, backend: str) -> int:
+        """What a backend's renders were billed so far, in micro-dollars, whether they ended or not."""
+        with self._turn:
+            return sum(render.billable for render in self._renders.values() if render.backend == backend)
+
+    def cancel(self, render: Render, *, billable: int, delete: bool = False) -> None:
+        """Stop a render now, bill this much for it, and forget it if it is to be deleted."""
+        with self._turn:
+            if render.cancelled is None and self.now() < render.ends:
+                render.cancelled = self.now()
+            render.billable = billable
+            render.deleted = render.deleted or delete
+        self.books.write("cancel", id=render.id, backend=render.backend, billable_micros=billable, deleted=delete)

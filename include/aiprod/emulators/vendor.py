@@ -8,31 +8,34 @@
 | `GET /<backend>/renders/<id>/file` | the file |
 | `PUT /terms` | what it offers and asks for, and its clock; answered once nothing else is on the wire |
 | `PUT /terms?at-once` | the same, without waiting |
+| `PUT /rules` `{"<backend>": words}` | what is ordered for every request to a backend |
 | `DELETE /renders` | it forgets everything but its books |
 
-What can be ordered to fail is in `aiprod.emulators.house`.
+Other addresses belong to the vendors' own protocols where it was given any (`aiprod.emulators`).
+
+What can be ordered to fail is in `aiprod.emulators.orders`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
 import os
-import select
 import socket
-import struct
-import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 from aiprod.emulators.books import Books
-from aiprod.emulators.house import Cut, House, Refused, Terms
+from aiprod.emulators.generic import Generic
+from aiprod.emulators.handler import Handler, readable
+from aiprod.emulators.house import House, Terms
+from aiprod.emulators.wire import Wire
 
-__all__ = ["VendorServer", "main"]
+__all__ = ["VendorServer", "leashed", "main"]
 
 #: Longer than any request here takes; then `PUT /terms` gives up waiting for silence.
 _SILENCE_SECONDS = 20.0
@@ -44,11 +47,14 @@ class VendorServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, house: House) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, port: int, house: House, wires: Sequence[Wire] = ()) -> None:
         self.house = house
+        self.generic = Generic(house)
+        self.wires = wires
         self._wires: dict[int, tuple[socket.socket, bool]] = {}
         self._turn = threading.Lock()
+        # Last: a port that is taken closes the server again.
+        super().__init__(("127.0.0.1", port), Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Note a connection before its thread starts, in the order in which they came."""
@@ -75,7 +81,7 @@ class VendorServer(ThreadingHTTPServer):
             busy = sum(1 for _, answering in others if answering)
             idle = [wire for wire, answering in others if not answering and wire.fileno() >= 0]
             try:
-                unread = select.select(idle, [], [], 0)[0]
+                unread = readable(idle, 0)
             except (OSError, ValueError):
                 continue
             if busy <= self.house.waiting and not unread:
@@ -83,99 +89,30 @@ class VendorServer(ThreadingHTTPServer):
             time.sleep(0.001)
         return False
 
+    def server_close(self) -> None:
+        """Stop listening, let nobody wait, and hang up on everybody."""
+        super().server_close()
+        self.house.close()
+        with self._turn:
+            wires = [wire for wire, _ in self._wires.values()]
+        for wire in wires:
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed is no news."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Header and body leave as one packet: with two, the client's delayed acknowledgement costs 40 ms.
-    wbufsize = -1
-    disable_nagle_algorithm = True
+def leashed() -> None:
+    """End this process when its standard input does: with whoever started it."""
 
-    @property
-    def vendor(self) -> VendorServer:
-        return cast("VendorServer", self.server)
+    def end_with_it() -> None:
+        # Not through `sys.stdin`: its lock would be waited for when the process ends by itself.
+        while os.read(0, 4_096):
+            pass
+        os._exit(0)
 
-    def handle_one_request(self) -> None:
-        self.vendor.note(self.connection, busy=False)
-        # Busy before the first byte is read: at any moment a request is either unread or being answered.
-        select.select([self.connection], [], [])
-        self.vendor.note(self.connection, busy=True)
-        super().handle_one_request()
-
-    def finish(self) -> None:
-        self.vendor.note(self.connection, busy=None)
-        super().finish()
-
-    def do_POST(self) -> None:
-        backend = self.path.strip("/").split("/")[0]
-        body = self._body()
-        if self.vendor.house.cut_before_reading(backend, str(body.get("prompt", ""))):
-            self._cut()
-            return
-        key = self.headers.get("Idempotency-Key")
-        self._answer(lambda: {"id": self.vendor.house.submit(backend, body, key)})
-
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        match parts.path.strip("/").split("/"):
-            case [backend, "renders"]:
-                marker = parse_qs(parts.query).get("marker", [""])[0]
-                house = self.vendor.house
-                self._answer(lambda: {"ids": house.listing(backend, marker), "now": house.now()})
-            case [backend, "renders", vendor_id]:
-                self._answer(lambda: self.vendor.house.status(backend, vendor_id))
-            case [backend, "renders", vendor_id, "file"]:
-                self._answer(lambda: self.vendor.house.file(backend, vendor_id))
-            case _:
-                self._send(404, {"error": "no such address"})
-
-    def do_PUT(self) -> None:
-        body = self._body()
-        silent = urlsplit(self.path).query == "at-once" or self.vendor.fall_silent(self.connection)
-        self.vendor.house.agree(Terms(**body))
-        self._send(200 if silent else 500, {"now": self.vendor.house.now()})
-
-    def do_DELETE(self) -> None:
-        self.vendor.fall_silent(self.connection)
-        self.vendor.house.forget()
-        self._send(200, {})
-
-    def _body(self) -> dict[str, Any]:
-        body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        return body
-
-    def _answer(self, work: Any) -> None:
-        try:
-            said = work()
-        except Refused as error:
-            self._send(error.status, {"error": str(error)})
-        except Cut:
-            self._cut()
-        else:
-            self._send(200, said)
-
-    def _send(self, status: int, said: dict[str, Any] | bytes) -> None:
-        content = said if isinstance(said, bytes) else json.dumps(said).encode()
-        self.send_response_only(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-        self.wfile.flush()
-
-    def _cut(self) -> None:
-        """Close with a reset, as a machine that fell over does."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """What happened is in the books."""
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
+    threading.Thread(target=end_with_it, daemon=True).start()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -191,7 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--leash", action="store_true", help="end when standard input does: with whoever started it")
     given = parser.parse_args(arguments)
     if given.leash:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        leashed()
     terms = Terms(
         offers=dict(pair.split("=", 1) for pair in given.offer),
         prices={name: int(price) for name, price in (pair.split("=", 1) for pair in given.price)},

@@ -59,7 +59,9 @@ def waiting(conn: Connection, *, now: datetime) -> list[Purchase]:
     gone = select(resolutions.c.purchase_id).where(resolutions.c.answer == "file_gone")
     not_home = rows.c.purchase_id.not_in(select(takes.c.take_id)) & rows.c.purchase_id.not_in(gone)
     missing = and_(rows.c.state == "succeeded", rows.c.kind == "render", rows.c.closed_at < now - MISSING_AFTER, not_home)
-    parked = and_(rows.c.state.in_(("unknown", "submitted")), rows.c.parked_at.is_not(None))
+    # What is only late still runs at its vendor: nobody can say more than the vendor yet.
+    over = or_(rows.c.state == "unknown", rows.c.slot_until.is_(None), rows.c.slot_until <= now)
+    parked = and_(rows.c.state.in_(("unknown", "submitted")), rows.c.parked_at.is_not(None), over)
     since = func.coalesce(rows.c.parked_at, rows.c.closed_at)
     ids = conn.execute(select(rows.c.purchase_id).where(or_(parked, missing)).order_by(since, rows.c.purchase_id)).scalars().all()
     return [found for purchase_id in ids if (found := purchases.get(conn, purchase_id)) is not None]

@@ -35,6 +35,8 @@ __all__ = [
     "purchase_key",
     "release",
     "room",
+    "running",
+    "unclaimed",
 ]
 
 #: What a claim's lease lasts beyond the request's own timeout.
@@ -48,6 +50,8 @@ class Failure(Noun):
     message: str
     money_moved: MoneyMoved
     strike: bool = True
+    #: How long the vendor takes no more requests, where it said so and it is worth waiting.
+    come_again_after: timedelta | None = None
 
 
 class Purchase(Noun):
@@ -75,6 +79,7 @@ class Purchase(Noun):
     slot_until: datetime | None
     expires_at: datetime | None
     parked_at: datetime | None
+    retry_at: datetime | None
     failure: FailureKind | None
     message: str | None
     created_at: datetime
@@ -126,7 +131,8 @@ def hold(
     probe of an unhealthy backend.
     """
     key = purchase_key(envelope.job_id, envelope.version, kind, subject, sequence)
-    content = request.model_dump(mode="json")
+    # Younger than the first requests: one that does not use it stays the request it was.
+    content = request.model_dump(mode="json", exclude=None if request.seed_ordered else {"seed_ordered"})
     row: dict[str, Any] = {
         "purchase_id": key, "job_id": envelope.job_id, "version": envelope.version, "kind": kind, "subject": subject,
         "sequence": sequence, "round": round, "backend": request.backend, "model": request.model,
@@ -285,9 +291,8 @@ def lose(conn: Connection, purchase_id: str, *, catalog: Catalog, now: datetime,
 
 
 def park(conn: Connection, purchase_id: str, *, now: datetime) -> None:
-    """Leave to a person what was lost, or has not ended in the vendor's longest run.
-
-    Its hold stays and it stays watched; its shot may be bought elsewhere with a hold of its own.
+    """Let a shot go on without what was lost, or is late: its hold stays and it stays watched, and the shot may be bought
+    elsewhere with a hold of its own. What is lost, or has not ended in the vendor's longest run, waits for a person.
     """
     stuck = purchases.c.state.in_(("unknown", "submitted"))
     done = conn.execute(
@@ -295,7 +300,11 @@ def park(conn: Connection, purchase_id: str, *, now: datetime) -> None:
         .where(purchases.c.purchase_id == purchase_id, stuck, purchases.c.parked_at.is_(None))
         .values(parked_at=now, updated_at=now)
     )
-    if done.rowcount == 1:
+    known = _must_get(conn, purchase_id)
+    late = known.state == "submitted" and known.slot_until is not None and known.slot_until > now
+    if late and done.rowcount == 1:
+        outbox.emit(conn, f"{purchase_id}.late", "purchase_late", now=now, purchase_id=purchase_id)
+    elif not late and known.parked_at is not None:
         outbox.emit(conn, f"{purchase_id}.parked", "purchase_parked", now=now, purchase_id=purchase_id)
 
 
@@ -334,6 +343,7 @@ def close(
             message=failure.message if failure else None,
             lease_until=None,
             slot_until=None,
+            retry_at=now + failure.come_again_after if failure and failure.come_again_after else None,
             closed_at=now,
             updated_at=now,
         )
@@ -400,6 +410,20 @@ def release(conn: Connection, purchase_id: str, step: Step, *, catalog: Catalog,
         return False
 
 
+def running(conn: Connection, backend: str, vendor_ids: Sequence[str]) -> list[Purchase]:
+    """Return what a vendor is known to work on, of its own ids, oldest first."""
+    wanted = purchases.c.vendor_id.in_(vendor_ids)
+    there = select(purchases).where(purchases.c.backend == backend, purchases.c.state == "submitted", wanted)
+    return [_purchase(row) for row in conn.execute(there.order_by(purchases.c.created_at)).mappings()]
+
+
+def unclaimed(conn: Connection, backend: str, vendor_ids: Sequence[str]) -> list[str]:
+    """Return those of a vendor's renders that no purchase has, in their order."""
+    claimed = select(purchases.c.vendor_id).where(purchases.c.backend == backend, purchases.c.vendor_id.in_(vendor_ids))
+    taken = set(conn.execute(claimed).scalars())
+    return [vendor_id for vendor_id in vendor_ids if vendor_id not in taken]
+
+
 def get(conn: Connection, purchase_id: str) -> Purchase | None:
     """Return one purchase."""
     row = conn.execute(select(purchases).where(purchases.c.purchase_id == purchase_id)).mappings().first()
@@ -446,8 +470,8 @@ def room(conn: Connection, backend: str, *, slots: int, now: datetime) -> int:
 def _slots_taken(conn: Connection, backend: str, now: datetime) -> int:
     busy = or_(
         and_(purchases.c.state.in_(("submitting", "submitted")), purchases.c.parked_at.is_(None)),
-        # A lost request may be running: it counts until the vendor's longest run is over, then only its money is held.
-        and_(purchases.c.state == "unknown", purchases.c.slot_until > now),
+        # What is lost or late may be running: it counts until the vendor's longest run is over, then only its money is held.
+        and_(purchases.c.state.in_(("unknown", "submitted")), purchases.c.slot_until > now),
     )
     return int(conn.execute(select(func.count()).where(purchases.c.backend == backend, busy)).scalar_one())
 

@@ -185,6 +185,8 @@ purchases = Table(
     Column("slot_until", Utc),
     Column("expires_at", Utc),
     Column("parked_at", Utc),
+    #: From when on the same may be asked again of a vendor that took no more requests.
+    Column("retry_at", Utc),
     Column("failure", Text),
     Column("message", Text),
     Column("created_at", Utc, nullable=False),

@@ -1,0 +1,56 @@
+"""What is not wanted any more: holds that are given back, and renders that their vendors are asked to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiprod import purchasing
+from aiprod.backends import backend, why_not_configured
+from aiprod.catalog import Catalog
+from aiprod.errors import JobFailed
+from aiprod.ledger import Ledger, gates, jobs, purchases
+from aiprod.ledger.engine import now as database_now
+from aiprod.ledger.purchases import Purchase
+from aiprod.ledger.states import Step
+
+__all__ = ["cancel_job", "release_holds", "stop"]
+
+
+def cancel_job(ledger: Ledger, catalog: Catalog, job_id: str, *, by: str) -> list[str]:
+    """Hold and send nothing more for a job, and ask every vendor that renders for it to stop.
+
+    Returns what became of each render, in one line. Raises `JobFailed` for a job that the ledger does not know.
+    """
+    with ledger.write() as conn:
+        if not jobs.known(conn, job_id):
+            raise JobFailed(f"job {job_id} is not in the ledger")
+        gates.cancel_job(conn, job_id, by=by, now=database_now(conn))
+        made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
+    for version in {p.version for p in made if p.state == "held"}:
+        release_holds(ledger, catalog, job_id, version)
+    return [_stopped(ledger, catalog, p, by=by) for p in made if p.state == "submitted"]
+
+
+def stop(ledger: Ledger, catalog: Catalog, name: str, vendor_ids: Sequence[str], *, by: str) -> list[str]:
+    """Ask a backend to stop renders, named by its own ids; return what became of each, in one line."""
+    with ledger.read() as conn:
+        running = purchases.running(conn, name, vendor_ids)
+    return [_stopped(ledger, catalog, purchase, by=by) for purchase in running]
+
+
+def _stopped(ledger: Ledger, catalog: Catalog, purchase: Purchase, *, by: str) -> str:
+    missing = why_not_configured(catalog, purchase.backend)
+    if missing:
+        return f"{purchase.job_id} shot {purchase.subject}: not stopped, {purchase.backend} is {missing}"
+    return purchasing.cancel(ledger, catalog, backend(catalog, purchase.backend), purchase.purchase_id, by=by)
+
+
+def release_holds(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> int:
+    """Give back what a job holds and never sent; return how many holds. What was sent stays watched by `reconcile`."""
+    released = 0
+    with ledger.write() as conn:
+        now = database_now(conn)
+        for purchase in purchases.of_job(conn, job_id, version):
+            if purchase.state == "held":
+                released += purchases.release(conn, purchase.purchase_id, Step.VOID, catalog=catalog, now=now)
+    return released

@@ -1,0 +1,328 @@
+"""Runway's adapter: one request and no more, an honest word on every outcome, and the key shown to nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from aiprod.backends import backend, why_not_configured
+from aiprod.backends.runway import RunwayBackend
+from aiprod.catalog import Catalog
+from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
+from aiprod.models import CancelOutcome, RenderRequest
+from tests.runway import Runway, said, task, wanted
+from tests.web import answer
+
+KEY = "key_CANARY"
+SIGNED = "https://cdn.example/a.mp4?_jwt=SIGNATURE"
+
+
+DONE = task("SUCCEEDED", output=[SIGNED], cost={"credits": 60})
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
+
+
+@pytest.fixture
+def adapter(config: Catalog) -> Any:
+    return lambda *api, files=(): _made(config, Runway(*api, files=files))
+
+
+def _made(config: Catalog, vendor: Runway) -> tuple[RunwayBackend, Runway]:
+    return RunwayBackend("runway", config.backends["runway"], network=vendor.network), vendor
+
+
+# --- being found ----------------------------------------------------------------------------------------
+
+
+def test_the_catalogue_finds_it_once_a_key_is_set(config: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(backend(config, "runway"), RunwayBackend)
+    monkeypatch.delenv("RUNWAYML_API_SECRET")
+    assert why_not_configured(config, "runway") == "not configured: RUNWAYML_API_SECRET is not set"
+
+
+def test_who_only_routes_never_loads_the_sdk(config: Catalog) -> None:
+    """Every Airflow task that routes makes adapters and validates; reading the SDK is 0.3 s."""
+    probe = (
+        "import sys; from aiprod.backends import backend; from aiprod.catalog import catalog; "
+        "from tests.runway import wanted; "
+        "backend(catalog(), 'runway').validate(wanted()); print('runwayml' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, env=_paths() | {"RUNWAYML_API_SECRET": KEY}
+    )
+    assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+def _paths() -> dict[str, str]:
+    root = Path(__file__).parents[3]
+    return {"PYTHONPATH": f"{root / 'include'}:{root}"}
+
+
+# --- buying ---------------------------------------------------------------------------------------------
+
+
+def test_an_order_is_sent_once_and_comes_back_with_runways_own_id(adapter: Any) -> None:
+    runway, vendor = adapter(said(200, id="t1", estimatedCost={"credits": 60}))
+    accepted = runway.submit(wanted(), key="k1")
+    assert (accepted.vendor_id, accepted.state, vendor.lines) == ("t1", None, ["POST /v1/text_to_video"])
+
+
+def test_an_order_with_an_image_goes_to_the_other_operation(adapter: Any) -> None:
+    runway, vendor = adapter(said(200, id="t1"))
+    runway.submit(wanted(reference_image_url="https://example.com/lake.png"), key="k1")
+    assert vendor.lines == ["POST /v1/image_to_video"]
+    assert b'"promptImage":"https://example.com/lake.png"' in vendor.wires[0].sent
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        [],
+        [b"HTTP/1.1 200 OK\r\n"],
+        answer(200),
+        said(200, id=""),
+        said(200, id="a/b"),
+        said(200, task="t1"),
+        said(500),
+        said(503),
+        said(302),
+    ],
+    ids=["hung up", "broke off", "no body", "no id", "no id of theirs", "another name", "500", "503", "redirected"],
+)
+def test_a_lost_answer_is_never_sent_again_and_never_called_refused(adapter: Any, lost: list[bytes]) -> None:
+    runway, vendor = adapter(lost, said(200, id="t2"), said(200, id="t3"))
+    with pytest.raises(SubmitAmbiguous, match="runway"):
+        runway.submit(wanted(), key="k1")
+    assert vendor.lines == ["POST /v1/text_to_video"]
+
+
+def test_an_answer_that_trickles_in_is_given_up_before_the_lease_ends(adapter: Any) -> None:
+    runway, vendor = adapter([b"HTTP/1.1 200 OK\r\n\r\n", *[b" "] * 1_000])
+    vendor.seconds_per_read = 1
+    with pytest.raises(SubmitAmbiguous) as lost:
+        runway.submit(wanted(), key="k1")
+    assert lost.value.kind is FailureKind.TIMEOUT
+    assert vendor.time < runway.entry.submit_timeout_seconds
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 429])
+def test_a_refusal_costs_nothing(adapter: Any, status: int) -> None:
+    runway, vendor = adapter(said(status, error="no"), said(200, id="t2"))
+    with pytest.raises(SubmitRejected, match=f"runway: HTTP {status}: no"):
+        runway.submit(wanted(), key="k1")
+    assert len(vendor.wires) == 1
+
+
+def test_a_vendor_that_cannot_be_reached_has_accepted_nothing(adapter: Any) -> None:
+    runway, _ = adapter()
+    with pytest.raises(SubmitRejected, match="not sent: ConnectError: connection refused") as refused:
+        runway.submit(wanted(), key="k1")
+    assert refused.value.kind is FailureKind.TRANSIENT
+
+
+def test_without_a_key_nothing_is_sent(adapter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RUNWAYML_API_SECRET")
+    runway, vendor = adapter(said(200, id="t1"))
+    with pytest.raises(SubmitRejected, match="not sent: RUNWAYML_API_SECRET is not set"):
+        runway.submit(wanted(), key="k1")
+    assert vendor.wires == []
+
+
+@pytest.mark.parametrize(
+    "request_", [wanted(model="gen9"), wanted(seconds=5.5), wanted(audio=True)], ids=["model", "length", "sound"]
+)
+def test_what_the_model_does_not_take_is_refused_before_money_and_before_asking(adapter: Any, request_: RenderRequest) -> None:
+    runway, vendor = adapter()
+    for refuse in (runway.validate, lambda wrong: runway.submit(wrong, key="k1")):
+        with pytest.raises(SubmitRejected) as refused:
+            refuse(request_)
+        assert refused.value.kind is FailureKind.INVALID_INPUT
+    assert (vendor.wires, vendor.asked) == ([], [])
+
+
+def test_it_is_no_way_to_find_what_was_lost(adapter: Any) -> None:
+    """Runway lists nothing, so a lost request is parked at once rather than looked for in vain."""
+    assert not adapter()[0].can_find
+
+
+# --- looking after it -----------------------------------------------------------------------------------
+
+
+def test_asking_costs_one_question(adapter: Any) -> None:
+    runway, vendor = adapter(task("RUNNING", progress=0.25, estimatedCost={"credits": 60}))
+    assert (runway.poll("t1").progress, vendor.lines) == (0.25, ["GET /v1/tasks/t1"])
+
+
+@pytest.mark.parametrize(
+    ("lost", "kind"),
+    [
+        ([], FailureKind.TRANSIENT),
+        (said(404, error="Not found"), FailureKind.GONE),
+        (said(401), FailureKind.AUTH),
+        (said(429), FailureKind.RATE_LIMITED),
+        (said(503), FailureKind.TRANSIENT),
+        (answer(200, b"<html>"), FailureKind.VENDOR_INTERNAL),
+        (task("DREAMING"), FailureKind.VENDOR_INTERNAL),
+    ],
+    ids=["hung up", "404", "401", "429", "503", "a page", "another word"],
+)
+def test_no_answer_is_never_an_end(adapter: Any, lost: list[bytes], kind: FailureKind) -> None:
+    runway, vendor = adapter(lost, DONE)
+    with pytest.raises(BackendError) as error:
+        runway.poll("t1")
+    assert (error.value.kind, error.value.money_moved, len(vendor.wires)) == (kind, "maybe", 1)
+
+
+@pytest.mark.parametrize("stranger", ["../organization", "a b", "", "t1?x=1", "t1/..", "t1#", "x" * 200])
+def test_an_id_never_leads_to_another_address(adapter: Any, stranger: str, tmp_path: Path) -> None:
+    """The SDK puts it into the address as it is."""
+    runway, vendor = adapter()
+    verbs = (
+        runway.poll,
+        runway.cancel,
+        lambda of: runway.fetch(of, tmp_path / "a.mp4"),
+        lambda of: asyncio.run(watched(runway, of)),
+    )
+    for verb in verbs:
+        with pytest.raises(BackendError) as gone:
+            verb(stranger)
+        assert gone.value.kind is FailureKind.GONE
+    assert vendor.asked == []
+
+
+async def watched(runway: RunwayBackend, vendor_id: str, *answers: httpx.Response) -> Any:
+    given = iter(answers)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda request: next(given))) as http:
+        return await runway.watch(vendor_id, http)
+
+
+@pytest.mark.parametrize("status", ["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"])
+def test_watching_says_what_asking_says(adapter: Any, status: str) -> None:
+    row = {"id": "t1", "status": status, "output": [SIGNED], "cost": {"credits": 60}, "progress": 0.5}
+    runway, _ = adapter(said(200, **row))
+    assert asyncio.run(watched(runway, "t1", httpx.Response(200, json=row))) == runway.poll("t1")
+
+
+def test_watching_without_an_answer_is_no_end(adapter: Any) -> None:
+    runway, _ = adapter()
+    for lost in (httpx.Response(503), httpx.Response(404), httpx.Response(200, text="<html>")):
+        with pytest.raises(BackendError):
+            asyncio.run(watched(runway, "t1", lost))
+
+
+# --- bringing it home -----------------------------------------------------------------------------------
+
+NO_VIDEO = answer(200, b"<html>not yet</html>")
+
+
+def test_the_file_server_is_not_shown_the_key(adapter: Any, tmp_path: Path) -> None:
+    runway, vendor = adapter(DONE, files=[NO_VIDEO])
+    with pytest.raises(BackendError, match="is not a video"):
+        runway.fetch("t1", tmp_path / "a.mp4")
+    assert vendor.lines == ["GET /v1/tasks/t1", "GET /a.mp4?_jwt=SIGNATURE"]
+    assert KEY.encode() in vendor.wires[0].sent and KEY.encode() not in vendor.wires[1].sent
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_an_address_that_has_expired_is_asked_for_once_more(adapter: Any, tmp_path: Path) -> None:
+    fresh = task("SUCCEEDED", output=["https://cdn.example/b.mp4?_jwt=FRESH"], cost={"credits": 60})
+    runway, vendor = adapter(DONE, fresh, files=[answer(403), NO_VIDEO])
+    with pytest.raises(BackendError, match="is not a video"):
+        runway.fetch("t1", tmp_path / "a.mp4")
+    assert vendor.lines[1::2] == ["GET /a.mp4?_jwt=SIGNATURE", "GET /b.mp4?_jwt=FRESH"]
+
+
+def test_a_file_that_stays_away_is_gone_after_two_tries(adapter: Any, tmp_path: Path) -> None:
+    runway, vendor = adapter(DONE, DONE, DONE, files=[answer(403)] * 3)
+    with pytest.raises(BackendError) as gone:
+        runway.fetch("t1", tmp_path / "a.mp4")
+    assert (gone.value.kind, len(vendor.wires)) == (FailureKind.GONE, 4)
+    assert "SIGNATURE" not in str(gone.value)
+
+
+@pytest.mark.parametrize(("state", "kind"), [("RUNNING", FailureKind.TRANSIENT), ("FAILED", FailureKind.VENDOR_INTERNAL)])
+def test_what_has_no_video_is_not_fetched(adapter: Any, tmp_path: Path, state: str, kind: FailureKind) -> None:
+    runway, vendor = adapter(task(state, cost={"credits": 60}))
+    with pytest.raises(BackendError, match="so there is no video") as error:
+        runway.fetch("t1", tmp_path / "a.mp4")
+    assert (error.value.kind, len(vendor.wires)) == (kind, 1)
+
+
+def test_a_file_on_an_address_inside_is_not_fetched(adapter: Any, tmp_path: Path) -> None:
+    runway, vendor = adapter(task("SUCCEEDED", output=["https://169.254.169.254/latest/meta-data/"], cost={"credits": 60}))
+    with pytest.raises(BackendError):
+        runway.fetch("t1", tmp_path / "a.mp4")
+    assert len(vendor.wires) == 1
+
+
+# --- cancelling -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seen", "refunded"), [("PENDING", "unknown"), ("THROTTLED", "unknown"), ("RUNNING", "no")])
+def test_what_has_not_ended_is_stopped_and_a_refund_is_not_promised(adapter: Any, seen: str, refunded: str) -> None:
+    runway, vendor = adapter(task(seen), answer(204))
+    assert runway.cancel("t1") == CancelOutcome.model_validate({"stopped": "yes", "refunded": refunded})
+    assert vendor.lines == ["GET /v1/tasks/t1", "DELETE /v1/tasks/t1"]
+
+
+@pytest.mark.parametrize("seen", ["SUCCEEDED", "FAILED"])
+def test_what_has_ended_is_never_deleted(adapter: Any, seen: str) -> None:
+    """The same request that stops a render deletes the video of one that has ended, paid as it is."""
+    runway, vendor = adapter(task(seen, output=[SIGNED], cost={"credits": 60}), answer(204))
+    assert runway.cancel("t1") == CancelOutcome(stopped="no", refunded="no")
+    assert vendor.lines == ["GET /v1/tasks/t1"]
+
+
+@pytest.mark.parametrize(("cost", "refunded"), [({"credits": 0}, "yes"), ({"credits": 60}, "no"), (None, "unknown")])
+def test_what_was_cancelled_before_is_said_with_what_it_cost(adapter: Any, cost: Any, refunded: str) -> None:
+    runway, vendor = adapter(task("CANCELLED", cost=cost), answer(204))
+    assert runway.cancel("t1") == CancelOutcome.model_validate({"stopped": "yes", "refunded": refunded})
+    assert len(vendor.wires) == 1
+
+
+@pytest.mark.parametrize("lost", [[], said(404), said(500), said(401)], ids=["hung up", "404", "500", "401"])
+def test_a_cancellation_without_an_answer_is_not_called_one(adapter: Any, lost: list[bytes]) -> None:
+    runway, vendor = adapter(task("RUNNING"), lost, answer(204))
+    with pytest.raises(BackendError):
+        runway.cancel("t1")
+    assert len(vendor.wires) == 2
+
+
+# --- how the account stands -----------------------------------------------------------------------------
+
+LIMITS = {"maxConcurrentGenerations": 2, "maxDailyGenerations": 200}
+
+
+def test_a_checkup_tells_credits_limits_and_models_without_spending(adapter: Any) -> None:
+    tier = {"maxMonthlyCreditSpend": 10_000, "models": {"gen4.5": LIMITS, "seedance2": LIMITS}}
+    runway, vendor = adapter(said(200, creditBalance=1234, tier=tier, usage={"models": {"gen4.5": {"dailyGenerations": 7}}}))
+    found = runway.checkup()
+    assert (found.authenticated, found.left, found.retired) == ("yes", "1234 credits", ("veo3.1",))
+    assert found.notes == ("the tier allows 10000 credits a month", "gen4.5: 2 at once, 200 in 24 hours, 7 of them used")
+    assert vendor.lines == ["GET /v1/organization"]
+
+
+@pytest.mark.parametrize("row", [{"creditBalance": 5}, {"tier": None, "usage": 7}, {"tier": {"models": {"gen4.5": None}}}])
+def test_a_checkup_survives_what_the_vendor_leaves_out(adapter: Any, row: dict[str, Any]) -> None:
+    assert adapter(said(200, **row))[0].checkup().authenticated == "yes"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_not_taken_is_an_answer(adapter: Any, status: int) -> None:
+    found = adapter(said(status, error="The key is not valid."))[0].checkup()
+    assert (found.authenticated, found.notes) == ("no", (f"runway: HTTP {status}: The key is not valid.",))
+
+
+def test_a_checkup_without_an_answer_is_an_error(adapter: Any) -> None:
+    for lost in ([], said(503)):
+        with pytest.raises(BackendError):
+            adapter(lost)[0].checkup()

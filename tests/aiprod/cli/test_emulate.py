@@ -1,0 +1,35 @@
+"""`aiprod emulate`: it becomes the emulators, and says what to export."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aiprod.cli import emulate, main
+
+
+def test_what_was_asked_for_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(emulate.os, "execv", lambda program, command: became.append(command))
+    main(["emulate", "--port=0", "--books=b.jsonl", "--rule=runway=fail", "--rule=veo3=lose|ok", "--price=runway=0.2"])
+    assert became == [
+        [sys.executable, "-m", "aiprod.emulators", "--port=0", "--seconds-per-render=0.0", "--books=b.jsonl",
+         "--rule=runway=fail", "--rule=veo3=lose|ok", "--price=runway=0.2"],
+    ]  # fmt: skip
+
+
+def test_it_says_what_to_export_and_ends_with_an_interrupt(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "aiprod.cli", "emulate", "--port=0", f"--folder={tmp_path}", "--key=runway=mine"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        lines = list(iter(process.stdout.readline, "\n"))
+        process.send_signal(2)
+        assert (process.wait(20), process.stderr.read()) == (0, "")
+    assert lines[0].startswith("# vendors at http://127.0.0.1:")
+    assert "export RUNWAYML_API_SECRET=mine\n" in lines
+    assert f"export GOOGLE_APPLICATION_CREDENTIALS={tmp_path}/service-account.json\n" in lines
