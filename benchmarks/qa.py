@@ -37,9 +37,10 @@ BASE = "PyAV decodes, nothing else"
 _FILTERS = "scale=320:-2:flags=area,blackdetect=d=0.1,freezedetect=n=-60dB:d=0.5,blockdetect,blurdetect,signalstats,scdet,siti"
 _SOUND_FILTERS = "silencedetect=n=-60dB:d=0.5,ebur128=peak=true,astats"
 _SCENEDETECT = "import sys; from scenedetect import ContentDetector, detect; detect(sys.argv[1], ContentDetector())"
+#: The peak since the program began; what `getrusage` tells is its parent's.
 _MEMORY = (
-    "import sys, pathlib, resource; from aiprod.qa import measure; measure(pathlib.Path(sys.argv[1])); "
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    "import sys, pathlib; from aiprod.qa import measure; measure(pathlib.Path(sys.argv[1])); "
+    "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])"
 )
 
 

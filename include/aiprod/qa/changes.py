@@ -64,14 +64,18 @@ def changes(seen: Seen, times: NDArray[np.float64], step: float, black: NDArray[
 
 def _around(change: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Median and largest of the steps around each step, itself left out; repeated frames tell nothing."""
-    usual, most = np.zeros_like(change), np.zeros_like(change)
-    floor = 0.1 * float(np.median(change)) if len(change) else 0.0
-    for at in range(len(change)):
-        near = np.concatenate((change[max(0, at - _AROUND) : at], change[at + 1 : at + 1 + _AROUND]))
-        near = near[near > floor]
-        if near.size:
-            usual[at], most[at] = np.median(near), near.max()
-    return usual, most
+    if not len(change):
+        return change, change
+    floor = 0.1 * float(np.median(change))
+    padded = np.pad(change, _AROUND, constant_values=-1)
+    near = np.delete(np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1), _AROUND, axis=1)
+    told = near > floor
+    counts, sorted_ = told.sum(axis=1), np.sort(np.where(told, near, np.inf), axis=1)
+    each = np.arange(len(change))
+    middle = 0.5 * (sorted_[each, np.maximum(counts - 1, 0) // 2] + sorted_[each, counts // 2 % sorted_.shape[1]])
+    usual = np.where(counts > 0, middle, 0.0)
+    most = np.where(told, near, 0.0).max(axis=1)
+    return usual.astype(np.float32), most.astype(np.float32)
 
 
 def _structure(grid: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -113,7 +113,9 @@ def _samples(frame: AudioFrame) -> NDArray[np.float32]:
         sound = (sound - (half if raw.dtype.kind == "u" else 0)) / half
     if not frame.format.is_planar:
         sound = sound.reshape(-1, frame.layout.nb_channels).T
-    return np.clip(np.nan_to_num(sound, posinf=1, neginf=-1), -16, 16)
+    if not np.isfinite(sound.sum()):
+        sound = np.nan_to_num(sound, posinf=1, neginf=-1)
+    return np.clip(sound, -16, 16)
 
 
 def _db(power: float) -> float:

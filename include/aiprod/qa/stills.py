@@ -6,6 +6,7 @@ Everything is measured against how much this very clip moves otherwise: an encod
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ _BEAT_SECONDS = 0.17
 _FREEZE_SECONDS = 0.3
 #: The part of the picture that must stop in one frame to be called stuck, and for how long.
 _STUCK_PART, _STUCK_SECONDS = 0.15, 0.4
+#: Steps on either side that a repeated frame is compared with.
+_NEAR = 4
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,20 @@ def _without_motion(mean: NDArray[np.float32], peak: NDArray[np.float32], dark: 
 
 def _hesitates(mean: NDArray[np.float32], peak: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which steps are next to nothing between steps that move: a repeated frame that was encoded once more."""
-    found = np.zeros(len(mean), bool)
-    for at in range(1, len(mean) - 1):
-        near = slice(max(0, at - 4), at + 5)
-        usual, lively = float(np.median(mean[near])), float(np.median(peak[near]))
-        found[at] = usual > 0.25 and mean[at] < min(0.22 * usual, 1.5) and peak[at] < max(0.3 * lively, 5.5)
+    if len(mean) < 2 * _NEAR + 1:
+        return np.zeros(len(mean), bool)
+    usual, lively = (
+        np.median(_windows(np.pad(values, _NEAR, mode="reflect"), 2 * _NEAR + 1), axis=-1) for values in (mean, peak)
+    )
+    next_to_nothing = (mean < np.minimum(0.22 * usual, 1.5)) & (peak < np.maximum(0.3 * lively, 5.5))
+    found: NDArray[np.bool_] = (usual > 0.25) & next_to_nothing
+    found[0] = found[-1] = False
     return found
+
+
+def _windows(values: NDArray[Any], length: int) -> NDArray[Any]:
+    """Every stretch of so many rows, the stretch as the last axis."""
+    return np.lib.stride_tricks.sliding_window_view(values, length, axis=0)
 
 
 def _under_grain(seen: Seen, step: float, dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -122,26 +133,27 @@ def _alone(repeat: NDArray[np.bool_], change: NDArray[np.float32]) -> int:
 def _stuck(seen: Seen, rest: NDArray[np.bool_], times: NDArray[np.float64], step: float) -> tuple[float, tuple[Span, ...]]:
     """The largest part of the picture that stops in one frame while the rest goes on, and when."""
     before, after = (max(least, round(long / step)) if step else 2 * least for least, long in ((3, 0.2), (4, _STUCK_SECONDS)))
-    cells, whole = seen.cells, seen.cells.mean(axis=1)
-    lit = _lit(seen)
-    best, where = 0.0, 0
-    for at in range(before, len(cells) - after + 1):
-        if rest[at : at + after].any() or rest[at - 1] or whole[at - 1] > 2 * float(np.median(whole[at - before : at])):
-            # Everything stands, or another picture begins here.
-            continue
-        moved = np.median(cells[at - before : at], axis=0)
-        # One step in five may be an encoder's second thought.
-        after_that = np.quantile(cells[at : at + after], 0.8, axis=0)
-        stopped = (np.minimum(moved, cells[at - 1]) > 0.35) & (after_that < np.minimum(0.25, 0.2 * moved))
-        # A fade or a flicker that ends stops everywhere at once, and was no motion.
-        stopped &= np.median(lit[at - before : at], axis=0) < 0.6
-        goes_on = cells[at : at + after].mean(axis=0) > 0.35
-        part = float(stopped.mean())
-        if part > best and goes_on.mean() >= 0.1:
-            best, where = part, at
-    if best < _STUCK_PART:
-        return best, ()
-    return best, (Span(start=float(times[where]), seconds=float(times[where + after - 1] - times[where] + step)),)
+    cells, steps = seen.cells, len(seen.cells) - before - after + 1
+    if steps < 1:
+        return 0.0, ()
+    places = np.arange(before, before + steps)
+    past, future = _windows(cells, before)[:steps], _windows(cells, after)[before:]
+    moved = np.median(past, axis=-1)
+    # One step in five may be an encoder's second thought.
+    stops = np.sort(future, axis=-1)[..., -1 - after // 5] < np.minimum(0.25, 0.2 * moved)
+    # A fade or a flicker that ends stops everywhere at once, and was no motion.
+    lit = np.median(_windows(_lit(seen), before)[:steps], axis=-1)
+    stopped = stops & (np.minimum(moved, cells[before - 1 : before - 1 + steps]) > 0.35) & (lit < 0.6)
+    part = stopped.mean(axis=1)
+    # Where everything stands, or another picture begins, no part is stuck.
+    whole = cells.mean(axis=1)
+    odd = _windows(rest, after)[before:].any(axis=-1) | rest[places - 1]
+    odd |= whole[places - 1] > 2 * np.median(_windows(whole, before)[:steps], axis=-1)
+    odd |= (future.mean(axis=-1) > 0.35).mean(axis=1) < 0.1
+    part[odd] = 0.0
+    where = int(part.argmax())
+    best, start, end = float(part[where]), times[places[where]], times[places[where] + after - 1]
+    return best, (Span(start=float(start), seconds=float(end - start + step)),) if best >= _STUCK_PART else ()
 
 
 def _lit(seen: Seen) -> NDArray[np.float32]:

@@ -59,6 +59,6 @@ def test_fine_pictures_of_deep_colour_are_seen_like_others():
     assert deep.seen().chroma == pytest.approx(plain.seen().chroma, abs=1)
 
 
-def test_a_close_look_comes_twice_a_second():
-    assert len(seen(moving(48)).details) == 4
+def test_a_close_look_comes_once_a_second():
+    assert len(seen(moving(48)).details) == 2
     assert isinstance(frame_of(moving(1)[0], 0), av.VideoFrame)
