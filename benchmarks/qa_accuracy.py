@@ -1,6 +1,7 @@
 """How often the technical check finds what is wrong, and how often it finds what is not there.
 
-    python -m benchmarks.qa_accuracy [--split dev|held-out] [--clips FOLDER] [--keep FILE] [--only WORD]
+    python -m benchmarks.qa_accuracy [--split dev|held-out] [--clips FOLDER] [--files FOLDER] [--keep FILE]
+                                    [--scenes NAMES] [--only WORDS]
 
 Draws every scene of one half of the corpus, spoils it in every way it knows, measures and judges each file, and prints
 recall per defect with 95 % Wilson intervals, findings on clean clips, and precision. Thresholds may be set on `dev` only.
@@ -43,8 +44,10 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="write one JSON line per file here")
     parser.add_argument("--files", type=Path, help="keep the files made in this folder, and take them from there next time")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--scenes", default="", help="only these, separated by commas")
     args = parser.parse_args()
-    wanted = scenes(args.split, args.per_kind) + (from_folder(args.clips, args.split) if args.clips else [])
+    every = scenes(args.split, args.per_kind) + (from_folder(args.clips, args.split) if args.clips else [])
+    wanted = [scene for scene in every if not args.scenes or scene.name in args.scenes.split(",")]
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(args.processes) as pool:
         jobs = [pool.submit(score, scene.name, args.split, args.per_kind, args.clips, args.only, args.files) for scene in wanted]

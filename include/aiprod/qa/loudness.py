@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,7 @@ def _lufs(power: NDArray[np.float64] | float) -> NDArray[np.float64]:
     return _OFFSET + 10 * np.log10(np.maximum(power, 1e-12))
 
 
+@cache
 def _response(rate: int, size: int) -> NDArray[np.complex128]:
     """Both filters in the frequency domain, by the bilinear transform of their prototypes."""
     z = np.exp(-2j * math.pi * np.arange(size // 2 + 1) / size)
