@@ -45,7 +45,16 @@ def changes(seen: Seen, times: NDArray[np.float64], step: float, black: NDArray[
     structure = _structure(seen.grid)
     glitches, taken = _glitches(seen, times, step, usual, dark)
     free = ~dark & ~taken
-    cut = free & (structure < 0.85) & (seen.change > _LEAST_CUT) & (seen.change > 2.5 * usual + 3) & (seen.change > 1.5 * most)
+    # Another picture is another one nearly everywhere.
+    broad = (seen.cells > 3).mean(axis=1) > 0.4
+    cut = (
+        free
+        & broad
+        & (structure < 0.85)
+        & (seen.change > _LEAST_CUT)
+        & (seen.change > 2.5 * usual + 3)
+        & (seen.change > 1.5 * most)
+    )
     jump = free & ~cut & (seen.change > _LEAST_JUMP) & (seen.change > 2 * usual + 1) & (seen.change > 1.6 * most)
     jump &= structure < 0.995
     jump[:2] = jump[-2:] = False

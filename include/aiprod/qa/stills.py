@@ -22,6 +22,8 @@ _BEAT_SECONDS = 0.17
 _FREEZE_SECONDS = 0.3
 #: The part of the picture that must stop in one frame to be called stuck, and for how long.
 _STUCK_PART, _STUCK_SECONDS = 0.15, 0.4
+#: A cell whose colour changes by more than this has moved.
+_TINT_CODES = 4.0
 #: Steps on either side that a repeated frame is compared with.
 _NEAR = 4
 
@@ -46,8 +48,10 @@ def stillness(seen: Seen, times: NDArray[np.float64], step: float, black: NDArra
     if len(times) < 2:
         return None
     dark = black[1:] & black[:-1]
-    still = _without_motion(seen.change, seen.peak, dark)
-    under_grain = _under_grain(seen, step, dark)
+    # Some things move in colour alone.
+    tinted = np.abs(np.diff(seen.chroma, axis=0)).reshape(len(dark), -1).max(axis=1) > _TINT_CODES
+    still = _without_motion(seen.change, seen.peak, dark) & ~tinted
+    under_grain = _under_grain(seen, step, dark) & ~tinted
     gaps = np.diff(times) > max(_FREEZE_SECONDS, 4 * step)
     rest = still | under_grain | gaps
     end = float(times[-1])
