@@ -56,7 +56,8 @@ def changes(seen: Seen, times: NDArray[np.float64], step: float, black: NDArray[
         & (seen.change > 1.5 * most)
     )
     jump = free & ~cut & (seen.change > _LEAST_JUMP) & (seen.change > 2 * usual + 1) & (seen.change > 1.6 * most)
-    jump &= structure < 0.995
+    # One thing that leaps is an event; a jump moves a good part of the picture.
+    jump &= (structure < 0.995) & ((seen.cells > 1).mean(axis=1) > 0.2)
     jump[:2] = jump[-2:] = False
     colour = _colour_steps(seen, structure, dark | taken | cut)
     torn, torn_at = _torn(seen.grid, times, step, dark | taken)

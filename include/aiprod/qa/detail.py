@@ -17,7 +17,7 @@ __all__ = ["Detail", "look_closely"]
 #: Immerkaer's mask: blind to anything that is linear, so what it leaves is noise.
 _NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 #: A gradient that no eye sees, in codes per pixel.
-_SMOOTH = 0.8
+_SMOOTH = 1.2
 #: Noise is read where nothing is: in this quietest part of the blocks.
 _QUIET_PART = 0.2
 #: Bands are this many codes apart.
