@@ -77,31 +77,31 @@ class _Wires(httpcore.NetworkBackend):
         problem: Exception = httpcore.ConnectError("the name has no address")
         for address in addresses[:_ADDRESSES]:
             try:
-                return _Wire(self._network.wires.connect_tcp(address, port, self.left(_CONNECT)), self)
+                return _Wire(self._network.wires.connect_tcp(address, port, min(_CONNECT, self.left())), self)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 problem = error
         raise problem
 
-    def left(self, timeout: float | None) -> float:
+    def left(self) -> float:
         """How long the next step may take. Raises when the time for all of them is over."""
         rest = self._ends - self._network.clock()
         if rest <= 0:
             raise httpcore.ReadTimeout(f"not over within {self._seconds:g} s")
-        return rest if timeout is None else min(rest, timeout)
+        return rest
 
 
 class _Wire(httpcore.NetworkStream):
-    """A connection on which no step outlasts the time for all of them."""
+    """A connection on which no step outlasts the time for all of them, whatever it is asked for."""
 
     def __init__(self, wire: httpcore.NetworkStream, wires: _Wires) -> None:
         self._wire = wire
         self._wires = wires
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._wire.read(max_bytes, self._wires.left(timeout))
+        return self._wire.read(max_bytes, self._wires.left())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        seconds = self._wires.left(timeout)
+        seconds = self._wires.left()
         self._wires.sent = True
         self._wire.write(buffer, seconds)
 
@@ -112,7 +112,7 @@ class _Wire(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         # The handshake is not counted as sent: nothing of the request is in it.
-        return _Wire(self._wire.start_tls(ssl_context, server_hostname, self._wires.left(timeout)), self._wires)
+        return _Wire(self._wire.start_tls(ssl_context, server_hostname, self._wires.left()), self._wires)
 
     def get_extra_info(self, info: str) -> Any:
         return self._wire.get_extra_info(info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +19,7 @@ from aiprod.models import Accepted, CancelOutcome, Checkup, JobState, RenderRequ
 
 if TYPE_CHECKING:
     import httpx
+    from runwayml import RunwayML
 
 __all__ = ["RunwayBackend"]
 
@@ -58,11 +60,13 @@ class RunwayBackend(Backend):
             raise SubmitRejected(f"{self.name}: not sent: {error}", kind=error.kind) from None
         except Silence as error:
             raise SubmitAmbiguous(f"{self.name}: no answer to {key}: {error}", kind=error.kind) from None
-        if answer.status != 200:
+        if not answer.good:
             raise words.not_accepted(answer.status, answer.detail, answer.headers, who=self.name)
         vendor_id = answer.row.get("id")
         if not isinstance(vendor_id, str) or not _ID.fullmatch(vendor_id):
-            raise SubmitAmbiguous(f"{self.name}: accepted {key} without an id", kind=FailureKind.VENDOR_INTERNAL)
+            # Whatever it is: a person may find the render by it.
+            message = f"{self.name}: accepted {key}, and the id it gave is {vendor_id!r:.80}"
+            raise SubmitAmbiguous(message, kind=FailureKind.VENDOR_INTERNAL)
         return Accepted(vendor_id=vendor_id)
 
     # --- looking after it -------------------------------------------------------------------------------
@@ -104,7 +108,7 @@ class RunwayBackend(Backend):
         if seen.final:
             return CancelOutcome(stopped="no", refunded="no")
         answer = self._ask(who, lambda sdk: sdk.tasks.with_raw_response.delete(vendor_id))
-        if answer.status != 204:
+        if not answer.good:
             raise words.no_answer(answer.status, answer.detail, who=who)
         # It may have begun to run since it was seen waiting, and then nothing is given back.
         return CancelOutcome(stopped="yes", refunded="no" if seen.state == "running" else "unknown")
@@ -118,13 +122,14 @@ class RunwayBackend(Backend):
         tier = _object(account.get("tier"))
         limits, used = _object(tier.get("models")), _object(_object(account.get("usage")).get("models"))
         names = [model.name for model in self.entry.models]
-        known = {*models("text_to_video"), *models("image_to_video")}
+        # A tier that names no model at all says nothing of ours.
+        known = {*models("text_to_video"), *models("image_to_video")} & ({*limits} or {*names})
         notes = [f"the tier allows {tier.get('maxMonthlyCreditSpend', 'an unknown number of')} credits a month"]
         notes += [_limits(name, _object(limits[name]), _object(used.get(name))) for name in names if name in limits]
         return Checkup(
             authenticated="yes",
             left=f"{account.get('creditBalance', 'an unknown number of')} credits",
-            retired=tuple(name for name in names if name not in limits or name not in known),
+            retired=tuple(name for name in names if name not in known),
             notes=tuple(notes),
         )
 
@@ -145,7 +150,7 @@ class RunwayBackend(Backend):
         # Without the key: whoever has the signed address is served.
         download(words.output(row), into, what=who, own=self._wire().own, network=self._network)
 
-    def _task(self, vendor_id: str) -> Any:
+    def _task(self, vendor_id: str) -> Mapping[str, Any]:
         who = self._known(vendor_id)
         return self._good(self._ask(who, lambda sdk: sdk.tasks.with_raw_response.retrieve(vendor_id)), who)
 
@@ -163,7 +168,7 @@ class RunwayBackend(Backend):
         keys = self.keys
         return Wire(keys.get(_BASE, HOME), keys.get(_KEY, ""), self._network)
 
-    def _ask(self, who: str, question: Any) -> Answer:
+    def _ask(self, who: str, question: Callable[[RunwayML], Any]) -> Answer:
         try:
             return self._wire().ask(_PATIENCE, question)
         except Silence as error:
@@ -172,9 +177,9 @@ class RunwayBackend(Backend):
     def _silent(self, who: str, error: Silence) -> BackendError:
         return BackendError(f"{who}: no answer: {error}", kind=error.kind, money_moved="maybe")
 
-    def _good(self, answer: Answer, who: str) -> Any:
+    def _good(self, answer: Answer, who: str) -> Mapping[str, Any]:
         """The object in a good answer."""
-        if answer.status != 200:
+        if not answer.good:
             raise words.no_answer(answer.status, answer.detail, who=who)
         if not answer.row:
             raise BackendError(f"{who}: the answer cannot be read", kind=FailureKind.VENDOR_INTERNAL, money_moved="maybe")

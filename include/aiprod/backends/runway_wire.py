@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -45,6 +46,10 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     row: Mapping[str, Any]
+
+    @property
+    def good(self) -> bool:
+        return 200 <= self.status < 300
 
     @property
     def detail(self) -> str:
@@ -93,7 +98,7 @@ class Wire:
         problem: Silence
         try:
             http = httpx.Client(transport=call, trust_env=False, follow_redirects=False, headers={"Accept-Encoding": "identity"})
-            with runwayml.RunwayML(**self._settings(seconds), http_client=http) as client:
+            with runwayml.RunwayML(**self.settings(seconds), http_client=http) as client:
                 told = question(client)
                 return self._answer(told.status_code, told.headers, told.text())
         except runwayml.APIStatusError as error:
@@ -113,7 +118,7 @@ class Wire:
         problem: Silence
         try:
             async with asyncio.timeout(seconds):
-                told = await question(runwayml.AsyncRunwayML(**self._settings(seconds), http_client=http))
+                told = await question(_kept(self, http, seconds))
                 return self._answer(told.status_code, told.headers, await told.text())
         except runwayml.APIStatusError as error:
             return self._answer(error.status_code, error.response.headers, error.response.text)
@@ -121,7 +126,7 @@ class Wire:
             problem = Silence(*_why(error))
         raise problem
 
-    def _settings(self, seconds: float) -> dict[str, Any]:
+    def settings(self, seconds: float) -> dict[str, Any]:
         """Said in full: what the SDK is not told it reads from the environment, and by itself it sends three times."""
         return {"api_key": self.key, "base_url": self.base, "max_retries": 0, "timeout": seconds}
 
@@ -133,6 +138,14 @@ class Wire:
         except (ValueError, RecursionError):
             row = None
         return Answer(status, {name.lower(): value for name, value in headers.items()}, row if isinstance(row, dict) else {})
+
+
+@lru_cache(maxsize=4)
+def _kept(wire: Wire, http: httpx.AsyncClient, seconds: float) -> AsyncRunwayML:
+    """The SDK around one client: making it anew for each of a thousand renders would double what watching them costs."""
+    import runwayml
+
+    return runwayml.AsyncRunwayML(**wire.settings(seconds), http_client=http)
 
 
 def _why(error: Exception) -> tuple[str, FailureKind]:

@@ -32,7 +32,7 @@ _FAILURES: tuple[tuple[re.Pattern[str], FailureKind], ...] = (
     (re.compile(r"INTERNAL\.BAD_OUTPUT(\.|$)"), FailureKind.VENDOR_INTERNAL),
     (re.compile(r"(INTERNAL|INPUT_PREPROCESSING\.INTERNAL|THIRD_PARTY\.UNAVAILABLE)(\.|$)"), FailureKind.TRANSIENT),
 )
-#: An answer with one of these means that nothing runs. Every other that is no success may hide an accepted request.
+#: A refusal with one of these means that nothing runs. Every other may hide an accepted request.
 _REFUSED: Mapping[int, FailureKind] = {
     400: FailureKind.INVALID_INPUT,
     401: FailureKind.AUTH,

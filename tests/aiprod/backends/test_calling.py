@@ -83,6 +83,20 @@ def test_nothing_has_left_before_there_is_a_connection(world: World, said: str) 
     assert not call.sent and said in str(error)
 
 
+def test_no_address_gets_more_time_than_is_left() -> None:
+    given: list[float | None] = []
+
+    class Deaf(World):
+        def connect_tcp(self, host: str, port: int, timeout: float | None = None, *rest: Any, **more: Any) -> Wire:
+            given.append(timeout)
+            self.time += timeout or 0
+            raise httpcore.ConnectTimeout("nobody there")
+
+    world = Deaf({}, {"cdn.example": [["8.8.8.8", "9.9.9.9", "1.1.1.1"]]})
+    call, _ = failed(world, seconds=12)
+    assert (given, call.sent) == ([5, 5, 2], False)
+
+
 def test_nothing_is_sent_once_the_time_is_over() -> None:
     """Whoever waits that long for the name may no longer be the one who may send."""
 

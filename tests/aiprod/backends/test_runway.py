@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ import pytest
 from aiprod.backends import backend, why_not_configured
 from aiprod.backends.runway import RunwayBackend
 from aiprod.catalog import Catalog
+from aiprod.emulators.running import Vendors
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
-from aiprod.models import CancelOutcome, RenderRequest
+from aiprod.models import CancelOutcome, JobState, RenderRequest
+from aiprod.pricing import charged, quote
 from tests.runway import Runway, said, task, wanted
 from tests.web import answer
 
@@ -76,6 +80,16 @@ def test_an_order_is_sent_once_and_comes_back_with_runways_own_id(adapter: Any) 
     assert (accepted.vendor_id, accepted.state, vendor.lines) == ("t1", None, ["POST /v1/text_to_video"])
 
 
+def test_an_id_that_cannot_be_asked_for_is_kept_for_a_person(adapter: Any) -> None:
+    with pytest.raises(SubmitAmbiguous, match="accepted k1, and the id it gave is 'task/7'"):
+        adapter(said(200, id="task/7"))[0].submit(wanted(), key="k1")
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_an_acceptance_is_one_whatever_good_number_it_has(adapter: Any, status: int) -> None:
+    assert adapter(said(status, id="t1"))[0].submit(wanted(), key="k1").vendor_id == "t1"
+
+
 def test_an_order_with_an_image_goes_to_the_other_operation(adapter: Any) -> None:
     runway, vendor = adapter(said(200, id="t1"))
     runway.submit(wanted(reference_image_url="https://example.com/lake.png"), key="k1")
@@ -95,8 +109,9 @@ def test_an_order_with_an_image_goes_to_the_other_operation(adapter: Any) -> Non
         said(500),
         said(503),
         said(302),
+        answer(204),
     ],
-    ids=["hung up", "broke off", "no body", "no id", "no id of theirs", "another name", "500", "503", "redirected"],
+    ids=["hung up", "broke off", "no body", "no id", "no id of theirs", "another name", "500", "503", "redirected", "nothing"],
 )
 def test_a_lost_answer_is_never_sent_again_and_never_called_refused(adapter: Any, lost: list[bytes]) -> None:
     runway, vendor = adapter(lost, said(200, id="t2"), said(200, id="t3"))
@@ -264,6 +279,21 @@ def test_a_file_on_an_address_inside_is_not_fetched(adapter: Any, tmp_path: Path
     assert len(vendor.wires) == 1
 
 
+def test_not_even_the_longest_log_holds_the_key_or_a_signature(
+    adapter: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    runway, _ = adapter(said(200, id="t1"), DONE, said(401, error=f"no such key: {KEY}"), [], files=[NO_VIDEO])
+    runway.submit(wanted(), key="k1")
+    for verb in (lambda: runway.fetch("t1", tmp_path / "a.mp4"), lambda: runway.poll("t1"), lambda: runway.poll("t1")):
+        with pytest.raises(BackendError):
+            verb()
+    asyncio.run(watched(runway, "t1", httpx.Response(200, json={"status": "PENDING"})))
+    told = "\n".join([caplog.text, *(repr(vars(record)) for record in caplog.records)])
+    assert "runwayml" in told
+    assert [word for word in (KEY, "SIGNATURE") if word in told] == []
+
+
 # --- cancelling -----------------------------------------------------------------------------------------
 
 
@@ -311,9 +341,25 @@ def test_a_checkup_tells_credits_limits_and_models_without_spending(adapter: Any
     assert vendor.lines == ["GET /v1/organization"]
 
 
-@pytest.mark.parametrize("row", [{"creditBalance": 5}, {"tier": None, "usage": 7}, {"tier": {"models": {"gen4.5": None}}}])
-def test_a_checkup_survives_what_the_vendor_leaves_out(adapter: Any, row: dict[str, Any]) -> None:
-    assert adapter(said(200, **row))[0].checkup().authenticated == "yes"
+@pytest.mark.parametrize(
+    ("row", "retired"),
+    [
+        ({"creditBalance": 5}, ()),
+        ({"tier": None, "usage": 7}, ()),
+        ({"tier": {"models": {}}}, ()),
+        ({"tier": {"models": {"gen4.5": None}}}, ("veo3.1",)),
+    ],
+)
+def test_a_checkup_survives_what_the_vendor_leaves_out(adapter: Any, row: dict[str, Any], retired: tuple[str, ...]) -> None:
+    found = adapter(said(200, **row))[0].checkup()
+    assert (found.authenticated, found.retired) == ("yes", retired)
+
+
+def test_a_model_that_the_sdk_does_not_know_is_not_offered(config: Catalog) -> None:
+    entry = config.backends["runway"]
+    older = entry.model_copy(update={"models": (entry.models[0].model_copy(update={"name": "gen1"}), *entry.models[1:])})
+    vendor = Runway(said(200, tier={"models": {"gen1": LIMITS, "veo3.1": LIMITS}}))
+    assert RunwayBackend("runway", older, network=vendor.network).checkup().retired == ("gen1",)
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -326,3 +372,161 @@ def test_a_checkup_without_an_answer_is_an_error(adapter: Any) -> None:
     for lost in ([], said(503)):
         with pytest.raises(BackendError):
             adapter(lost)[0].checkup()
+
+
+# --- against a Runway with books of its own -------------------------------------------------------------
+
+VEO = {"model": "veo3.1", "seconds": 4, "audio": True}
+IMAGE = "https://example.com/lake.png"
+
+
+@pytest.fixture
+def shop(config: Catalog, vendors: Vendors, monkeypatch: pytest.MonkeyPatch) -> RunwayBackend:
+    """The adapter as it is configured for the emulator."""
+    for name, value in vendors.environment.items():
+        monkeypatch.setenv(name, value)
+    return RunwayBackend("runway", config.backends["runway"])
+
+
+def bill(ended: JobState, config: Catalog, request: RenderRequest) -> int | None:
+    """What the ledger will book, in micro-dollars."""
+    return ended.usage and charged(config.prices, request, ended.usage, on=date(2026, 11, 23))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [wanted(), wanted(reference_image_url=IMAGE), wanted(**VEO), wanted(**VEO | {"audio": False, "reference_image_url": IMAGE})],
+    ids=["text", "image", "sound", "image without sound"],
+)
+def test_what_is_quoted_is_what_is_billed_and_read_back(
+    shop: RunwayBackend, vendors: Vendors, config: Catalog, request_: RenderRequest
+) -> None:
+    accepted = shop.submit(shop.validate(request_), key="k1")
+    (sold,) = vendors.accepts("runway")
+    quoted = quote(config.prices, request_, date(2026, 11, 23))
+    assert (sold["id"], sold["billable_micros"]) == (accepted.vendor_id, quoted)
+    assert bill(shop.poll(accepted.vendor_id), config, request_) == quoted
+
+
+@pytest.mark.parametrize(
+    ("order", "came", "kind", "accepts"),
+    [
+        ("refuse:400", SubmitRejected, FailureKind.INVALID_INPUT, 0),
+        ("refuse:401", SubmitRejected, FailureKind.AUTH, 0),
+        ("refuse:429:7", SubmitRejected, FailureKind.RATE_LIMITED, 0),
+        ("quota", SubmitRejected, FailureKind.QUOTA_EXHAUSTED, 0),
+        ("broke", SubmitRejected, FailureKind.QUOTA_EXHAUSTED, 0),
+        ("moderated:http", SubmitRejected, FailureKind.MODERATED, 0),
+        ("refuse:503", SubmitAmbiguous, FailureKind.TRANSIENT, 0),
+        ("reset", SubmitAmbiguous, FailureKind.TRANSIENT, 0),
+        ("lose", SubmitAmbiguous, FailureKind.TRANSIENT, 1),
+        ("lose:500", SubmitAmbiguous, FailureKind.TRANSIENT, 1),
+    ],
+)
+def test_every_way_of_not_being_answered_well_is_one_request(
+    shop: RunwayBackend, vendors: Vendors, order: str, came: type[BackendError], kind: FailureKind, accepts: int
+) -> None:
+    with pytest.raises(came) as error:
+        shop.submit(wanted(prompt=f"[[runway={order}|ok]]"), key="k1")
+    assert (error.value.kind, len(vendors.accepts("runway"))) == (kind, accepts)
+
+
+def test_an_answer_that_comes_too_late_is_one_request_and_no_refusal(shop: RunwayBackend, vendors: Vendors) -> None:
+    hasty = RunwayBackend("runway", shop.entry.model_copy(update={"submit_timeout_seconds": 0.5}))
+    with pytest.raises(SubmitAmbiguous) as lost:
+        hasty.submit(wanted(prompt="[[runway=stall:60|ok]]"), key="k1")
+    vendors.advance(100)
+    assert (lost.value.kind, len(vendors.accepts("runway"))) == (FailureKind.TIMEOUT, 1)
+
+
+def test_a_key_that_is_not_taken_is_never_repeated(shop: RunwayBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
+    with pytest.raises(SubmitRejected) as refused:
+        shop.submit(wanted(), key="k1")
+    assert refused.value.kind is FailureKind.AUTH and KEY not in str(refused.value)
+    assert shop.checkup().authenticated == "no"
+
+
+@pytest.mark.parametrize(
+    ("order", "state", "kind", "moved", "credits"),
+    [
+        ("ok", "succeeded", None, "yes", 60),
+        ("bill:1.5", "succeeded", None, "yes", 90),
+        ("fail", "failed", FailureKind.VENDOR_INTERNAL, "no", 0),
+        ("fail:INTERNAL", "failed", FailureKind.TRANSIENT, "no", 0),
+        ("fail-charged", "failed", FailureKind.VENDOR_INTERNAL, "yes", 60),
+        ("moderated", "failed", FailureKind.MODERATED, "yes", 60),
+        ("moderated-late", "failed", FailureKind.MODERATED, "yes", 60),
+        ("empty", "failed", FailureKind.VENDOR_INTERNAL, "yes", 60),
+        ("aborted", "cancelled", FailureKind.GONE, "no", 0),
+        ("hang", "running", None, "maybe", None),
+        ("queue:60", "queued", None, "maybe", None),
+    ],
+)
+def test_every_end_says_who_pays_as_the_books_do(
+    shop: RunwayBackend, vendors: Vendors, order: str, state: str, kind: FailureKind | None, moved: str, credits: int | None
+) -> None:
+    seen = shop.poll(shop.submit(wanted(prompt=f"[[runway={order}]]"), key="k1").vendor_id)
+    assert (seen.state, seen.kind, seen.money_moved) == (state, kind, moved)
+    assert (seen.usage and seen.usage.credits) == credits
+    if credits is not None:
+        assert vendors.accepts("runway")[0]["billable_micros"] == credits * 10_000
+
+
+@pytest.mark.parametrize(
+    ("order", "kind"),
+    [("strange", FailureKind.VENDOR_INTERNAL), ("vanish", FailureKind.GONE), ("busy:503", FailureKind.TRANSIENT)],
+)
+def test_a_question_without_a_good_answer_ends_nothing(shop: RunwayBackend, order: str, kind: FailureKind) -> None:
+    sold = shop.submit(wanted(prompt=f"[[runway={order}]]"), key="k1").vendor_id
+    with pytest.raises(BackendError) as error:
+        shop.poll(sold)
+    assert (error.value.kind, error.value.money_moved) == (kind, "maybe")
+
+
+def test_an_expired_address_is_renewed_and_the_key_is_shown_to_no_file_server(
+    shop: RunwayBackend, vendors: Vendors, tmp_path: Path
+) -> None:
+    sold = shop.submit(wanted(prompt="[[runway=expired]]"), key="k1").vendor_id
+    shop.fetch(sold, tmp_path / "take.mp4")
+    assert (tmp_path / "take.mp4").stat().st_size > 1_000
+    assert [event for event in vendors.events() if event["event"] == "leak"] == []
+    assert vendors.faults("runway") == ["expired"]
+
+
+@pytest.mark.parametrize("order", ["html", "truncated", "cutoff", "flip", "redirect:http://169.254.169.254/latest"])
+def test_what_is_no_video_is_never_brought_home(shop: RunwayBackend, order: str, tmp_path: Path) -> None:
+    sold = shop.submit(wanted(prompt=f"[[runway={order}]]"), key="k1").vendor_id
+    assert shop.poll(sold).state == "succeeded"
+    with pytest.raises(BackendError) as error:
+        shop.fetch(sold, tmp_path / "take.mp4")
+    assert error.value.money_moved == "yes" and "_jwt" not in str(error.value)
+    assert list(tmp_path.glob("*.mp4")) == []
+
+
+def test_cancelling_what_runs_is_paid_and_what_waits_may_be_given_back(shop: RunwayBackend, vendors: Vendors) -> None:
+    running = shop.submit(wanted(prompt="[[runway=slow:100]] a"), key="k1").vendor_id
+    waiting = shop.submit(wanted(prompt="[[runway=queue:100]] b"), key="k2").vendor_id
+    vendors.advance(50)
+    assert shop.cancel(running) == CancelOutcome(stopped="yes", refunded="no")
+    assert shop.cancel(waiting) == CancelOutcome(stopped="yes", refunded="unknown")
+    billed = {sold["id"]: sold["billable_micros"] for sold in vendors.accepts("runway")}
+    assert billed == {running: 600_000, waiting: 0}
+    for gone in (running, waiting):
+        with pytest.raises(BackendError) as error:
+            shop.poll(gone)
+        assert error.value.kind is FailureKind.GONE
+
+
+def test_cancelling_what_has_ended_leaves_its_video(shop: RunwayBackend, tmp_path: Path) -> None:
+    sold = shop.submit(wanted(), key="k1").vendor_id
+    assert shop.cancel(sold) == CancelOutcome(stopped="no", refunded="no")
+    shop.fetch(sold, tmp_path / "take.mp4")
+
+
+def test_a_checkup_tells_what_is_left_and_buys_nothing(shop: RunwayBackend, vendors: Vendors) -> None:
+    vendors.terms(credit=12_340_000)
+    shop.submit(wanted(), key="k1")
+    found = shop.checkup()
+    assert (found.authenticated, found.left, found.retired) == ("yes", "1174 credits", ())
+    assert len(vendors.accepts()) == 1

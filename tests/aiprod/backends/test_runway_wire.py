@@ -62,6 +62,8 @@ def test_an_order_is_sent_as_runways_own_client_sends_it() -> None:
         "2024-11-06",
         "api.dev.runwayml.com",
     )
+    # Nothing is unpacked, so what unpacks to a gigabyte is not asked for.
+    assert lines["accept-encoding"] == "identity"
     assert json.loads(body) == {"model": "gen4.5", "promptText": "a lake", "ratio": "1280:720", "duration": 5, "seed": 7}
 
 
@@ -75,7 +77,7 @@ def test_an_order_is_sent_as_runways_own_client_sends_it() -> None:
         answer(408),
         answer(409),
         answer(429, retry_after="1"),
-        answer(307),
+        answer(307, location=f"{HOME}/v1/elsewhere"),
     ],
     ids=["hung up", "broke off", "500", "503", "408", "409", "429", "307"],
 )
@@ -196,6 +198,22 @@ def test_a_question_on_an_event_loop_is_asked_once_with_the_callers_client() -> 
     assert soon(handler).row["status"] == "RUNNING"
     assert [str(request.url) for request in seen] == [f"{HOME}/v1/tasks/t1"]
     assert seen[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_two_keys_on_one_event_loop_are_never_mixed_up() -> None:
+    seen: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.url.host} {request.headers['authorization']}")
+        return httpx.Response(200, json={"id": "t1", "status": "RUNNING"})
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as http:
+            for base, key in ((HOME, "one"), ("https://b.example", "two"), (HOME, "one")):
+                await Wire(base, key).ask_soon(http, 5, retrieve)
+
+    asyncio.run(ask())
+    assert seen == ["api.dev.runwayml.com Bearer one", "b.example Bearer two", "api.dev.runwayml.com Bearer one"]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
