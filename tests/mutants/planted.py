@@ -135,9 +135,9 @@ PLANTED = (
     Mutant(
         "the request leaves before the intent is committed",
         "purchasing.py",
-        "fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)",
+        "fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now, account=account)",
         "adapter.submit(purchase.render_request, key=key)\n"
-        "                fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)",
+        "                fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now, account=account)",
         ("tests/aiprod/test_purchasing.py::test_a_process_killed_anywhere_leaves_a_shot_that_is_paid_once",),
     ),
     Mutant(
