@@ -154,7 +154,7 @@ def _parked(airflow: LocalAirflow, run_id: str, ids: Sequence[str], *, per_task:
         raise SystemExit(told.stderr)
     log = airflow.home / "logs"
     airflow.wait(
-        lambda: len(list(log.glob(f"dag_id={PARKED}/run_id={run_id}/**/*.trigger.*"))) == tasks or None,
+        lambda: len(list(log.glob(f"dag_id={PARKED}/run_id={run_id}/**/*.trigger.*"))) == -(-len(ids) // per_task) or None,
         "the triggerer did not take them all",
         timeout=300,
     )

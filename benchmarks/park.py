@@ -25,11 +25,12 @@ DAG = "inflight_parked"
 
 
 def main(run_id: str, per_task: int, vendor_ids: list[str]) -> None:
-    """Park every task of the run, `per_task` renders each."""
+    """Park tasks of the run, `per_task` renders each, until every render has one."""
     now, poll = datetime.now(UTC), catalog().backends["runway"].poll_seconds
     with create_session() as session:
         wanted = select(TaskInstance).where(TaskInstance.dag_id == DAG, TaskInstance.run_id == run_id)
-        for n, instance in enumerate(session.scalars(wanted.order_by(TaskInstance.map_index))):
+        tasks = session.scalars(wanted.order_by(TaskInstance.map_index).limit(-(-len(vendor_ids) // per_task)))
+        for n, instance in enumerate(tasks):
             watched = RenderTrigger(
                 backend="runway",
                 vendor_ids=vendor_ids[n * per_task : (n + 1) * per_task],
