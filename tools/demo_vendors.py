@@ -24,8 +24,8 @@ ORDER = CHECKOUT / "examples" / "jobs" / "lighthouse-vendors.yaml"
 #: Runway takes the request, and its render fails.
 RULES = {"runway": "fail:INTERNAL"}
 SECONDS_PER_RENDER = 4.0
-#: Beside the vendors' own names: what would lead to another account of Google's.
-NOT_FOR_THE_DEMO = (*demo.NOT_FOR_THE_DEMO, "GOOGLE_CLOUD_PROJECT", "GOOGLE_CREDENTIALS_JSON")
+#: A key of Google's would be used before the emulated one.
+NOT_FOR_THE_DEMO = (*demo.NOT_FOR_THE_DEMO, "GOOGLE_CREDENTIALS_JSON")
 #: A task's state as Airflow paints it.
 COLOURS = {"success": ("✓", "green"), "failed": ("✗", "red")}
 #: Where a charge comes from.
