@@ -84,6 +84,6 @@ SECOND_ORDERS: dict[str, dict[str, Any]] = {
 
 #: Jobs whose render does not end by itself: a person ends them, or clears them (`test_ending.py`).
 ENDLESS: dict[str, dict[str, Any]] = {
-    job_id: signed(job_id, {**_SHORT, "prompt": "[[runway=slow:3000]]", "backend": "runway"})
+    job_id: signed(job_id, {**_SHORT, "prompt": "[[runway=slow:30000]]", "backend": "runway"})
     for job_id in ("task-failed", "run-failed", "task-cleared")
 }
