@@ -28,7 +28,7 @@ def _sign(job_id: str, prompt: str) -> str:
 
 _ORDERS: dict[str, dict[str, Any]] = {
     "first-fine": {**_SHORT, "prompt": "a harbour, {{ conn.runway.password }} {% for x in y %} $(id)"},
-    "first-fails": {**_SHORT, "prompt": "[[runway=slow:3,fail]] [[veo3=slow:3]]"},
+    "first-fails": {**_SHORT, "prompt": "[[runway=fail]] [[veo3=slow:3]]"},
     "all-fail": {**_SHORT, "prompt": "[[runway=fail]] [[veo3=fail-charged]] [[replicate=fail-charged]]"},
     "two-backends": {
         **_SHORT,

@@ -31,8 +31,7 @@ def test_a_backend_that_fails_is_red_and_the_next_one_saves_the_run(stack: Stack
     assert stack.ran("first-fails") == {**green(*first, *second), "attempt_1.runway": "failed"}
     assert stack.run_state("first-fails") == "success"
     assert bought(stack, "first-fails") == [("1", "runway", "failed", 0), ("1", "veo3", "succeeded", 1_600_000)]
-    for task in ("attempt_1.runway", "attempt_2.veo3"):
-        assert "Pausing task as DEFERRED" in stack.log("first-fails", task)
+    assert "Pausing task as DEFERRED" in stack.log("first-fails", "attempt_2.veo3")
 
 
 def test_when_all_fail_there_are_three_reds_and_the_run_is_red(stack: Stack) -> None:
