@@ -1,4 +1,4 @@
-"""The real catalogue with test vendors behind the three paid backends, small pictures and short times."""
+"""The real catalogue, changed for tests: scripted vendors behind the paid backends, small pictures and short times."""
 
 from __future__ import annotations
 
@@ -9,30 +9,48 @@ from typing import Any
 import yaml
 
 CONFIG = Path(__file__).parents[1] / "include" / "config"
+VENDORS = ("runway", "veo3", "replicate")
 
-__all__ = ["CONFIG", "write_catalogue"]
+__all__ = ["CONFIG", "VENDORS", "write_catalogue"]
 
 
 def write_catalogue(
     folder: Path,
     *,
-    vendors: str = "ListingVendor",
+    vendors: str | None = "ListingVendor",
     backends: dict[str, Any] | None = None,
     strikes: int | None = None,
     **changes: Any,
 ) -> Path:
     """Copy the catalogue to `folder` and return it.
 
-    :param vendors: The class in `tests.vendor`, or `module:Class`, behind runway, veo3 and replicate.
+    :param vendors: The class in `tests.vendor`, or `module:Class`, behind runway, veo3 and replicate, which then make any
+        short clip in 480p; None: adapters, models, prices and presets as they ship.
     :param backends: Changes per backend, merged over its entry.
     :param strikes: Failures in a row that make a backend unhealthy, where the catalogue's number would get in the way.
     :param changes: Changes per file (`presets`, `budgets`, `quality`), merged at their top level.
     """
     shutil.copytree(CONFIG, folder)
+    if vendors is not None:
+        _script(folder, vendors if ":" in vendors else f"tests.vendor:{vendors}")
     entries = yaml.safe_load((folder / "backends.yaml").read_text())
-    for name in ("runway", "veo3", "replicate"):
+    for name, change in (backends or {}).items():
+        entries["backends"][name].update(change)
+    entries["strikes"] = strikes or entries["strikes"]
+    (folder / "backends.yaml").write_text(yaml.safe_dump(entries, sort_keys=False))
+    for name, change in changes.items():
+        file = folder / f"{name}.yaml"
+        content = yaml.safe_load(file.read_text())
+        _merge(content, change)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+    return folder
+
+
+def _script(folder: Path, adapter: str) -> None:
+    """Put a scripted vendor behind every paid backend of a copy."""
+    entries = yaml.safe_load((folder / "backends.yaml").read_text())
+    for name in VENDORS:
         entry = entries["backends"][name]
-        adapter = vendors if ":" in vendors else f"tests.vendor:{vendors}"
         entry.update(adapter=adapter, needs=[], poll_seconds=1, submit_timeout_seconds=5, max_run_seconds=60)
         entry.pop("deadline_seconds", None)
         entry["slots"] = 20
@@ -41,9 +59,6 @@ def write_catalogue(
         entry["models"][0].update(
             seconds_range=[1, 10], resolutions=["480p", "720p"], audio=True, aspect_ratios=["16:9", "9:16", "1:1"]
         )
-    for name, change in (backends or {}).items():
-        entries["backends"][name].update(change)
-    entries["strikes"] = strikes or entries["strikes"]
     (folder / "backends.yaml").write_text(yaml.safe_dump(entries, sort_keys=False))
     prices = yaml.safe_load((folder / "prices" / "list.yaml").read_text())
     for row in prices["prices"]:
@@ -55,12 +70,6 @@ def write_catalogue(
     for preset in presets["presets"].values():
         preset["resolution"] = "480p"
     (folder / "presets.yaml").write_text(yaml.safe_dump(presets, sort_keys=False))
-    for name, change in changes.items():
-        file = folder / f"{name}.yaml"
-        content = yaml.safe_load(file.read_text())
-        _merge(content, change)
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
-    return folder
 
 
 def _merge(into: dict[str, Any], change: dict[str, Any]) -> None:

@@ -48,6 +48,10 @@ NOT_FOR_THE_DEMO = (
 )
 
 
+class NoOrder(AirflowError):
+    """There is nothing to run; no log says more than this."""
+
+
 def main(argv: list[str]) -> int:
     """Run one order; return 0 when its video is there, 1 with a plain message when not, 130 after Ctrl-C."""
     return told(lambda started: _run(Path(argv[0]) if argv else DEFAULT, started), HOME)
@@ -74,6 +78,9 @@ def told(run: Callable[[float], None], home: Path) -> int:
     except KeyboardInterrupt:
         print("\nStopped. Nothing is left running.", file=sys.stderr)
         return 130
+    except NoOrder as error:
+        print(error, file=sys.stderr)
+        return 1
     except AirflowError as error:
         print(f"\n{error}\n\nAll logs: {home}/logs", file=sys.stderr)
         return 1
@@ -93,13 +100,15 @@ def running(home: Path, env: Mapping[str, str | None]) -> Iterator[LocalAirflow]
 
 
 def order_in(path: Path) -> dict[str, Any]:
-    """Return the order with a job id of its own, so that every demo makes a new video."""
+    """Return the order with a job id of its own, so that every demo makes a new video. Raises `NoOrder`."""
     try:
         order = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise AirflowError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise NoOrder(f"{path} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise NoOrder(f"{path} is not an order: {error}") from None
     if not isinstance(order, dict):
-        raise AirflowError(f"{path} is not an order: it must be a mapping of fields")
+        raise NoOrder(f"{path} is not an order: it must be a mapping of fields")
     return {**order, "job_id": f"{order.get('job_id', path.stem)}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"}
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,21 @@ from aiprod.models import dollars
 from tools import demo
 from tools.airflow_api import AirflowError
 from tools.airflow_env import CHECKOUT
-from tools.local_airflow import LocalAirflow
 
 HOME = CHECKOUT / ".airflow" / "demo-vendors"
-#: A ledger of its own: what emulators bill is no money that anybody spent.
-VAR = CHECKOUT / "var" / "demo-vendors"
+#: A ledger of its own, new every time: what emulators bill is no money that anybody spent, and a Runway that failed three
+#: demos in a row is not asked in the fourth.
+VAR = HOME / "var"
 ORDER = CHECKOUT / "examples" / "jobs" / "lighthouse-vendors.yaml"
 #: Runway takes the request, and its render fails.
 RULES = {"runway": "fail:INTERNAL"}
 SECONDS_PER_RENDER = 4.0
+#: A key of Google's would be used before the emulated one.
+NOT_FOR_THE_DEMO = (*demo.NOT_FOR_THE_DEMO, "GOOGLE_CREDENTIALS_JSON")
+#: A task's state as Airflow paints it.
+COLOURS = {"success": ("✓", "green"), "failed": ("✗", "red")}
+#: Where a charge comes from.
+SOURCES = {"vendor": "so says the vendor", "quote": "its quote; this vendor tells no cost"}
 
 
 def main(argv: list[str]) -> int:
@@ -35,29 +42,40 @@ def _run(file: Path, started: float) -> None:
     shutil.rmtree(HOME, ignore_errors=True)
     with Emulators(HOME / "vendors", rules=RULES, seconds_per_render=SECONDS_PER_RENDER) as vendors:
         print(f"Runway, Google Veo 3 and Replicate are emulated at {vendors.url}; Runway is told to fail.", flush=True)
-        env = {"AIPROD_VAR_DIR": str(VAR), **dict.fromkeys(demo.NOT_FOR_THE_DEMO), **vendors.environment}
+        env = {"AIPROD_VAR_DIR": str(VAR), **dict.fromkeys(NOT_FOR_THE_DEMO), **vendors.environment}
         with demo.running(HOME, env) as airflow:
             facts = demo.make(airflow, order, started)
-            _tell(airflow, facts, vendors.accepts(), started)
+            states = {task["task_id"]: str(task["state"]) for task in airflow.task_instances(demo.DAG, facts["job_id"])}
+        manifest = json.loads(Path(facts["manifest"]).read_text(encoding="utf-8"))
+        print(f"\nDone in {time.monotonic() - started:.0f} s: {facts['video']}\n")
+        print("\n\n".join(_lines(attempt, states) for attempt in manifest["attempts"]))
+        _compare(manifest["attempts"], vendors.accepts())
 
 
-def _tell(airflow: LocalAirflow, facts: dict[str, Any], accepts: list[dict[str, Any]], started: float) -> None:
-    manifest = json.loads(Path(facts["manifest"]).read_text(encoding="utf-8"))
-    states = {task["task_id"]: task["state"] for task in airflow.task_instances(demo.DAG, facts["job_id"])}
+def _lines(attempt: Mapping[str, Any], states: Mapping[str, str]) -> str:
+    """What became of one attempt: its task's colour, its decision and its money."""
+    task = f"attempt_{attempt['sequence']}.{attempt['backend']}"
+    state = states.get(task, "not there")
+    sign, colour = COLOURS.get(state, ("?", state))
+    became = f"{attempt['state']}: {attempt['message']} ({attempt['failure']})" if attempt["failure"] else attempt["state"]
+    told = SOURCES.get(attempt["cost_source"], "nothing was told")
+    return (
+        f"  {sign} {task:<20} {colour}\n"
+        f"      decided  {attempt['decision']}\n"
+        f"      became   {became}\n"
+        f"      money    held {dollars(attempt['hold'])}, charged {dollars(attempt['charged'] or 0)} ({told})"
+    )
+
+
+def _compare(attempts: Sequence[Mapping[str, Any]], accepts: Sequence[Mapping[str, Any]]) -> None:
+    """Lay the vendors' books beside ours. Raises `AirflowError` when they differ."""
     billed = sum(line["billable_micros"] for line in accepts)
-    charged = sum(attempt["charged"] or 0 for attempt in manifest["attempts"])
-    print(f"\nDone in {time.monotonic() - started:.0f} s: {facts['video']}\n")
-    for n, attempt in enumerate(manifest["attempts"], start=1):
-        task = f"attempt_{n}.{attempt['backend']}"
-        why = f" ({attempt['failure']}: {attempt['message']})" if attempt["failure"] else ""
-        print(f"  {task:<22} {states[task]:<9} {attempt['state']}{why}")
-        print(
-            f"  {'':<22} held {dollars(attempt['hold'])}, charged {dollars(attempt['charged'] or 0)} ({attempt['cost_source']})"
-        )
-        print(f"  {'':<22} {attempt['decision']}\n")
-    print(f"  the vendors' own books: {len(accepts)} requests, {dollars(billed)} billed; our ledger: {dollars(charged)} charged")
+    charged = sum(attempt["charged"] or 0 for attempt in attempts)
+    print(f"\n  The vendors' own books: {len(accepts)} requests accepted, {dollars(billed)} billed.")
+    print(f"  Our ledger: {len(attempts)} attempts, {dollars(charged)} charged.")
     if billed != charged:
-        raise AirflowError("the vendors' bill and the ledger differ")
+        raise AirflowError("The vendors' bill and the ledger differ.")
+    print("  To the cent the same.")
 
 
 if __name__ == "__main__":

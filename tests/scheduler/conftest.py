@@ -1,36 +1,49 @@
-"""One real Airflow for all tests of this folder, with scripted vendors that keep their own books."""
+"""One real Airflow for all tests of this folder, the shipped adapters, and emulated vendors that keep their own books."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aiprod.emulators.running import Emulators
 from aiprod.ledger import Ledger, purchases
 from aiprod.ledger.purchases import Purchase
-from tests import vendor
 from tests.catalogue import write_catalogue
-from tests.scheduler.orders import ANSWERS, ENDLESS, ORDERS, SECOND_ORDERS
+from tests.scheduler.orders import ANSWERS, ENDLESS, ORDERS, SECOND_ORDERS, signature
 from tools.local_airflow import LocalAirflow
 
 DAG = "render_video"
+STEPS = ("estimate", "approve", "assemble", "review", "deliver", "settle", "push_metrics")
+TEARDOWNS = {"settle": "success", "push_metrics": "success"}
 
-KEYED = "tests.keyed_vendor:KeyedVendor"
 #: Keys with a word that nothing else contains; `test_keys.py` looks for it in everything that was written.
-CANARIES = {"runway": "CANARY-runway-5d1e", "veo3": "CANARY-veo3-77ab"}
+CANARIES = {"runway": "CANARY-runway-5d1e", "replicate": "CANARY-replicate-77ab"}
+
+
+def green(*tasks: str) -> dict[str, str]:
+    """The states of a run that delivered, the tasks of its attempts given."""
+    return dict.fromkeys((*STEPS, *tasks), "success")
 
 
 @dataclass
 class Stack:
-    """The running Airflow, its ledger, and the vendors' books."""
+    """The running Airflow, its ledger, and the vendors with their books."""
 
     airflow: LocalAirflow
     ledger: Ledger
-    books: Path
-    catalogue: Path
+    vendors: Emulators
+    #: What Airflow's processes know of Veo 3 and Replicate; of Runway they know a connection.
+    keys: dict[str, str] = field(repr=False)
+    root: Path
+
+    @property
+    def catalogue(self) -> Path:
+        return self.root / "config"
 
     def run_state(self, run_id: str) -> str:
         return str(self.airflow.run(DAG, run_id)["state"])
@@ -44,9 +57,8 @@ class Stack:
         return {task: state for task, state in self.states(run_id).items() if state != "skipped"}
 
     def accepts(self, run_id: str) -> list[dict[str, Any]]:
-        """What the vendors booked for a job: the ground truth of what was bought."""
-        keys = {p.purchase_id for p in self.purchases(run_id)}
-        return [a for a in vendor.accepts(self.books) if a["key"] in keys]
+        """What the vendors booked for a job: the ground truth of what was bought, whatever the ledger knows of it."""
+        return [accept for accept in self.vendors.accepts() if signature(run_id) in json.dumps(accept["body"])]
 
     def purchases(self, job_id: str, version: int = 1) -> list[Purchase]:
         with self.ledger.read() as conn:
@@ -86,76 +98,82 @@ class Stack:
 
 
 @pytest.fixture(autouse=True)
-def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def _keys(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test itself orders is priced at the same backends as there."""
-    monkeypatch.setenv("RUNWAYML_API_SECRET", CANARIES["runway"])
-    monkeypatch.setenv("GOOGLE_CREDENTIALS_JSON", CANARIES["veo3"])
+    for name, value in {**stack.keys, "RUNWAYML_API_SECRET": CANARIES["runway"]}.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Airflow with every order of `orders.py` run to its end, questions answered as written there."""
     root = tmp_path_factory.mktemp("scheduler")
-    books = root / "books"
-    catalogue = write_catalogue(
-        root / "config",
+    with Emulators(tmp_path_factory.mktemp("vendors"), keys=CANARIES) as vendors:
+        keys = {name: value for name, value in vendors.environment.items() if not name.startswith("RUNWAYML_")}
+        # The key itself instead of the name of its file, which belongs to the vendors.
+        keys["GOOGLE_CREDENTIALS_JSON"] = Path(keys.pop("GOOGLE_APPLICATION_CREDENTIALS")).read_text()
+        env: dict[str, str | None] = {
+            "AIPROD_DRY_RUN": None,
+            "AIPROD_DATABASE_URL": None,
+            "AIPROD_STORAGE_URL": None,
+            "AIPROD_VAR_DIR": str(root / "var"),
+            "AIPROD_CONFIG_DIR": str(_catalogue(root / "config")),
+            "RUNWAYML_API_SECRET": None,
+            **keys,
+        }
+        (root / "var").mkdir(mode=0o700)
+        ledger = Ledger(f"sqlite:///{root / 'var' / 'ledger.db'}")
+        ledger.upgrade()
+        with LocalAirflow(root / "airflow", env=env) as airflow:
+            airflow.wait_ready(120, dags=[DAG, "reconcile", "dispatch"])
+            airflow.call("POST", "connections", json={"connection_id": "aiprod_runway", **runway_form(vendors)})
+            running = Stack(airflow, ledger, vendors, keys, root)
+            _everything(running)
+            yield running
+
+
+def runway_form(vendors: Emulators) -> dict[str, str]:
+    """What a person types into Airflow's connection form for Runway."""
+    return {"conn_type": "aiprod_runway", "password": vendors.key("runway"), "host": vendors.url}
+
+
+def _everything(stack: Stack) -> None:
+    for job_id, order in {**ORDERS, **ENDLESS}.items():
+        stack.airflow.trigger(DAG, {**order, "job_id": job_id}, job_id)
+    for job_id, answers in ANSWERS.items():
+        for task, word in answers:
+            stack.answer(job_id, task, word)
+    for job_id in ORDERS:
+        stack.airflow.wait_run(DAG, job_id, timeout=300)
+    for run_id, order in SECOND_ORDERS.items():
+        stack.airflow.trigger(DAG, order, run_id)
+    for run_id in SECOND_ORDERS:
+        stack.airflow.wait_run(DAG, run_id, timeout=120)
+
+
+def _catalogue(folder: Path) -> Path:
+    """The catalogue as it ships but for patience, room and money; every preset makes small pictures."""
+    soon = {"poll_seconds": 1, "submit_timeout_seconds": 15, "slots": 20}
+    # An empty bucket proves that nothing runs only after the longest run.
+    brief = {"max_run_seconds": 10, "deadline_seconds": None}
+    presets: dict[str, dict[str, Any]] = {
+        "quick_social": {"auto_approve_usd": 100},
+        "brand_campaign": {"resolution": "720p"},
+        "premium_spot": {"resolution": "720p"},
+        "impatient": _impatient(),
+    }
+    return write_catalogue(
+        folder,
+        vendors=None,
         strikes=10_000,
         backends={
-            "replicate": {"adapter": "tests.vendor:MuteVendor"},
-            "runway": {**_only_short(), "adapter": KEYED, "needs": ["RUNWAYML_API_SECRET"], "max_run_seconds": 3600},
-            "veo3": {"adapter": KEYED, "needs": ["GOOGLE_CREDENTIALS_JSON"]},
+            "runway": {**soon, "max_run_seconds": 3600},
+            "veo3": {**soon, "adapter": "tests.scheduler.dying:DyingVeo3", **brief},
+            "replicate": soon,
         },
         budgets={"day_usd": 10_000, "day_warn_usd": 9_000, "project_usd": {"broke": 0.01, "tight": 0.30}},
-        presets={"presets": {"impatient": _impatient()}},
+        presets={"presets": presets},
     )
-    env: dict[str, str | None] = {
-        "AIPROD_DRY_RUN": None,
-        "AIPROD_DATABASE_URL": None,
-        "AIPROD_STORAGE_URL": None,
-        "AIPROD_VAR_DIR": str(root / "var"),
-        "AIPROD_CONFIG_DIR": str(catalogue),
-        vendor.BOOKS: str(books),
-        # Runway's key is in a connection, Veo 3's here.
-        "RUNWAYML_API_SECRET": None,
-        "GOOGLE_CREDENTIALS_JSON": CANARIES["veo3"],
-    }
-    (root / "var").mkdir(mode=0o700)
-    ledger = Ledger(f"sqlite:///{root / 'var' / 'ledger.db'}")
-    ledger.upgrade()
-    books.mkdir()
-    with LocalAirflow(root / "airflow", env=env) as airflow:
-        airflow.wait_ready(120, dags=[DAG, "reconcile", "dispatch"])
-        running = Stack(airflow, ledger, books, catalogue)
-        typed = {"connection_id": "aiprod_runway", "conn_type": "aiprod_runway", "password": CANARIES["runway"]}
-        airflow.call("POST", "connections", json=typed)
-        for job_id, order in {**ORDERS, **ENDLESS}.items():
-            airflow.trigger(DAG, {**order, "job_id": job_id}, job_id)
-        for job_id, answers in ANSWERS.items():
-            for task, word in answers:
-                running.answer(job_id, task, word)
-        for job_id in ORDERS:
-            airflow.wait_run(DAG, job_id, timeout=300)
-        for run_id, order in SECOND_ORDERS.items():
-            airflow.trigger(DAG, order, run_id)
-        for run_id in SECOND_ORDERS:
-            airflow.wait_run(DAG, run_id, timeout=120)
-        yield running
-
-
-def _only_short() -> dict[str, Any]:
-    """Runway makes up to 3 s here, so that a longer shot of the same job goes elsewhere in the same attempt."""
-    return {
-        "models": [
-            {
-                "name": "gen4.5",
-                "seconds_range": [1, 3],
-                "aspect_ratios": ["16:9", "9:16"],
-                "resolutions": ["480p"],
-                "audio": True,
-                "image": True,
-            }
-        ]
-    }
 
 
 def _impatient() -> dict[str, Any]:
@@ -164,7 +182,7 @@ def _impatient() -> dict[str, Any]:
         "title": "Nobody will answer",
         "quality_floor": 0.6,
         "max_seconds": 30,
-        "resolution": "480p",
+        "resolution": "720p",
         "attempts_per_shot": 3,
         "budget_usd": 10,
         "auto_approve_usd": None,

@@ -8,49 +8,16 @@ from aiprod import ordering
 from aiprod.catalog import load
 from aiprod.ledger import approvals, jobs
 from aiprod.ledger.engine import now as database_now
-from tests.scheduler.conftest import DAG, Stack
+from tests.scheduler.conftest import DAG, TEARDOWNS, Stack, green
+from tests.scheduler.orders import ORDERS
 
 pytestmark = pytest.mark.airflow
-
-STEPS = ("estimate", "approve", "assemble", "review", "deliver", "settle", "push_metrics")
-TEARDOWNS = {"settle": "success", "push_metrics": "success"}
-
-
-def green(*tasks: str) -> dict[str, str]:
-    return dict.fromkeys((*STEPS, *tasks), "success")
 
 
 def test_a_backend_that_delivers_is_green_and_everything_else_is_skipped(stack: Stack) -> None:
     assert stack.ran("first-fine") == green("attempt_1.route", "attempt_1.runway", "attempt_1.score")
     assert stack.run_state("first-fine") == "success"
     assert len(stack.accepts("first-fine")) == 1
-
-
-def test_a_backend_that_fails_is_red_and_the_next_one_saves_the_run(stack: Stack) -> None:
-    first, second = ("attempt_1.route", "attempt_1.score"), ("attempt_2.route", "attempt_2.veo3", "attempt_2.score")
-    assert stack.ran("first-fails") == {**green(*first, *second), "attempt_1.runway": "failed"}
-    assert stack.run_state("first-fails") == "success"
-
-
-def test_when_all_fail_there_are_three_reds_and_the_run_is_red(stack: Stack) -> None:
-    states = stack.states("all-fail")
-
-    reds = {"attempt_1.runway", "attempt_2.veo3", "attempt_3.replicate", "assemble"}
-    assert {task for task, state in states.items() if state == "failed"} == reds
-    assert {task: states[task] for task in TEARDOWNS} == TEARDOWNS
-    assert stack.run_state("all-fail") == "failed"
-    assert [p.charged for p in stack.purchases("all-fail")] == [0, 800_000, 0]
-
-
-def test_two_backends_in_one_attempt_fail_and_deliver_apart(stack: Stack) -> None:
-    states = stack.ran("two-backends")
-
-    assert states["attempt_1.runway"] == "failed"
-    assert states["attempt_1.veo3"] == "success"
-    assert states["attempt_2.veo3"] == "success"
-    assert not any(task.startswith("attempt_3") for task in states)
-    assert stack.run_state("two-backends") == "success"
-    assert len(stack.accepts("two-backends")) == 3
 
 
 def test_a_rejected_job_buys_nothing_holds_nothing_and_ends_green(stack: Stack) -> None:
@@ -106,7 +73,7 @@ def test_without_budget_for_a_second_attempt_its_route_is_red_and_the_first_char
     assert len(stack.accepts("no-budget-2")) == 1
 
 
-@pytest.mark.parametrize("job_id", ["bad-take", "not-a-video"])
+@pytest.mark.parametrize("job_id", ["still", "damaged"])
 def test_a_take_that_is_no_good_is_bought_elsewhere_inside_the_envelope(stack: Stack, job_id: str) -> None:
     states = stack.ran(job_id)
 
@@ -126,12 +93,13 @@ def test_a_render_that_takes_time_waits_without_a_worker_and_is_bought_once(stac
 def test_a_task_killed_between_intent_and_answer_is_finished_by_its_retry_without_a_second_render(
     stack: Stack, job_id: str
 ) -> None:
-    assert stack.ran(job_id)["attempt_1.runway"] == "success"
+    assert stack.ran(job_id)["attempt_1.veo3"] == "success"
     assert stack.run_state(job_id) == "success"
-    assert len(stack.accepts(job_id)) == 1
+    (accepted,) = stack.accepts(job_id)
+    assert [p.charged for p in stack.purchases(job_id) if p.charged] == [accepted["billable_micros"]]
     assert (
-        "Process terminated by signal" in stack.log(job_id, "attempt_1.runway", 1)
-        or stack.airflow.call("GET", f"dags/{DAG}/dagRuns/{job_id}/taskInstances/attempt_1.runway")["try_number"] > 1
+        "Process terminated by signal" in stack.log(job_id, "attempt_1.veo3", 1)
+        or stack.airflow.call("GET", f"dags/{DAG}/dagRuns/{job_id}/taskInstances/attempt_1.veo3")["try_number"] > 1
     )
 
 
@@ -139,14 +107,6 @@ def test_a_preview_is_drawn_inside_its_task_and_costs_nothing(stack: Stack) -> N
     assert stack.ran("preview") == green("attempt_1.route", "attempt_1.animatic", "attempt_1.score")
     assert "DEFERRED" not in stack.log("preview", "attempt_1.animatic")
     assert [p.charged for p in stack.purchases("preview")] == [0]
-
-
-def test_a_lost_answer_nobody_can_look_for_is_parked_red_with_its_hold_kept(stack: Stack) -> None:
-    assert stack.run_state("lost-and-mute") == "failed"
-    assert stack.states("lost-and-mute")["attempt_1.replicate"] == "failed"
-    first, *others = stack.purchases("lost-and-mute")
-    assert (first.state, first.parked_at is not None, first.hold) == ("unknown", True, 200_000)
-    assert len(stack.accepts("lost-and-mute")) == 1 + len(others)
 
 
 def test_a_premium_spot_is_delivered_only_after_the_second_look(stack: Stack) -> None:
@@ -170,7 +130,7 @@ def test_another_order_under_a_used_job_id_is_a_conflict(stack: Stack) -> None:
 
 def test_a_customers_words_reach_the_vendor_verbatim_and_are_never_a_template(stack: Stack) -> None:
     (accepted,) = stack.accepts("first-fine")
-    assert accepted["request"]["prompt"] == "a harbour, {{ conn.runway.password }} {% for x in y %} $(id)"
+    assert accepted["body"]["promptText"] == ORDERS["first-fine"]["prompt"]
 
 
 def test_many_jobs_at_once_never_lock_the_database(stack: Stack) -> None:
@@ -199,13 +159,16 @@ class TestClearing:
         stack.airflow.clear(DAG, "all-fail", ["attempt_1.route"], downstream=True)
         stack.airflow.wait_run(DAG, "all-fail", timeout=120)
 
-        bought = stack.purchases("all-fail")
-        assert len(bought) > 3
-        assert sum(p.charged for p in bought) <= 1_240_000
-        assert {p.envelope for p in bought} == {1}
+        everything = stack.purchases("all-fail")
+        with stack.ledger.read() as conn:
+            envelope = approvals.envelope(conn, "all-fail", 1)
+        assert envelope is not None
+        assert len(everything) > 3
+        assert sum(accept["billable_micros"] for accept in stack.accepts("all-fail")) <= envelope.amount
+        assert {p.envelope for p in everything} == {1}
 
     def test_an_approval_cleared_while_parked_asks_again_and_one_answer_makes_one_envelope(self, stack: Stack) -> None:
-        stack.airflow.trigger(DAG, {"prompt": "a lake", "preset": "brand_campaign", "seconds": 2}, "asked-twice")
+        stack.airflow.trigger(DAG, {"prompt": "a lake", "preset": "brand_campaign", "seconds": 2, "audio": False}, "asked-twice")
         stack.parked("asked-twice", "approve")
         stack.airflow.clear(DAG, "asked-twice", ["approve"])
         waiting = stack.airflow.wait_task(DAG, "asked-twice", "approve", ["awaiting_input"], timeout=60)
@@ -218,7 +181,7 @@ class TestClearing:
         assert stack.purchases("asked-twice") == []
 
     def test_an_answer_about_a_version_that_was_edited_meanwhile_makes_no_envelope(self, stack: Stack) -> None:
-        stack.airflow.trigger(DAG, {"prompt": "a lake", "preset": "brand_campaign", "seconds": 2}, "edited")
+        stack.airflow.trigger(DAG, {"prompt": "a lake", "preset": "brand_campaign", "seconds": 2, "audio": False}, "edited")
         stack.airflow.wait_task(DAG, "edited", "approve", ["awaiting_input"], timeout=60)
         with stack.ledger.write() as conn:
             priced = jobs.priced(conn, "edited", 1)

@@ -17,7 +17,7 @@ def test_forty_parked_approvals_leave_the_forty_first_job_running(stack: Stack) 
     for job_id in PARKED:
         stack.airflow.wait_task(DAG, job_id, "approve", ["awaiting_input"], timeout=300)
 
-    stack.airflow.trigger(DAG, {"prompt": "a lake", "preset": "quick_social", "seconds": 2}, "forty-first")
+    stack.airflow.trigger(DAG, {"prompt": "a lake", "preset": "quick_social", "seconds": 2, "audio": False}, "forty-first")
     stack.airflow.wait_run(DAG, "forty-first", timeout=60)
 
     assert stack.run_state("forty-first") == "success"
