@@ -10,12 +10,15 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from aiprod.catalog import BackendEntry, Catalog, catalog
+from tests.safety import shops
 from tests.safety.points import POINTS, RECOVERY, STOPPABLE
 
-__all__ = ["BACKENDS", "Fate", "Plan", "Worker", "draw"]
+__all__ = ["BACKENDS", "Fate", "Plan", "Vendors", "Worker", "draw"]
 
 BACKENDS = ("runway", "veo3", "replicate")
 PROCESSES = 8
+#: `generic`: adapters made for storms, which offer a key, a listing or nothing. `real`: those that are shipped.
+Vendors = Literal["generic", "real"]
 _KINDS = {"key": "KeyBackend", "list": "ListBackend", "none": "MuteBackend"}
 #: What can go wrong at a vendor, by how often it is drawn.
 _FAULTS = (
@@ -54,8 +57,12 @@ class Plan:
 
     seed: int
     database: Literal["sqlite", "postgres"]
+    vendors: Vendors
     catalog: Catalog
+    #: What each generic backend offers after a lost answer.
     offers: dict[str, str]
+    #: Whether the real Veo writes into a bucket, where a lost request can be looked for.
+    bucket: bool
     listing_lag: float
     orders: dict[str, dict[str, Any]]
     bad: frozenset[str]
@@ -72,14 +79,15 @@ class Plan:
     @property
     def repeat(self) -> str:
         """The command that draws the same storm again. What the machine does in between may differ."""
-        return f"python -m tests.safety --seed {self.seed} --schedules 1 --database {self.database} --no-mutants"
+        which = f"--database {self.database} --vendors {self.vendors}"
+        return f"python -m tests.safety --seed {self.seed} --schedules 1 {which} --no-mutants"
 
 
-def draw(seed: int, database: Literal["sqlite", "postgres"]) -> Plan:
-    """Draw a storm. The same seed and database draw the same one."""
-    rng = random.Random(f"{database} {seed}")  # noqa: S311 - repeatable on purpose
-    offers = {name: rng.choice(tuple(_KINDS)) for name in BACKENDS}
-    orders = {f"job-{seed}-{n}": _order(rng) for n in range(rng.choice((1, 2, 2, 3)))}
+def draw(seed: int, database: Literal["sqlite", "postgres"], vendors: Vendors = "generic") -> Plan:
+    """Draw a storm. The same seed, database and vendors draw the same one."""
+    rng = random.Random(f"{database} {seed}" if vendors == "generic" else f"{database} {vendors} {seed}")  # noqa: S311 - repeatable on purpose
+    offers = {name: rng.choice(tuple(_KINDS)) for name in BACKENDS} if vendors == "generic" else {}
+    orders = {f"job-{seed}-{n}": _order(rng, vendors) for n in range(rng.choice((1, 2, 2, 3)))}
     wanted = sum(_cheapest(order) for order in orders.values())
     midnight = rng.random() < 0.3
     today = datetime.combine(datetime.now(UTC).date(), time(12), UTC)
@@ -92,8 +100,10 @@ def draw(seed: int, database: Literal["sqlite", "postgres"]) -> Plan:
     return Plan(
         seed=seed,
         database=database,
+        vendors=vendors,
         catalog=book,
         offers=offers,
+        bucket=vendors == "real" and rng.random() < 0.7,
         listing_lag=rng.choice((0.0, 0.0, 20.0, 60.0)),
         orders=orders,
         bad=frozenset(job for job in orders if rng.random() < 0.3),
@@ -106,15 +116,18 @@ def draw(seed: int, database: Literal["sqlite", "postgres"]) -> Plan:
     )
 
 
-def _order(rng: random.Random) -> dict[str, Any]:
+def _order(rng: random.Random, vendors: Vendors) -> dict[str, Any]:
     shots = []
+    tables = {name: _FAULTS if vendors == "generic" else shops.faults(name) for name in BACKENDS}
+    lengths = (1, 2, 3) if vendors == "generic" else (shops.SECONDS,)
     for _ in range(rng.choice((1, 2, 2, 3))):
-        words = [f"[[{name}={rng.choices(*zip(*_FAULTS, strict=True))[0]}]]" for name in BACKENDS if rng.random() < 0.45]
-        shots.append({"prompt": " ".join([f"a scene {rng.getrandbits(48):x}", *words]), "seconds": rng.choice((1, 2, 3))})
+        words = [f"[[{name}={rng.choices(*zip(*tables[name], strict=True))[0]}]]" for name in BACKENDS if rng.random() < 0.45]
+        shots.append({"prompt": " ".join([f"a scene {rng.getrandbits(48):x}", *words]), "seconds": rng.choice(lengths)})
     total = sum(s["seconds"] for s in shots)
     budget = _near(rng, Decimal("0.12") * total * rng.choice((1, 1, 2, 4, 10)))
     return {
         "shots": shots,
+        **({} if vendors == "generic" else {"audio": False}),
         "budget_usd": str(budget),
         "project": rng.choice(("acme", "zeta")),
         "prefer": rng.choice(("quality", "cost")),
@@ -143,21 +156,17 @@ def _catalog(rng: random.Random, offers: dict[str, str], wanted: Decimal, zone: 
             "backend_day_usd": {rng.choice(BACKENDS): caps[2]} if rng.random() < 0.4 else {},
         }
     )
-    preset = shipped.presets["quick_social"].model_copy(
-        update={"resolution": "480p", "auto_approve_usd": Decimal(1_000), "quality_floor": 0.0}
-    )
+    preset = shipped.presets["quick_social"].model_copy(update={"auto_approve_usd": Decimal(1_000), "quality_floor": 0.0})
+    entries = _backends(rng, offers, shipped) if offers else shops.entries(rng, shipped.backends, BACKENDS)
+    changes = {"budgets": budgets, "backends": entries, "strikes": rng.choice((1, 3, 100))}
+    if not offers:
+        return shipped.model_copy(update={**changes, "presets": {**shipped.presets, "quick_social": preset}})
+    preset = preset.model_copy(update={"resolution": "480p"})
     tariff = shipped.prices
     since = min(p.valid_from for p in tariff.prices)
     prices = tuple(p.model_copy(update={"audio": None, "resolutions": None, "valid_from": since}) for p in tariff.prices)
-    return shipped.model_copy(
-        update={
-            "budgets": budgets,
-            "backends": _backends(rng, offers, shipped),
-            "presets": {**shipped.presets, "quick_social": preset},
-            "tariffs": {**shipped.tariffs, tariff.name: tariff.model_copy(update={"prices": prices})},
-            "strikes": rng.choice((1, 3, 100)),
-        }
-    )
+    tariffs = {**shipped.tariffs, tariff.name: tariff.model_copy(update={"prices": prices})}
+    return shipped.model_copy(update={**changes, "presets": {**shipped.presets, "quick_social": preset}, "tariffs": tariffs})
 
 
 def _backends(rng: random.Random, offers: dict[str, str], shipped: Catalog) -> dict[str, BackendEntry]:
