@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 from aiprod.catalog import BackendEntry, Catalog, catalog
 from tests.safety import shops
-from tests.safety.points import POINTS, RECOVERY, STOPPABLE
+from tests.safety.points import AT_VENDORS, POINTS, RECOVERY, STOPPABLE
 
 __all__ = ["BACKENDS", "Fate", "Plan", "Vendors", "Worker", "draw"]
 
@@ -19,6 +20,8 @@ BACKENDS = ("runway", "veo3", "replicate")
 PROCESSES = 8
 #: `generic`: adapters made for storms, which offer a key, a listing or nothing. `real`: those that are shipped.
 Vendors = Literal["generic", "real"]
+#: A storm at the shipped adapters takes so many times as long: so does everything that happens at a time in it.
+_PACE: Mapping[Vendors, float] = {"generic": 1.0, "real": 4.0}
 _KINDS = {"key": "KeyBackend", "list": "ListBackend", "none": "MuteBackend"}
 #: What can go wrong at a vendor, by how often it is drawn.
 _FAULTS = (
@@ -97,6 +100,7 @@ def draw(seed: int, database: Literal["sqlite", "postgres"], vendors: Vendors = 
     if midnight:
         tomorrow = (today + timedelta(days=1)).astimezone(book.zone).date()
         starts_at = datetime.combine(tomorrow, time(), book.zone).astimezone(UTC) - timedelta(seconds=rng.uniform(0.02, 0.4))
+    pace = _PACE[vendors]
     return Plan(
         seed=seed,
         database=database,
@@ -109,10 +113,10 @@ def draw(seed: int, database: Literal["sqlite", "postgres"], vendors: Vendors = 
         bad=frozenset(job for job in orders if rng.random() < 0.3),
         starts_at=starts_at,
         midnight=midnight,
-        first=_first(rng, database),
+        first=_first(rng, database, vendors),
         second=_second(rng),
-        jump=(rng.uniform(0.02, 0.3), timedelta(seconds=rng.choice((12, 25)))) if rng.random() < 0.25 else None,
-        cuts=tuple(rng.uniform(0.05, 0.5) for _ in range(3)) if database == "postgres" and rng.random() < 0.3 else (),
+        jump=(rng.uniform(0.02, 0.3) * pace, timedelta(seconds=rng.choice((12, 25)))) if rng.random() < 0.25 else None,
+        cuts=tuple(rng.uniform(0.05, 0.5) * pace for _ in range(3)) if database == "postgres" and rng.random() < 0.3 else (),
     )
 
 
@@ -190,26 +194,30 @@ def _backends(rng: random.Random, offers: dict[str, str], shipped: Catalog) -> d
     return entries
 
 
-def _first(rng: random.Random, database: str) -> tuple[Worker, ...]:
+def _first(rng: random.Random, database: str, vendors: Vendors) -> tuple[Worker, ...]:
     workers = []
+    # What only the shipped adapters do is where most die who buy from them.
+    points = POINTS if vendors == "generic" else POINTS + 3 * AT_VENDORS
     for number in range(PROCESSES):
         task: Any = "walk"
         if number == PROCESSES - 1:
             task = rng.choices(("walk", "reconcile", "cancel", "stop"), (6, 4, 1, 1))[0]
-        workers.append(Worker(task=task, fate=_fate(rng, POINTS, database), number=number, settles=rng.random() < 0.15))
+        workers.append(
+            Worker(task=task, fate=_fate(rng, points, database, _PACE[vendors]), number=number, settles=rng.random() < 0.15)
+        )
     return tuple(workers)
 
 
-def _fate(rng: random.Random, points: tuple[str, ...], database: str) -> Fate:
+def _fate(rng: random.Random, points: tuple[str, ...], database: str, pace: float) -> Fate:
     drawn = rng.random()
     if drawn < 0.22:
         return Fate(signal=signal.SIGKILL, point=rng.choice(points), nth=rng.choice((1, 1, 2, 3)))
     if drawn < 0.32:
-        return Fate(signal=signal.SIGKILL, after=rng.uniform(0, 0.4))
+        return Fate(signal=signal.SIGKILL, after=rng.uniform(0, 0.4) * pace)
     if drawn < 0.37:
         return Fate(signal=signal.SIGSTOP, point=rng.choice(STOPPABLE), nth=rng.choice((1, 1, 2)))
     if drawn < 0.40:
-        return Fate(signal=signal.SIGSTOP, after=rng.uniform(0, 0.4))
+        return Fate(signal=signal.SIGSTOP, after=rng.uniform(0, 0.4) * pace)
     if drawn < 0.43 and database == "sqlite":
         return Fate(pages=rng.choice((0, 1, 2, 4)))
     return Fate()

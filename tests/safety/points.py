@@ -15,7 +15,7 @@ from aiprod.backends import Backend
 from aiprod.ledger import Connection, Ledger, approvals, jobs, purchases, results
 from aiprod.storage import Storage
 
-__all__ = ["POINTS", "RECOVERY", "STOPPABLE", "install"]
+__all__ = ["AT_VENDORS", "POINTS", "RECOVERY", "STOPPABLE", "install"]
 
 #: Steps inside a transaction: name → (module, function).
 _STEPS: dict[str, tuple[Any, str]] = {
@@ -44,6 +44,8 @@ _CALLS: dict[str, tuple[type, str]] = {
 POINTS = tuple(f"{when} {step}" for step in _STEPS for when in ("before", "in", "after")) + tuple(
     f"{when} {call}" for call in _CALLS for when in ("before", "after")
 )
+#: Where a process talks to a vendor.
+AT_VENDORS = tuple(f"{when} {call}" for call in ("submit", "find", "poll", "fetch") for when in ("before", "after"))
 #: Where a process may sleep without holding a lock that everybody waits for.
 STOPPABLE = tuple(p for p in POINTS if p.startswith("after ") or p.removeprefix("before ") in _CALLS)
 #: What mostly happens when somebody tidies up.
