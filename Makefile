@@ -36,7 +36,7 @@ demo-vendors: install
 	@exec $(BIN)/python -m tools.demo_vendors $(JOB)
 
 test: install
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-all: install
 	$(BIN)/python -m pytest $(ARGS)

@@ -16,7 +16,7 @@
 | look again at a render that failed | clear the backend's task | nothing: it re-attaches to what was bought |
 | buy the missing shots again | clear `route` with downstream | inside the approved amount |
 | be asked again | clear `approve` with downstream | a new approval |
-| stop | mark the run failed | what is running at a vendor is still billed and stays watched |
+| stop | mark the run, or a backend's task, failed | vendors are asked to stop; what they do not is billed, watched and kept |
 
 Colours follow the ledger: a backend's task is red while a shot sent there has failed, even when a later attempt
 saved the video. The ledger, not this graph, decides what is bought: doing anything twice never pays twice.

@@ -23,7 +23,7 @@ def write_catalogue(
 ) -> Path:
     """Copy the catalogue to `folder` and return it.
 
-    :param vendors: The class in `tests.vendor` behind runway, veo3 and replicate.
+    :param vendors: The class in `tests.vendor`, or `module:Class`, behind runway, veo3 and replicate.
     :param backends: Changes per backend, merged over its entry.
     :param strikes: Failures in a row that make a backend unhealthy, where the catalogue's number would get in the way.
     :param changes: Changes per file (`presets`, `budgets`, `quality`), merged at their top level.
@@ -32,7 +32,8 @@ def write_catalogue(
     entries = yaml.safe_load((folder / "backends.yaml").read_text())
     for name in ("runway", "veo3", "replicate"):
         entry = entries["backends"][name]
-        entry.update(adapter=f"tests.vendor:{vendors}", needs=[], poll_seconds=1, submit_timeout_seconds=5, max_run_seconds=60)
+        adapter = vendors if ":" in vendors else f"tests.vendor:{vendors}"
+        entry.update(adapter=adapter, needs=[], poll_seconds=1, submit_timeout_seconds=5, max_run_seconds=60)
         entry.pop("deadline_seconds", None)
         entry["slots"] = 20
         entry["models"] = [entry["models"][0]]

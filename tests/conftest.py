@@ -35,6 +35,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "postgres: needs the PostgreSQL server programs")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On several cores: a file's tests stay together, those of the one real Airflow too, and that one, the longest, begins."""
+    if not hasattr(config, "workerinput"):
+        return
+    airflow = config.rootpath / "tests" / "scheduler"
+    for item in items:
+        group = "scheduler" if airflow in item.path.parents else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: airflow not in item.path.parents)
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of the caller's environment, an own folder, and the paying door shut."""

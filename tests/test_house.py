@@ -29,7 +29,6 @@ TESTED_ELSEWHERE = {
     "aiprod/assembly/picture.py": "a part of joining.py: test_joining.py looks at the video that comes out",
     "aiprod/assembly/sound.py": "a part of joining.py: test_joining.py listens to the video that comes out",
     "aiprod/qa/container.py": "a part of measure.py: test_measure.py cuts files short",
-    "aiprod/qa/senses.py": "a part of measure.py: test_measure.py shows it pictures and sounds",
 }
 
 #: Modules of more than 300 lines, and why they are one subject. This list may only shrink.

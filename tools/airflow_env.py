@@ -53,6 +53,8 @@ def settings(home: Path, *, port: int, dags: Path, plugins: Path, python_path: S
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         # Everybody who reaches the port is admin; only loopback reaches it.
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        # The button of our own connection types; off by default, for it sends keys where whoever presses it says.
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,

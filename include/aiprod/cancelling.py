@@ -12,23 +12,36 @@ from aiprod.ledger import Ledger, gates, jobs, purchases
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
 from aiprod.ledger.states import Step
+from aiprod.models import Micros, Noun
 
-__all__ = ["cancel_job", "release_holds", "stop"]
+__all__ = ["Cancelled", "cancel_job", "release_holds", "stop"]
 
 
-def cancel_job(ledger: Ledger, catalog: Catalog, job_id: str, *, by: str) -> list[str]:
+class Cancelled(Noun):
+    """What cancelling a job came to: `money` in micro-dollars was held and is given back; one line per render that ran."""
+
+    #: Whether nobody had cancelled it before.
+    fresh: bool
+    holds: int
+    money: Micros
+    renders: tuple[str, ...]
+
+
+def cancel_job(ledger: Ledger, catalog: Catalog, job_id: str, *, by: str) -> Cancelled:
     """Hold and send nothing more for a job, and ask every vendor that renders for it to stop.
 
-    Returns what became of each render, in one line. Raises `JobFailed` for a job that the ledger does not know.
+    Raises `JobFailed` for a job that the ledger does not know.
     """
     with ledger.write() as conn:
         if not jobs.known(conn, job_id):
             raise JobFailed(f"job {job_id} is not in the ledger")
-        gates.cancel_job(conn, job_id, by=by, now=database_now(conn))
+        fresh = gates.cancel_job(conn, job_id, by=by, now=database_now(conn))
         made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
-    for version in {p.version for p in made if p.state == "held"}:
+    held = [p for p in made if p.state == "held"]
+    for version in {p.version for p in held}:
         release_holds(ledger, catalog, job_id, version)
-    return [_stopped(ledger, catalog, p, by=by) for p in made if p.state == "submitted"]
+    renders = tuple(_stopped(ledger, catalog, p, by=by) for p in made if p.state == "submitted")
+    return Cancelled(fresh=fresh, holds=len(held), money=sum(p.hold for p in held), renders=renders)
 
 
 def stop(ledger: Ledger, catalog: Catalog, name: str, vendor_ids: Sequence[str], *, by: str) -> list[str]:

@@ -193,11 +193,17 @@ class Budgets(Noun):
 
 
 class Quality(Noun):
-    """Thresholds of the technical check. Each finding multiplies the technical score by its weight."""
+    """The technical check: what each finding weighs, and from where on it is one. Lengths in seconds, levels in dBFS.
+
+    Each finding multiplies the technical score by the weight of its severity. `presets` say what differs for a preset,
+    under the same names; `of` applies it.
+    """
 
     version: str
     major_weight: _Unit
     minor_weight: _Unit
+    technical_floor: _Unit
+    severities: dict[str, Literal["veto", "major", "minor", "info"]]
     duration_tolerance: _Unit
     duration_tolerance_seconds: float
     fps_tolerance: _Unit
@@ -205,9 +211,47 @@ class Quality(Noun):
     black_seconds: float
     freeze_seconds: float
     static_ratio: _Unit
+    #: A clip whose frames never get this far from the first one is a still: mean and peak in codes; cells, under grain.
+    still_departure: tuple[float, float]
+    still_drift: float
+    #: The part of the frames that repeat the one before, and how many lone repeats make a stutter.
+    repeats_ratio: _Unit
+    stutter_repeats: Annotated[int, Field(ge=1)]
+    stutter_ratio: _Unit
+    bar_part: _Unit
+    torn_part: _Unit
+    flicker_codes: float
+    flashes_per_second: float
+    sharpness: float
+    blocks: float
+    noise_codes: float
+    comb: float
+    colour_codes: float
+    dark_codes: float
+    bright_codes: float
+    contrast_codes: float
     silence_dbfs: float
     silence_ratio: _Unit
-    technical_floor: _Unit
+    gap_seconds: float
+    clipped_ratio: _Unit
+    audio_tolerance_seconds: float
+    loud_lufs: float
+    presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _presets_are_valid(self) -> Self:
+        for name in self.presets:
+            self.of(name)
+        return self
+
+    def of(self, preset: str) -> Quality:
+        """Return what holds for a preset; one that is not named here has no rules of its own."""
+        change = self.presets.get(preset, {})
+        unknown = set(change.get("severities", {})) - set(self.severities)
+        if unknown:
+            raise ValueError(f"{preset}: no such finding: {', '.join(sorted(unknown))}")
+        own = self.model_dump(exclude={"presets"})
+        return Quality.model_validate({**own, **change, "severities": {**self.severities, **change.get("severities", {})}})
 
 
 class Metric(Noun):

@@ -13,6 +13,7 @@ AiprodError
 │   ├── SubmitRejected       refused: nothing runs, nothing is billed
 │   └── SubmitAmbiguous      no answer: it may be running, and billing
 ├── StorageError             a file could not be kept
+├── MeasuringInterrupted     a take could not be measured now, which says nothing about the take
 └── JobFailed                a job cannot be finished; the ledger says why
 """
 
@@ -31,6 +32,7 @@ __all__ = [
     "JobConflict",
     "JobFailed",
     "KeyReused",
+    "MeasuringInterrupted",
     "MoneyError",
     "MoneyMoved",
     "PurchasingStopped",
@@ -143,6 +145,12 @@ class SubmitAmbiguous(BackendError):
 
 class StorageError(AiprodError):
     """A file could not be written or read; what was paid for is still at the vendor."""
+
+    retryable = True
+
+
+class MeasuringInterrupted(AiprodError):
+    """The measuring process was ended from outside, or the machine is too busy. The take is neither good nor bad."""
 
     retryable = True
 

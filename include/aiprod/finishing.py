@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from aiprod import settings
-from aiprod.catalog import Catalog, Preset
+from aiprod.catalog import Catalog, Preset, Quality
 from aiprod.errors import JobFailed
 from aiprod.ledger import Connection, Ledger, approvals, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
@@ -58,12 +58,15 @@ def score_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, v
         spec = jobs.spec(conn, job_id)
     preset = catalog.presets[spec.preset]
     floor = floor_of(spec, catalog)
-    return [_score(ledger, catalog, storage, take, preset, floor) for take in new]
+    thresholds = catalog.quality.of(spec.preset)
+    return [_score(ledger, catalog, storage, take, preset, thresholds, floor) for take in new]
 
 
-def _score(ledger: Ledger, catalog: Catalog, storage: Storage, take: Take, preset: Preset, floor: float) -> str:
+def _score(
+    ledger: Ledger, catalog: Catalog, storage: Storage, take: Take, preset: Preset, thresholds: Quality, floor: float
+) -> str:
     # Only here: every task process pays for its imports, and only this step decodes video.
-    from aiprod.qa import Expected, measure, report, verdict
+    from aiprod.qa import Expected, measure_apart, report, verdict
 
     with ledger.read() as conn:
         purchase = purchases.get(conn, take.take_id)
@@ -72,11 +75,11 @@ def _score(ledger: Ledger, catalog: Catalog, storage: Storage, take: Take, prese
     request = purchase.render_request
     embedded = catalog.backends[take.backend].embedded
     with storage.local(take.path) as file:
-        measured = measure(file)
+        measured = measure_apart(file)
     expected = Expected(seconds=request.seconds, fps=request.fps, width=request.width, height=request.height, audio=request.audio)
     status: Literal["not_applicable", "unscored"] = "not_applicable" if embedded else "unscored"
-    said = report(take.take_id, measured, expected, catalog.quality, semantic_status=status)
-    word = verdict(said, embedded=embedded, preset=preset, floor=floor, thresholds=catalog.quality)
+    said = report(take.take_id, measured, expected, thresholds, semantic_status=status)
+    word = verdict(said, embedded=embedded, preset=preset, floor=floor, thresholds=thresholds)
     with ledger.write() as conn:
         results.judge(conn, said, word, now=database_now(conn))
     found = ", ".join(f.code for f in said.findings) or "no findings"

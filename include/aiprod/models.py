@@ -415,11 +415,18 @@ class Take(Noun):
 
 
 class Finding(Noun):
-    """One thing that is wrong with a take, with the evidence. A veto can never ship."""
+    """One thing that is wrong with a take, with the evidence in one sentence. A veto can never ship.
+
+    `when` are stretches of the take, start and end in seconds (none: all of it); `measured` and `threshold` are in `unit`.
+    """
 
     code: str
     severity: Literal["veto", "major", "minor", "info"]
     evidence: str
+    when: tuple[tuple[float, float], ...] = ()
+    measured: float | None = None
+    threshold: float | None = None
+    unit: str = ""
 
 
 class QAReport(Noun):

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
 from aiprod.batching import Batch
+from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
@@ -221,8 +222,8 @@ class Pipeline:
         """Finish what nobody watched."""
         return reconciling.reconcile(self.ledger, self.catalog, self.storage)
 
-    def cancel(self, job_id: str, *, by: str) -> list[str]:
-        """Hold and send nothing more for a job, and ask its vendors to stop; return what became of each render."""
+    def cancel(self, job_id: str, *, by: str) -> Cancelled:
+        """Hold and send nothing more for a job, and ask its vendors to stop."""
         return cancelling.cancel_job(self.ledger, self.catalog, job_id, by=by)
 
     def result(self, job_id: str) -> dict[str, Any]:

@@ -228,7 +228,8 @@ def _send(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
     """T2, the request, and what came of it."""
     if settings.dry_run():
         raise PurchasingStopped(f"dry run: {purchase.backend} was not asked for {purchase.job_id} shot {purchase.subject}")
-    key, fence, claimed_at = purchase.purchase_id, None, 0.0
+    # Asked before the transaction: it may be a connection that has to be looked up.
+    key, fence, claimed_at, account = purchase.purchase_id, None, 0.0, adapter.account
     try:
         with ledger.write() as conn:
             now, claimed_at = database_now(conn), monotonic()
@@ -238,7 +239,7 @@ def _send(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
                 purchases.release(conn, key, Step.VOID, catalog=catalog, now=now)
             else:
                 envelope = envelope_of(conn, purchase.job_id, purchase.version)
-                fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)
+                fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now, account=account)
     except StaleState:
         # Another process was faster: what it did is in the ledger.
         return _reload(ledger, key)
@@ -305,7 +306,12 @@ def _look(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
     key = purchase.purchase_id
     since = purchase.submitted_at or purchase.created_at
     try:
-        found = adapter.find(purchase.render_request, key=key, since=since)
+        here = purchase.account in (None, adapter.account)
+        found = adapter.find(purchase.render_request, key=key, since=since) if here else Found()
+        if not here:
+            log.warning(
+                "%s was sent with other keys or to another place than %s has now; it cannot be looked for", key, adapter.name
+            )
     except Exception as error:
         # Not having looked proves nothing, and is no reason to look for ever.
         log.warning("looking for %s at %s failed: %s", key, adapter.name, error, exc_info=not isinstance(error, BackendError))

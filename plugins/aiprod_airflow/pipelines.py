@@ -1,4 +1,4 @@
-"""The library's pipeline as Airflow runs it: files go through Airflow's object storage."""
+"""The library's pipeline as Airflow runs it: keys from its connections, files through its object storage."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from aiprod import settings
 from aiprod.errors import ConfigError
 from aiprod.pipeline import Pipeline
 from aiprod.storage import Storage
+from aiprod_airflow.hooks.connections import offer_connections
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -16,10 +17,11 @@ __all__ = ["pipeline"]
 
 
 def pipeline() -> Pipeline:
-    """Return a pipeline of this process's ledger and catalogue.
+    """Return a pipeline of this process's ledger and catalogue. Vendors' keys come from the environment, else from Airflow.
 
     `AIPROD_STORAGE_URL` may name an Airflow connection as its user: `gs://my_conn@bucket/prefix`.
     """
+    offer_connections()
     return Pipeline(open_storage=_storage)
 
 

@@ -10,7 +10,7 @@ from tests.market import Market
 
 
 def cancelled(market: Market, job_id: str = "job-1") -> list[str]:
-    return cancelling.cancel_job(market.ledger, market.catalog, job_id, by="somebody")
+    return list(cancelling.cancel_job(market.ledger, market.catalog, job_id, by="somebody").renders)
 
 
 @pytest.mark.parametrize(

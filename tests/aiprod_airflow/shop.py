@@ -25,8 +25,11 @@ RUN = "run-1"
 
 @dataclass
 class TaskInstance:
-    """What operators ask of a task instance: a place for XComs."""
+    """What operators ask of a task instance: its names, and a place for XComs."""
 
+    dag_id: str = "render_video"
+    task_id: str = "attempt_1.runway"
+    run_id: str = RUN
     id: str = "01890000-0000-7000-8000-000000000000"
     map_index: int = -1
     pushed: dict[str, Any] = field(default_factory=dict)

@@ -199,6 +199,7 @@ class TestParkedBody:
             slot_until=None,
             expires_at=None,
             parked_at=NOW,
+            retry_at=None,
             failure=None,
             message=None,
             created_at=NOW,

@@ -135,9 +135,9 @@ PLANTED = (
     Mutant(
         "the request leaves before the intent is committed",
         "purchasing.py",
-        "fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)",
+        "fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now, account=account)",
         "adapter.submit(purchase.render_request, key=key)\n"
-        "                fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)",
+        "                fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now, account=account)",
         ("tests/aiprod/test_purchasing.py::test_a_process_killed_anywhere_leaves_a_shot_that_is_paid_once",),
     ),
     Mutant(
@@ -593,5 +593,12 @@ PLANTED = (
         "    if operation.videos:\n",
         "    if operation.videos or operation.withheld:\n",
         (f"{_VEO}::test_an_end_without_a_video_says_why_and_whether_money_moved",),
+    ),
+    Mutant(
+        "what was lost is looked for with another account",
+        "purchasing.py",
+        "here = purchase.account in (None, adapter.account)",
+        "here = True",
+        ("tests/vendors/test_faults.py::test_what_was_lost_is_never_proved_absent_with_another_account_or_in_another_place",),
     ),
 )

@@ -13,10 +13,14 @@ from aiprod.ledger import Ledger, purchases
 from aiprod.ledger.purchases import Purchase
 from tests import vendor
 from tests.catalogue import write_catalogue
-from tests.scheduler.orders import ANSWERS, ORDERS, SECOND_ORDERS
+from tests.scheduler.orders import ANSWERS, ENDLESS, ORDERS, SECOND_ORDERS
 from tools.local_airflow import LocalAirflow
 
 DAG = "render_video"
+
+KEYED = "tests.keyed_vendor:KeyedVendor"
+#: Keys with a word that nothing else contains; `test_keys.py` looks for it in everything that was written.
+CANARIES = {"runway": "CANARY-runway-5d1e", "veo3": "CANARY-veo3-77ab"}
 
 
 @dataclass
@@ -66,8 +70,26 @@ class Stack:
             lambda: log.read_text().count(report) >= parks or None, f"{run_id} {task} was not reported parked", timeout=60
         )
 
+    def watched(self, run_id: str, task: str, try_number: int = 1) -> None:
+        """Wait until the triggerer watches a parked task: what a person does before that reaches nobody."""
+        where = self.airflow.home / "logs" / f"dag_id={DAG}" / f"run_id={run_id}" / f"task_id={task}"
+        begun = f"{run_id}/{task}/-1/{try_number} "
+
+        def starting() -> bool | None:
+            files = where.glob(f"attempt={try_number}.log.trigger.*")
+            return True if any(begun in file.read_text() for file in files) else None
+
+        self.airflow.wait(starting, f"nobody watches {task} of {run_id}", timeout=90)
+
     def log(self, run_id: str, task: str, try_number: int = 1) -> str:
         return "\n".join(self.airflow.log(DAG, run_id, task, try_number))
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test itself orders is priced at the same backends as there."""
+    monkeypatch.setenv("RUNWAYML_API_SECRET", CANARIES["runway"])
+    monkeypatch.setenv("GOOGLE_CREDENTIALS_JSON", CANARIES["veo3"])
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +100,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     catalogue = write_catalogue(
         root / "config",
         strikes=10_000,
-        backends={"replicate": {"adapter": "tests.vendor:MuteVendor"}, "runway": _only_short()},
+        backends={
+            "replicate": {"adapter": "tests.vendor:MuteVendor"},
+            "runway": {**_only_short(), "adapter": KEYED, "needs": ["RUNWAYML_API_SECRET"], "max_run_seconds": 3600},
+            "veo3": {"adapter": KEYED, "needs": ["GOOGLE_CREDENTIALS_JSON"]},
+        },
         budgets={"day_usd": 10_000, "day_warn_usd": 9_000, "project_usd": {"broke": 0.01, "tight": 0.30}},
         presets={"presets": {"impatient": _impatient()}},
     )
@@ -89,6 +115,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "AIPROD_VAR_DIR": str(root / "var"),
         "AIPROD_CONFIG_DIR": str(catalogue),
         vendor.BOOKS: str(books),
+        # Runway's key is in a connection, Veo 3's here.
+        "RUNWAYML_API_SECRET": None,
+        "GOOGLE_CREDENTIALS_JSON": CANARIES["veo3"],
     }
     (root / "var").mkdir(mode=0o700)
     ledger = Ledger(f"sqlite:///{root / 'var' / 'ledger.db'}")
@@ -97,7 +126,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with LocalAirflow(root / "airflow", env=env) as airflow:
         airflow.wait_ready(120, dags=[DAG, "reconcile", "dispatch"])
         running = Stack(airflow, ledger, books, catalogue)
-        for job_id, order in ORDERS.items():
+        typed = {"connection_id": "aiprod_runway", "conn_type": "aiprod_runway", "password": CANARIES["runway"]}
+        airflow.call("POST", "connections", json=typed)
+        for job_id, order in {**ORDERS, **ENDLESS}.items():
             airflow.trigger(DAG, {**order, "job_id": job_id}, job_id)
         for job_id, answers in ANSWERS.items():
             for task, word in answers:

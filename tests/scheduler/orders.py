@@ -44,3 +44,9 @@ SECOND_ORDERS: dict[str, dict[str, Any]] = {
     "same-again": {**ORDERS["first-fine"], "job_id": "first-fine"},
     "other-order": {**_SHORT, "prompt": "something else", "job_id": "first-fine"},
 }
+
+#: Jobs whose render does not end by itself: a person ends them, or clears them (`test_ending.py`).
+ENDLESS: dict[str, dict[str, Any]] = {
+    job_id: {**_SHORT, "prompt": "[[runway=slow:3000]]", "backend": "runway"}
+    for job_id in ("task-failed", "run-failed", "task-cleared")
+}

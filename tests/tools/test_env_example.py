@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
 from aiprod import settings
-from aiprod.catalog import Catalog
+from aiprod.backends import Backend
+from aiprod.catalog import BackendEntry, Catalog
 from tools.airflow_env import CHECKOUT
 
 
@@ -14,4 +16,11 @@ def test_it_names_what_the_settings_and_vendors_read_and_nothing_else(config: Ca
     text = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
     offered = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", text, re.MULTILINE))
     read = set(re.findall(r"[\"`](AIPROD_[A-Z0-9_]+)[\"`]", Path(settings.__file__).read_text(encoding="utf-8")))
-    assert offered == read | {name for entry in config.backends.values() for name in entry.needs}
+    vendors = {name for entry in config.backends.values() for name in (*entry.needs, *_adapter(entry).reads)}
+    assert offered == read | vendors
+
+
+def _adapter(entry: BackendEntry) -> type[Backend]:
+    module, _, attribute = str(entry.adapter).partition(":")
+    adapter: type[Backend] = getattr(importlib.import_module(module), attribute)
+    return adapter

@@ -45,6 +45,26 @@ def test_a_fault_ends_as_the_table_says(street: Street, name: str, word: str, en
     assert waits == ([end.state] if end.state in ("unknown", "submitted") else [])
 
 
+@pytest.mark.parametrize(
+    ("name", "changed", "value"),
+    [("veo3", "AIPROD_VEO3_BUCKET", "gs://aiprod-emulated/elsewhere"), ("replicate", "REPLICATE_API_TOKEN", "another-account")],
+)
+def test_what_was_lost_is_never_proved_absent_with_another_account_or_in_another_place(
+    street: Street, monkeypatch: pytest.MonkeyPatch, name: str, changed: str, value: str
+) -> None:
+    street.order(f"a lighthouse [[{name}=late:30]]", backend=name)
+    street.attempt()
+    assert [p.state for p in street.purchases()] == ["unknown"]
+    monkeypatch.setenv(changed, value)
+    for minutes in (2, 14, 20):
+        street.passes(timedelta(minutes=minutes))
+        street.look_again()
+        street.market.pipeline.render(["job-1"], name, 1)
+    assert [p.state for p in street.purchases()] == ["unknown"]
+    assert len(street.vendors.accepts()) == 1
+    assert [p.purchase.state for p in street.waiting()] == ["unknown"]
+
+
 def test_the_docs_show_this_table() -> None:
     assert markdown() in DOCS.read_text(encoding="utf-8")
 

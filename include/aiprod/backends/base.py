@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from aiprod.backends.keys import Keys, keys_of
 from aiprod.catalog import BackendEntry
-from aiprod.models import Accepted, CancelOutcome, Checkup, Found, JobState, RenderRequest
+from aiprod.models import Accepted, CancelOutcome, Checkup, Found, JobState, RenderRequest, fingerprint
 
 if TYPE_CHECKING:
     import httpx
@@ -40,6 +40,14 @@ class Backend(ABC):
     def keys(self) -> Keys:
         """What is configured of `reads`: the environment's, else the connection's."""
         return keys_of(self.name, self.reads, needs=self.entry.needs)
+
+    @property
+    def account(self) -> str:
+        """A mark of the account and place that requests go to; it tells nothing of the key. What was lost under another mark
+        cannot be found, and not be proved absent, under this one.
+        """
+        keys = self.keys
+        return fingerprint(dict(keys))[:16] if keys else ""
 
     def validate(self, request: RenderRequest) -> RenderRequest:
         """Return the request as the vendor will take it, before any money is set aside. May ask the vendor, never pays.

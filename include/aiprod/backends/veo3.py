@@ -24,7 +24,7 @@ from aiprod.backends.google_storage import Folder, GoogleStorage
 from aiprod.backends.reaching import INTERNET, Network
 from aiprod.catalog import BackendEntry
 from aiprod.errors import BackendError, FailureKind, SubmitRejected
-from aiprod.models import Accepted, Checkup, Found, JobState, RenderRequest
+from aiprod.models import Accepted, Checkup, Found, JobState, RenderRequest, fingerprint
 from aiprod.pricing import frame_size
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class Veo3Backend(Backend):
         self.can_find = _BUCKET in self.keys
         self._network = network
         self._vertices: dict[tuple[str, str], Vertex] = {}
+
+    @property
+    def account(self) -> str:
+        """Where purchases have their folders: whoever may read there finds what was lost, with whichever key it was sent."""
+        return fingerprint([self.keys.get(_BUCKET, ""), self.keys.get(_STORE, "")])[:16]
 
     # --- buying -----------------------------------------------------------------------------------------
 

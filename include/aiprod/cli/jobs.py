@@ -93,12 +93,14 @@ def _result(args: argparse.Namespace) -> None:
 
 def _cancel(args: argparse.Namespace) -> None:
     pipeline = Pipeline()
-    stopped = pipeline.cancel(args.job_id, by=args.by)
+    cancelled = pipeline.cancel(args.job_id, by=args.by)
     with pipeline.ledger.read() as conn:
         bought = [p for version in jobs.versions(conn, args.job_id) for p in purchases.of_job(conn, args.job_id, version)]
     sent = [p for p in bought if p.state in ("submitting", "submitted", "unknown")]
-    print(f"{args.job_id} is cancelled: nothing more is held or sent for it")
-    for line in stopped:
+    print(f"{args.job_id} is cancelled{'' if cancelled.fresh else ' since before'}: nothing more is held or sent for it")
+    if cancelled.holds:
+        print(f"{cancelled.holds} holds of {dollars(cancelled.money)} were not sent and are given back")
+    for line in cancelled.renders:
         print(line)
     if sent:
         money = dollars(sum(p.hold for p in sent))

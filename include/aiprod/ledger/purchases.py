@@ -80,6 +80,7 @@ class Purchase(Noun):
     expires_at: datetime | None
     parked_at: datetime | None
     retry_at: datetime | None
+    account: str | None = None
     failure: FailureKind | None
     message: str | None
     created_at: datetime
@@ -175,7 +176,9 @@ def _refuse(
         raise BudgetExceeded(row["hold"], short)
 
 
-def claim(conn: Connection, purchase_id: str, *, envelope: Envelope, catalog: Catalog, now: datetime) -> int | None:
+def claim(
+    conn: Connection, purchase_id: str, *, envelope: Envelope, catalog: Catalog, now: datetime, account: str = ""
+) -> int | None:
     """T2: commit the intent to send, and take a backend slot with it. Returns the fence of this claim.
 
     Returns None when the backend has no free slot. Raises `StaleState` when somebody else claimed it or the
@@ -206,6 +209,7 @@ def claim(conn: Connection, purchase_id: str, *, envelope: Envelope, catalog: Ca
             lease_until=lease,
             slot_until=now + timedelta(seconds=entry.max_run_seconds),
             expires_at=None,
+            account=account,
             submitted_at=now,
             updated_at=now,
         )

@@ -187,6 +187,8 @@ purchases = Table(
     Column("parked_at", Utc),
     #: From when on the same may be asked again of a vendor that took no more requests.
     Column("retry_at", Utc),
+    #: A mark of the account and place it was sent to: elsewhere nothing can be proved about it.
+    Column("account", Text),
     Column("failure", Text),
     Column("message", Text),
     Column("created_at", Utc, nullable=False),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -13,6 +15,7 @@ from aiprod import settings
 from aiprod.catalog import catalog
 from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.pipelines import pipeline
+from aiprod_airflow.stopping import Instance, stop_if_ended
 from aiprod_airflow.triggers.render import RenderTrigger
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from aiprod.purchasing import Progress
 
 __all__ = ["RenderOperator"]
+
+log = logging.getLogger(__name__)
 
 
 class RenderOperator(BaseOperator):
@@ -35,6 +40,7 @@ class RenderOperator(BaseOperator):
     """
 
     template_fields: Collection[str] = ("job_ids",)
+    _instance: Instance | None = None
 
     def __init__(self, *, job_ids: Any, backend: str, attempt: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -43,13 +49,20 @@ class RenderOperator(BaseOperator):
         self.attempt = attempt
 
     def execute(self, context: Context) -> None:
-        self._push()
+        self._push(context)
 
     def resume(self, context: Context, event: dict[str, Any]) -> None:
         """The trigger saw something change; what, the ledger and the backend say."""
-        self._push()
+        self._push(context)
 
-    def _push(self) -> None:
+    def on_kill(self) -> None:
+        """Airflow ends this process: let the vendor stop what it runs, if that was a person's wish."""
+        if self._instance is not None:
+            # In a thread, because this runs between two lines of whatever it interrupts, a transaction perhaps.
+            Thread(target=_stop, args=(self._instance, self.backend, self.job_ids), daemon=True).start()
+
+    def _push(self, context: Context) -> None:
+        self._instance = context["ti"]
         with told_to_airflow():
             progress = pipeline().render(self.job_ids, self.backend, self.attempt)
         if not progress.finished:
@@ -78,3 +91,8 @@ class RenderOperator(BaseOperator):
             # The trigger ends by itself; this ends a trigger that never started (facts/engine.md section 11).
             timeout=deadline - now + timedelta(minutes=5),
         )
+
+
+def _stop(instance: Instance, backend: str, job_ids: Sequence[str]) -> None:
+    for line in stop_if_ended(instance, backend, job_ids=job_ids):
+        log.info("%s", line)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from aiprod.backends import Backend, backend
-from aiprod.catalog import catalog
-from aiprod.errors import BackendError
+from aiprod.errors import AiprodError
+from aiprod_airflow.triggers.lookout import Lookout, lookout
+
+if TYPE_CHECKING:
+    from aiprod_airflow.stopping import Instance
 
 __all__ = ["RenderTrigger", "Watch"]
 
@@ -94,28 +97,60 @@ class RenderTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        # Adapters block; the triggerer's event loop is shared with every other trigger.
-        adapter = await asyncio.to_thread(backend, catalog(), self.backend)
         watch = Watch(
             self.vendor_ids,
             first_event_at=datetime.fromisoformat(self.first_event_at),
             look_again_at=datetime.fromisoformat(self.look_again_at) if self.look_again_at else None,
             deadline=datetime.fromisoformat(self.deadline),
         )
-        while True:
-            for vendor_id in sorted(watch.pending):
-                if await self._is_over(adapter, vendor_id):
-                    watch.finished(vendor_id, now=datetime.now(UTC))
-            now = datetime.now(UTC)
-            if watch.wake(now=now):
-                yield TriggerEvent({"pending": sorted(watch.pending)})
-                return
-            await asyncio.sleep(watch.next_look(now=now, poll=timedelta(seconds=self.poll_seconds)).total_seconds())
+        poll = timedelta(seconds=self.poll_seconds)
+        async with lookout() as shared:
+            # A triggerer that starts again takes up all its renders at once; they shall not all ask at once.
+            await asyncio.sleep(watch.next_look(now=datetime.now(UTC), poll=poll * _share(self.vendor_ids)).total_seconds())
+            while True:
+                await self._ask(shared, watch)
+                now = datetime.now(UTC)
+                if watch.wake(now=now):
+                    yield TriggerEvent({"pending": sorted(watch.pending)})
+                    return
+                await asyncio.sleep(watch.next_look(now=now, poll=poll).total_seconds())
 
-    async def _is_over(self, adapter: Backend, vendor_id: str) -> bool:
+    async def on_kill(self) -> None:
+        """A person ended the task: ask the vendor to stop. A cleared task's next try has re-attached, maybe already."""
+        instance = self.task_instance
+        if instance is None or not self.vendor_ids:
+            return
+        # Airflow waits half a minute. With hundreds ended at once some wait longer for a thread, and shall not be forgotten.
+        for line in await asyncio.shield(asyncio.to_thread(_stop, instance, self.backend, self.vendor_ids)):
+            self.log.info("%s", line)
+
+    async def _ask(self, shared: Lookout, watch: Watch) -> None:
+        """Ask for every render that runs, side by side."""
+        pending = sorted(watch.pending)
+        over = await asyncio.gather(*(self._is_over(shared, vendor_id) for vendor_id in pending))
+        for vendor_id in (name for name, ended in zip(pending, over, strict=True) if ended):
+            watch.finished(vendor_id, now=datetime.now(UTC))
+
+    async def _is_over(self, shared: Lookout, vendor_id: str) -> bool:
         try:
-            return (await asyncio.to_thread(adapter.poll, vendor_id)).final
-        except BackendError as error:
+            return (await shared.ask(self.backend, vendor_id)).final
+        except (AiprodError, TimeoutError) as error:
             # One lost answer says nothing about a paid render: ask again next time.
             self.log.warning("%s did not say how %s is doing: %s", self.backend, vendor_id, error)
             return False
+        except Exception:
+            # An answer that nobody understands: the operator asks for itself and fails where people look.
+            self.log.exception("%s cannot be asked for %s", self.backend, vendor_id)
+            return True
+
+
+def _stop(instance: Instance, backend: str, vendor_ids: list[str]) -> list[str]:
+    # Here, and not at the top: it loads the ledger, which no other moment of a trigger needs.
+    from aiprod_airflow.stopping import stop_if_ended
+
+    return stop_if_ended(instance, backend, vendor_ids=vendor_ids)
+
+
+def _share(vendor_ids: list[str]) -> float:
+    """A number in [0, 1) that is always the same for the same renders, and spread evenly over all."""
+    return int.from_bytes(hashlib.sha256("".join(vendor_ids).encode()).digest()[:4]) / 2**32

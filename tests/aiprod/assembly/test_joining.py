@@ -199,7 +199,8 @@ class TestFile:
         join(out, *[(clip(f"{n}.mp4", frames=48, luma=60 + 40 * n, sound=tone(2)), seconds) for n in range(3)], audio=True)
 
         ordered = Expected(seconds=3 * seconds, fps=24, width=160, height=90, audio=True)
-        assert judge(measure(out), ordered, catalog().quality) == ()
+        # These clips are flat grey and cut together, which is told and does not weigh.
+        assert not {"veto", "major"} & {f.severity for f in judge(measure(out), ordered, catalog().quality)}
 
     def test_a_clip_that_cannot_be_read_is_named_and_nothing_is_left(self, clip, out, tmp_path):
         broken = tmp_path / "broken.mp4"

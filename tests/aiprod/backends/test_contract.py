@@ -290,7 +290,8 @@ def test_what_was_accepted_ends_as_a_video_of_what_was_bought(backend: Backend, 
     file = tmp_path / "take.mp4"
     backend.fetch(accepted.vendor_id, file)
     size.pop("aspect_ratio", None)
-    assert judge(measure(file), Expected(**size), catalog().quality) == ()
+    found = judge(measure(file), Expected(**size), catalog().quality)
+    assert not {"veto", "major"} & {finding.severity for finding in found}
 
 
 def test_a_take_can_be_fetched_again(backend: Backend, tmp_path: Path) -> None:

@@ -175,13 +175,14 @@ class TestCancel:
         local_market.render()
         out = done(capsys, "cancel", "job-1", "--by", "ann")
         assert "job-1 is cancelled: nothing more is held or sent for it" in out
-        assert "1 holds of $0.12 were not sent" in out
+        assert "1 holds of $0.12 were not sent and are given back" in out
+        assert "job-1 shot 1 at runway: stopped no, refunded no; submitted, $0.12 stay held" in out
         assert "not stopped: 1 renders already sent, up to $0.12; they are still billed, watched and kept" in out
 
     def test_what_was_held_is_not_sent_any_more(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
         local_market.routed()
         done(capsys, "cancel", "job-1", "--by", "ann")
-        assert "job job-1 was cancelled by ann" in local_market.render().failed[0]
+        assert "the hold was given back before it was sent" in local_market.render().failed[0]
         assert local_market.accepts() == []
 
     def test_an_unknown_job_is_one_line(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:

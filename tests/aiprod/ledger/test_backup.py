@@ -15,6 +15,7 @@ from sqlalchemy import text
 from aiprod.errors import ConfigError, JobFailed, MoneyError, StorageError
 from aiprod.ledger import Ledger, gates, jobs
 from aiprod.ledger.backup import Restored, backup, restore
+from aiprod.ledger.engine import REVISION
 from aiprod.ledger.engine import now as database_now
 from tests.auditor import audit
 from tests.market import Market
@@ -197,7 +198,7 @@ class TestRestore:
         shop.sql("UPDATE ledger_alembic_version SET version_num = '9999'")
         with pytest.raises(ConfigError, match="revision 9999"):
             backup(shop.ledger, file, catalog=shop.catalog)
-        shop.sql("UPDATE ledger_alembic_version SET version_num = '0002'")
+        shop.sql("UPDATE ledger_alembic_version SET version_num = :revision", revision=REVISION)
         backup(shop.ledger, file, catalog=shop.catalog)
         if shop.ledger.engine.dialect.name == "sqlite":
             with sqlite3.connect(file) as raw:

@@ -10,15 +10,36 @@ import av
 import cv2
 import numpy as np
 
+from aiprod.qa.eye import Eye, Seen
+
 WIDTH, HEIGHT, FPS = 320, 180, 24
 
 
 def moving(frames: int, width: int = WIDTH, height: int = HEIGHT) -> list[np.ndarray]:
-    """Luma pictures of a texture that slides by, as a camera pan does."""
-    grid = np.random.default_rng(7).random((9, 24), dtype=np.float32)
-    texture = cv2.resize(grid, (width + frames * 3, height), interpolation=cv2.INTER_CUBIC)
-    texture = np.clip(60 + 150 * texture, 16, 235).astype(np.uint8)
+    """Luma pictures of a wall of stones with hard edges that slides by, as a camera pan does."""
+    rng = np.random.default_rng(7)
+    grid, wide = rng.random((9, 24), dtype=np.float32), width + frames * 3
+    texture = np.clip(60 + 120 * cv2.resize(grid, (wide, height), interpolation=cv2.INTER_CUBIC), 16, 235).astype(np.uint8)
+    for _ in range(wide // 4):
+        left, top = int(rng.integers(0, wide)), int(rng.integers(0, height))
+        cv2.circle(texture, (left, top), int(rng.integers(3, 14)), int(rng.integers(30, 220)), -1, cv2.LINE_AA)
     return [texture[:, 3 * i : 3 * i + width] for i in range(frames)]
+
+
+def seen(pictures: Sequence[np.ndarray], *, fps: int = FPS, colour: Sequence[tuple[int, int]] | None = None) -> Seen:
+    """What the eye makes of luma pictures that were never encoded; `colour` is the tint of each."""
+    eye = Eye()
+    for number, luma in enumerate(pictures):
+        eye.see(frame_of(luma, number, fps, colour[number] if colour else (112, 150)))
+    return eye.seen()
+
+
+def frame_of(luma: np.ndarray, number: int, fps: int | Fraction = FPS, tint: tuple[int, int] = (112, 150)) -> av.VideoFrame:
+    height, width = luma.shape
+    colours = np.repeat(np.array(tint, np.uint8), height // 2 * width // 2).reshape(height // 2, width)
+    frame = av.VideoFrame.from_ndarray(np.concatenate([luma, colours]), format="yuv420p")
+    frame.pts, frame.time_base = number, 1 / Fraction(fps)
+    return frame
 
 
 def tone(seconds: float, level: float = 0.2) -> np.ndarray:
@@ -30,7 +51,7 @@ def write(
     pictures: Sequence[np.ndarray],
     sound: np.ndarray | None = None,
     *,
-    fps: int = FPS,
+    fps: int | Fraction = FPS,
     codec: str = "libx264",
     first: int = 0,
     options: dict[str, str] | None = None,
@@ -48,9 +69,8 @@ def write(
             audio = film.add_stream("aac" if path.suffix != ".webm" else "libopus", rate=48_000)
             audio.layout = "stereo"
         for number, luma in enumerate(pictures):
-            planes = np.concatenate([luma, np.full((height // 2, width), 128, np.uint8)])
-            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-            frame.pts, frame.time_base = number + first, Fraction(1, fps)
+            # A warm tint: what has no colour at all is a finding.
+            frame = frame_of(luma, number + first, fps)
             film.mux(video.encode(frame.reformat(format=video.pix_fmt)))
         if pictures:
             film.mux(video.encode(None))

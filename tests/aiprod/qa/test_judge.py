@@ -53,7 +53,7 @@ class TestDefectsInFiles:
 
     @pytest.mark.parametrize(("frames", "wrong"), [(36, True), (60, True), (45, False), (51, False)])
     def test_another_length_is_found_and_a_few_frames_are_not(self, clip, expected, thresholds, frames, wrong):
-        path = clip(pictures=moving(frames))
+        path = clip(pictures=moving(frames), sound=tone(frames / 24))
         assert found(path, expected, thresholds) == ({"duration": "major"} if wrong else {})
 
     def test_another_rate_is_found(self, clip, expected, thresholds):
@@ -72,7 +72,7 @@ class TestDefectsInFiles:
 
     def test_a_clip_that_is_mostly_black_is_vetoed(self, clip, expected, thresholds):
         pictures = [BLACK] * 44 + moving(4)
-        assert found(clip(pictures=pictures), expected, thresholds)["black"] == "veto"
+        assert found(clip(pictures=pictures), expected, thresholds)["mostly_black"] == "veto"
 
     @pytest.mark.parametrize("start", [15, 35])
     def test_a_freeze_is_found_in_the_middle_and_at_the_end(self, clip, expected, thresholds, start):
@@ -101,6 +101,7 @@ class TestDefectsInFiles:
 
 CLEAN = Measurements(
     size=9, readable=True, width=320, height=180, aspect=16 / 9, frames=48, seconds=2, fps=24, still=0.0, departure=(9.0, 90.0),
+    drift=60.0, audio_seconds=2,
     has_audio=True, levels=(-20.0,) * 40,
 )  # fmt: skip
 
@@ -119,7 +120,7 @@ class TestJudgingNumbers:
 
     def test_every_finding_carries_its_evidence(self, expected, thresholds):
         short = CLEAN.model_copy(update={"seconds": 1.0, "levels": (-20.0,) * 20})
-        assert judge(short, expected, thresholds)[0].evidence == "1.00 s, bought 2 s"
+        assert judge(short, expected, thresholds)[0].evidence == "It runs 1.00 s; 2 s were bought."
 
 
 class TestReport:

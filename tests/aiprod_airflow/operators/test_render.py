@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.execution_time import task_runner
 
 from aiprod.errors import StorageError
 from aiprod.ledger.engine import REVISION, _opened
 from aiprod_airflow.operators.render import RenderOperator
-from tests.aiprod_airflow.shop import Call, Shop
+from tests.aiprod_airflow.shop import Call, Shop, TaskInstance
+from tests.aiprod_airflow.supervisor import Supervisor
 
 RUNS_LONG = "[[runway=slow:100000]]"
 
@@ -191,6 +195,46 @@ class TestColour:
         call(operator())
 
         assert shop.accepts() == 1
+
+
+class TestBeingKilled:
+    """Airflow ends the process in the middle of something."""
+
+    @pytest.mark.parametrize("shop", ["tests.keyed_vendor:Stoppable"], indirect=True)
+    @pytest.mark.parametrize(("state", "stays"), [("failed", "cancelled"), ("running", "submitted")])
+    def test_what_runs_is_stopped_when_a_person_wished_it_and_else_left_for_the_next_try(
+        self, shop: Shop, call: Call, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, state: str, stays: str
+    ) -> None:
+        shop.routed(RUNS_LONG)
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(states={ti.task_id: state}), raising=False)
+        ran = operator()
+        with pytest.raises(TaskDeferred):
+            call(ran)
+
+        before = set(threading.enumerate())
+        ran.on_kill()
+        for started in set(threading.enumerate()) - before:
+            started.join(20)
+
+        assert [p.state for p in shop.purchases()] == [stays]
+
+    def test_before_it_did_anything_there_is_nothing_to_stop(self, shop: Shop) -> None:
+        operator().on_kill()
+
+        assert shop.accepts() == 0
+
+    def test_the_process_that_is_ended_is_not_held_up_by_a_ledger_that_it_has_locked_itself(
+        self, shop: Shop, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch, call: Call
+    ) -> None:
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(states={ti.task_id: "failed"}), raising=False)
+        shop.routed()
+        ran = operator()
+        call(ran)
+
+        with shop.ledger.write():
+            started = time.monotonic()
+            ran.on_kill()
+            assert time.monotonic() - started < 1
 
 
 def test_a_dry_run_asks_nobody(shop: Shop, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -13,7 +16,8 @@ from airflow.triggers.base import TriggerEvent
 
 from aiprod.catalog import Catalog, catalog
 from aiprod.models import RenderRequest
-from aiprod_airflow.triggers.render import COALESCE, RenderTrigger, Watch
+from aiprod_airflow.hooks.connections import ConnectionUnreachable
+from aiprod_airflow.triggers.render import COALESCE, RenderTrigger, Watch, _share
 from tests import desk
 from tests.aiprod_airflow.shop import Shop
 from tests.vendor import Vendor
@@ -138,6 +142,21 @@ class TestTravelling:
 
         assert set(arguments) == {"backend", "vendor_ids", "first_event_at", "look_again_at", "deadline", "poll_seconds"}
 
+    def test_a_task_that_the_first_release_parked_is_still_watched(self) -> None:
+        """Its words as they are stored. They may gain others with a default; none may go."""
+        stored = {
+            "backend": "runway",
+            "vendor_ids": ["task-1"],
+            "first_event_at": "2026-11-23T12:00:20+00:00",
+            "look_again_at": None,
+            "deadline": "2026-11-23T12:10:00+00:00",
+            "poll_seconds": 15.0,
+        }
+
+        _, arguments = RenderTrigger(**stored).serialize()
+
+        assert stored.items() <= arguments.items()
+
 
 class MoodyVendor(Vendor):
     """Answers every second question with an error."""
@@ -210,3 +229,82 @@ class TestRunning:
 
         assert [event.payload for event in self.run(self.trigger(render))] == [{"pending": []}]
         assert MoodyVendor.asked[render] == 2
+
+    def test_an_answer_that_nobody_understands_wakes_the_operator_which_fails_where_people_look(
+        self, config: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def puzzling(self: Vendor, vendor_id: str) -> None:
+            raise KeyError("DREAMING")
+
+        monkeypatch.setattr("tests.vendor.Vendor.poll", puzzling)
+
+        assert [event.payload for event in self.run(self.trigger("v-1"))] == [{"pending": []}]
+
+    def test_a_key_that_cannot_be_looked_up_now_does_not_end_the_watch(
+        self, config: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unreachable(*_: object) -> None:
+            raise ConnectionUnreachable("connection aiprod_runway could not be looked up")
+
+        monkeypatch.setattr("aiprod_airflow.triggers.lookout.backend", unreachable)
+
+        assert [event.payload for event in self.run(self.trigger("v-1", deadline=0.3))] == [{"pending": ["v-1"]}]
+
+    def test_a_thousand_triggers_that_start_together_do_not_ask_together(self) -> None:
+        shares = [_share([f"task-{n}"]) for n in range(1_000)]
+
+        assert [_share([f"task-{n}"]) for n in range(1_000)] == shares
+        assert all(60 < sum(tenth <= share * 10 < tenth + 1 for share in shares) < 140 for tenth in range(10))
+
+
+class TestBeingKilled:
+    """What Airflow calls when a person acts on a parked task."""
+
+    def killed(self, **instance: Any) -> list[Any]:
+        trigger = RenderTrigger(**TestTravelling.trigger.serialize()[1])
+        trigger.task_instance = SimpleNamespace(task_id="attempt_1.runway", **instance) if instance else None
+        asyncio.run(trigger.on_kill())
+        return [trigger.task_instance]
+
+    def test_it_hands_over_which_renders_of_which_task_and_says_what_came_of_it(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        seen: list[Any] = []
+
+        def stop_if_ended(instance: Any, backend: str, *, vendor_ids: list[str]) -> list[str]:
+            seen.extend([instance, backend, vendor_ids])
+            return ["job-1 shot 1 at runway: stopped yes"]
+
+        monkeypatch.setattr("aiprod_airflow.stopping.stop_if_ended", stop_if_ended)
+
+        (instance,) = self.killed(dag_id="render_video", run_id="run-1")
+
+        assert seen == [instance, "runway", ["task-1", "task-2"]]
+        assert "job-1 shot 1 at runway: stopped yes" in capsys.readouterr().out
+
+    def test_an_order_to_stop_that_waits_longer_than_airflow_does_is_still_carried_out(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        busy, carried_out = threading.Event(), threading.Event()
+        monkeypatch.setattr("aiprod_airflow.stopping.stop_if_ended", lambda *_, **__: [str(carried_out.set())])
+        trigger = RenderTrigger(**TestTravelling.trigger.serialize()[1])
+        trigger.task_instance = SimpleNamespace(task_id="attempt_1.runway")
+
+        async def killed() -> None:
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            before = loop.run_in_executor(None, busy.wait, 20)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(trigger.on_kill(), 0.05)
+            busy.set()
+            await before
+            await asyncio.to_thread(carried_out.wait, 20)
+
+        asyncio.run(killed())
+
+        assert carried_out.is_set()
+
+    def test_without_a_task_there_is_nothing_to_stop(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("aiprod_airflow.stopping.stop_if_ended", lambda *_, **__: pytest.fail("nobody to stop for"))
+
+        self.killed()

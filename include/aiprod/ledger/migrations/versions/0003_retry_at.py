@@ -1,4 +1,4 @@
-"""When a vendor that took no more requests said to come again."""
+"""When a vendor that took no more requests said to come again, and with which account a request was sent."""
 
 from __future__ import annotations
 
@@ -13,3 +13,4 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("purchases", sa.Column("retry_at", sa.BigInteger(), nullable=True))
+    op.add_column("purchases", sa.Column("account", sa.Text(), nullable=True))
