@@ -573,6 +573,14 @@ PLANTED = (
         ("backends/veo3_wire.py", "        if self.sent:\n", "        if False:\n"),
     ),
     Mutant(
+        # What issue 3 calls "client retries left on". The SDK asks three times by itself.
+        "the client's own retries are left on",
+        "backends/runway_wire.py",
+        '"max_retries": 0',
+        '"max_retries": 2',
+        ("tests/aiprod/backends/test_runway.py::test_a_lost_answer_is_one_render_in_runways_books",),
+    ),
+    Mutant(
         "what the server broke off was not accepted",
         "backends/veo3_words.py",
         "if refusal.code in _CANNOT_TELL or not 400 <= refusal.code < 500:",

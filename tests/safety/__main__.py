@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     databases = ("sqlite", "postgres") if given.database == "both" else (given.database,)
     mutants_wanted = not given.no_mutants
     storms_for = given.seconds * (1 - _MUTANTS_SHARE * mutants_wanted) if given.seconds else None
-    campaign = Campaign(given.seed, given.schedules, databases, storms_for)
+    campaign = Campaign(given.seed, given.schedules, databases, storms_for, vendors=given.vendors)
     began = time.monotonic()
     tally = rage(campaign, tell=_say)
     mutants: dict[str, str] = {}
@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="stop beginning storms after this long, and run a handful of planted bugs")
     parser.add_argument("--seed", type=int, default=1, help="the first storm's seed; the next ones count on")
     parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
+    vendors = "real: the shipped adapters; generic: some made for storms; mixed: one in ten is real"
+    parser.add_argument("--vendors", choices=("mixed", "generic", "real"), default="mixed", help=vendors)
     parser.add_argument("--out", type=Path, default=Path("var/safety"), help="where report.json and report.md go")
     parser.add_argument("--no-mutants", action="store_true", help="storms only")
     return parser

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from typing import Any, Literal
 from tests.postgres import INSTALL, PrivatePostgres, binaries
 from tests.safety.ground import Ground
 from tests.safety.judge import Finding
-from tests.safety.plan import draw
+from tests.safety.plan import Vendors, draw
 from tests.safety.storm import Outcome, run
 
 __all__ = ["Campaign", "Tally", "rage"]
@@ -26,6 +26,8 @@ __all__ = ["Campaign", "Tally", "rage"]
 Database = Literal["sqlite", "postgres"]
 #: Storms sleep a part of their time, waiting for locks and for who is stopped: this many at a time fill two cores.
 LANES = 2
+#: Of so many storms one buys from the shipped adapters. It costs a fifth more, and its lane four seconds to begin.
+ONE_IN = 10
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Campaign:
     databases: tuple[Database, ...]
     seconds: float | None = None
     lanes: int = LANES
+    vendors: Vendors | Literal["mixed"] = "generic"
 
     def share(self, database: Database) -> int:
         """How many storms one database gets: where there are two, Postgres an eighth. Its storms cost three times as much."""
@@ -44,6 +47,14 @@ class Campaign:
         if len(self.databases) == 1:
             return self.schedules
         return eighth if database == "postgres" else self.schedules - eighth
+
+    def shares(self) -> Iterator[tuple[Database, Vendors, int]]:
+        """How many storms there are of each kind, on each database."""
+        for database in self.databases:
+            storms = self.share(database)
+            real = {"generic": 0, "real": storms, "mixed": storms // ONE_IN}[self.vendors]
+            yield database, "generic", storms - real
+            yield database, "real", real
 
 
 @dataclass
@@ -61,8 +72,14 @@ class Tally:
     seconds: float = 0.0
     #: The finding, the storm's command.
     findings: list[tuple[Finding, str]] = field(default_factory=list)
+    #: The same of each kind of vendors.
+    by_vendors: dict[str, Tally] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
+        self._count(outcome)
+        self.by_vendors.setdefault(outcome.vendors, Tally())._count(outcome)
+
+    def _count(self, outcome: Outcome) -> None:
         self.schedules[outcome.database] += 1
         self.processes += outcome.processes
         self.kills.update(outcome.kills)
@@ -93,12 +110,13 @@ def rage(campaign: Campaign, tell: Callable[[Outcome, Tally], Any] = lambda outc
     context = multiprocessing.get_context("fork")
     lanes, ears = [], []
     try:
-        for database in campaign.databases:
+        for database, vendors, share in campaign.shares():
             turn = context.Value("i", 0)
-            for _ in range(min(campaign.lanes, campaign.share(database)) or 1):
+            for _ in range(min(1 if campaign.vendors == "mixed" and vendors == "real" else campaign.lanes, share)):
                 ear, mouth = context.Pipe(duplex=False)
                 name = server.database() if server is not None and database == "postgres" else ""
-                lane = context.Process(target=_lane, args=(campaign, database, server, name, turn, mouth, began), daemon=True)
+                work = _Work(campaign, database, vendors, share, server, name, turn, began)
+                lane = context.Process(target=_lane, args=(work, mouth), daemon=True)
                 lane.start()
                 mouth.close()
                 lanes.append(lane)
@@ -139,23 +157,38 @@ def _listen(ears: Sequence[Connection], tally: Tally, tell: Callable[[Outcome, T
             tell(said, tally)
 
 
-def _lane(
-    campaign: Campaign, database: Database, server: PrivatePostgres | None, name: str, turn: Any, mouth: Connection, began: float
-) -> None:
+@dataclass(frozen=True)
+class _Work:
+    """What a lane does: its kind of storms, from a counter that it shares with the other lanes of that kind."""
+
+    campaign: Campaign
+    database: Database
+    vendors: Vendors
+    share: int
+    server: PrivatePostgres | None
+    name: str
+    turn: Any
+    began: float
+
+    def next(self) -> int | None:
+        """The next storm's number; None: there is no more."""
+        with self.turn.get_lock():
+            n: int = self.turn.value
+            self.turn.value += 1
+        seconds = self.campaign.seconds
+        late = seconds is not None and time.monotonic() - self.began > seconds
+        return None if late or n >= self.share else n
+
+
+def _lane(work: _Work, mouth: Connection) -> None:
     """One storm after the other, on one ground."""
     pid, parent = os.getpid(), os.getppid()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        ground = Ground(database, server, name)
+        ground = Ground(work.database, work.server, work.name)
         try:
-            while True:
-                with turn.get_lock():
-                    n = turn.value
-                    turn.value += 1
-                late = campaign.seconds is not None and time.monotonic() - began > campaign.seconds
-                if late or n >= campaign.share(database) or os.getppid() != parent:
-                    return
-                mouth.send(run(draw(campaign.seed + n, database), ground))
+            while (n := work.next()) is not None and os.getppid() == parent:
+                mouth.send(run(draw(work.campaign.seed + n, work.database, work.vendors), ground))
         finally:
             if os.getpid() == pid:
                 ground.close()

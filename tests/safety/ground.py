@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from datetime import timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,15 +18,17 @@ import psycopg
 from sqlalchemy.pool import QueuePool
 
 from aiprod.emulators.books import Books
+from aiprod.emulators.running import environment
 from aiprod.ledger import Ledger
 from tests.postgres import PrivatePostgres
 from tests.safety import backend
 from tests.safety.clock import Clock
 from tests.safety.plan import Plan
+from tests.safety.shops import shipped_adapters
 
 __all__ = ["PRICES", "Ground", "keep_connections"]
 
-#: What the vendor asks, in micro-dollars per second: its own price list, not the catalogue's.
+#: What the generic vendor asks, in micro-dollars per second: its own price list, not the catalogue's.
 PRICES = {"runway": 120_000, "veo3": 400_000, "replicate": 100_000}
 
 
@@ -49,11 +52,14 @@ class Ground:
         self.folder = Path(tempfile.mkdtemp(prefix="aiprod-safety-", dir=memory if memory.is_dir() else None))
         self.clock = Clock()
         self._books, self._place = self.folder / "books.jsonl", 0
-        command = [sys.executable, "-m", "aiprod.emulators.vendor", "--books", str(self._books), "--leash"]
+        served = ["--port=0", f"--folder={self.folder / 'vendors'}", f"--books={self._books}", "--leash"]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        command = [sys.executable, "-m", "aiprod.emulators", *served]
         self._vendor = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         assert self._vendor.stdout is not None
-        self._port = int(self._vendor.stdout.readline())
+        # They say where they are, what to export, and then nothing.
+        said = list(takewhile(str.strip, self._vendor.stdout))
+        self._port = int(said[0].rpartition(":")[2])
         self._terms: dict[str, Any] = {}
         os.environ[backend.ADDRESS] = f"http://127.0.0.1:{self._port}"
         os.environ["AIPROD_VAR_DIR"] = str(self.folder / "var")
@@ -79,7 +85,10 @@ class Ground:
         """An empty ledger, an agreed vendor, and the clock where the storm begins."""
         shutil.rmtree(self.storage, ignore_errors=True)
         self.clock.start_at(plan.starts_at)
-        self._terms = {"offers": plan.offers, "prices": PRICES, "listing_lag": plan.listing_lag}
+        prices = PRICES if plan.vendors == "generic" else {}
+        self._terms = {"offers": plan.offers, "prices": prices, "listing_lag": plan.listing_lag}
+        if plan.vendors == "real":
+            self._open_shops(bucket=plan.bucket)
         self._agree(wait=True)
         self._ask("DELETE", "/renders")
         if self._postgres is not None:
@@ -91,6 +100,13 @@ class Ground:
         with self._ledger.read():
             # Opened once before the fork: every child would ask the database for the same things.
             return self._ledger
+
+    def _open_shops(self, *, bucket: bool) -> None:
+        """Let the shipped adapters of this process, and of its forks, buy here."""
+        shipped_adapters()
+        os.environ.update(environment(f"http://127.0.0.1:{self._port}", self.folder / "vendors" / "service-account.json"))
+        if not bucket:
+            del os.environ["AIPROD_VEO3_BUCKET"]
 
     def jump(self, by: timedelta, *, wait: bool) -> None:
         """Set every clock ahead. With `wait`, first let everything arrive that was sent."""

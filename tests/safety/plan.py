@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import random
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
 from aiprod.catalog import BackendEntry, Catalog, catalog
-from tests.safety.points import POINTS, RECOVERY, STOPPABLE
+from tests.safety import shops
+from tests.safety.points import AT_VENDORS, POINTS, RECOVERY, STOPPABLE
 
-__all__ = ["BACKENDS", "Fate", "Plan", "Worker", "draw"]
+__all__ = ["BACKENDS", "Fate", "Plan", "Vendors", "Worker", "draw"]
 
 BACKENDS = ("runway", "veo3", "replicate")
 PROCESSES = 8
+#: `generic`: adapters made for storms, which offer a key, a listing or nothing. `real`: those that are shipped.
+Vendors = Literal["generic", "real"]
+#: A storm at the shipped adapters takes so many times as long: so does everything that happens at a time in it.
+_PACE: Mapping[Vendors, float] = {"generic": 1.0, "real": 4.0}
 _KINDS = {"key": "KeyBackend", "list": "ListBackend", "none": "MuteBackend"}
 #: What can go wrong at a vendor, by how often it is drawn.
 _FAULTS = (
@@ -54,8 +60,12 @@ class Plan:
 
     seed: int
     database: Literal["sqlite", "postgres"]
+    vendors: Vendors
     catalog: Catalog
+    #: What each generic backend offers after a lost answer.
     offers: dict[str, str]
+    #: Whether the real Veo writes into a bucket, where a lost request can be looked for.
+    bucket: bool
     listing_lag: float
     orders: dict[str, dict[str, Any]]
     bad: frozenset[str]
@@ -72,14 +82,15 @@ class Plan:
     @property
     def repeat(self) -> str:
         """The command that draws the same storm again. What the machine does in between may differ."""
-        return f"python -m tests.safety --seed {self.seed} --schedules 1 --database {self.database} --no-mutants"
+        which = f"--database {self.database} --vendors {self.vendors}"
+        return f"python -m tests.safety --seed {self.seed} --schedules 1 {which} --no-mutants"
 
 
-def draw(seed: int, database: Literal["sqlite", "postgres"]) -> Plan:
-    """Draw a storm. The same seed and database draw the same one."""
-    rng = random.Random(f"{database} {seed}")  # noqa: S311 - repeatable on purpose
-    offers = {name: rng.choice(tuple(_KINDS)) for name in BACKENDS}
-    orders = {f"job-{seed}-{n}": _order(rng) for n in range(rng.choice((1, 2, 2, 3)))}
+def draw(seed: int, database: Literal["sqlite", "postgres"], vendors: Vendors = "generic") -> Plan:
+    """Draw a storm. The same seed, database and vendors draw the same one."""
+    rng = random.Random(f"{database} {seed}" if vendors == "generic" else f"{database} {vendors} {seed}")  # noqa: S311 - repeatable on purpose
+    offers = {name: rng.choice(tuple(_KINDS)) for name in BACKENDS} if vendors == "generic" else {}
+    orders = {f"job-{seed}-{n}": _order(rng, vendors) for n in range(rng.choice((1, 2, 2, 3)))}
     wanted = sum(_cheapest(order) for order in orders.values())
     midnight = rng.random() < 0.3
     today = datetime.combine(datetime.now(UTC).date(), time(12), UTC)
@@ -89,32 +100,38 @@ def draw(seed: int, database: Literal["sqlite", "postgres"]) -> Plan:
     if midnight:
         tomorrow = (today + timedelta(days=1)).astimezone(book.zone).date()
         starts_at = datetime.combine(tomorrow, time(), book.zone).astimezone(UTC) - timedelta(seconds=rng.uniform(0.02, 0.4))
+    pace = _PACE[vendors]
     return Plan(
         seed=seed,
         database=database,
+        vendors=vendors,
         catalog=book,
         offers=offers,
+        bucket=vendors == "real" and rng.random() < 0.7,
         listing_lag=rng.choice((0.0, 0.0, 20.0, 60.0)),
         orders=orders,
         bad=frozenset(job for job in orders if rng.random() < 0.3),
         starts_at=starts_at,
         midnight=midnight,
-        first=_first(rng, database),
+        first=_first(rng, database, vendors),
         second=_second(rng),
-        jump=(rng.uniform(0.02, 0.3), timedelta(seconds=rng.choice((12, 25)))) if rng.random() < 0.25 else None,
-        cuts=tuple(rng.uniform(0.05, 0.5) for _ in range(3)) if database == "postgres" and rng.random() < 0.3 else (),
+        jump=(rng.uniform(0.02, 0.3) * pace, timedelta(seconds=rng.choice((12, 25)))) if rng.random() < 0.25 else None,
+        cuts=tuple(rng.uniform(0.05, 0.5) * pace for _ in range(3)) if database == "postgres" and rng.random() < 0.3 else (),
     )
 
 
-def _order(rng: random.Random) -> dict[str, Any]:
+def _order(rng: random.Random, vendors: Vendors) -> dict[str, Any]:
     shots = []
+    tables = {name: _FAULTS if vendors == "generic" else shops.faults(name) for name in BACKENDS}
+    lengths = (1, 2, 3) if vendors == "generic" else (shops.SECONDS,)
     for _ in range(rng.choice((1, 2, 2, 3))):
-        words = [f"[[{name}={rng.choices(*zip(*_FAULTS, strict=True))[0]}]]" for name in BACKENDS if rng.random() < 0.45]
-        shots.append({"prompt": " ".join([f"a scene {rng.getrandbits(48):x}", *words]), "seconds": rng.choice((1, 2, 3))})
+        words = [f"[[{name}={rng.choices(*zip(*tables[name], strict=True))[0]}]]" for name in BACKENDS if rng.random() < 0.45]
+        shots.append({"prompt": " ".join([f"a scene {rng.getrandbits(48):x}", *words]), "seconds": rng.choice(lengths)})
     total = sum(s["seconds"] for s in shots)
     budget = _near(rng, Decimal("0.12") * total * rng.choice((1, 1, 2, 4, 10)))
     return {
         "shots": shots,
+        **({} if vendors == "generic" else {"audio": False}),
         "budget_usd": str(budget),
         "project": rng.choice(("acme", "zeta")),
         "prefer": rng.choice(("quality", "cost")),
@@ -143,21 +160,17 @@ def _catalog(rng: random.Random, offers: dict[str, str], wanted: Decimal, zone: 
             "backend_day_usd": {rng.choice(BACKENDS): caps[2]} if rng.random() < 0.4 else {},
         }
     )
-    preset = shipped.presets["quick_social"].model_copy(
-        update={"resolution": "480p", "auto_approve_usd": Decimal(1_000), "quality_floor": 0.0}
-    )
+    preset = shipped.presets["quick_social"].model_copy(update={"auto_approve_usd": Decimal(1_000), "quality_floor": 0.0})
+    entries = _backends(rng, offers, shipped) if offers else shops.entries(rng, shipped.backends, BACKENDS)
+    changes = {"budgets": budgets, "backends": entries, "strikes": rng.choice((1, 3, 100))}
+    if not offers:
+        return shipped.model_copy(update={**changes, "presets": {**shipped.presets, "quick_social": preset}})
+    preset = preset.model_copy(update={"resolution": "480p"})
     tariff = shipped.prices
     since = min(p.valid_from for p in tariff.prices)
     prices = tuple(p.model_copy(update={"audio": None, "resolutions": None, "valid_from": since}) for p in tariff.prices)
-    return shipped.model_copy(
-        update={
-            "budgets": budgets,
-            "backends": _backends(rng, offers, shipped),
-            "presets": {**shipped.presets, "quick_social": preset},
-            "tariffs": {**shipped.tariffs, tariff.name: tariff.model_copy(update={"prices": prices})},
-            "strikes": rng.choice((1, 3, 100)),
-        }
-    )
+    tariffs = {**shipped.tariffs, tariff.name: tariff.model_copy(update={"prices": prices})}
+    return shipped.model_copy(update={**changes, "presets": {**shipped.presets, "quick_social": preset}, "tariffs": tariffs})
 
 
 def _backends(rng: random.Random, offers: dict[str, str], shipped: Catalog) -> dict[str, BackendEntry]:
@@ -181,26 +194,30 @@ def _backends(rng: random.Random, offers: dict[str, str], shipped: Catalog) -> d
     return entries
 
 
-def _first(rng: random.Random, database: str) -> tuple[Worker, ...]:
+def _first(rng: random.Random, database: str, vendors: Vendors) -> tuple[Worker, ...]:
     workers = []
+    # What only the shipped adapters do is where most die who buy from them.
+    points = POINTS if vendors == "generic" else POINTS + 3 * AT_VENDORS
     for number in range(PROCESSES):
         task: Any = "walk"
         if number == PROCESSES - 1:
             task = rng.choices(("walk", "reconcile", "cancel", "stop"), (6, 4, 1, 1))[0]
-        workers.append(Worker(task=task, fate=_fate(rng, POINTS, database), number=number, settles=rng.random() < 0.15))
+        workers.append(
+            Worker(task=task, fate=_fate(rng, points, database, _PACE[vendors]), number=number, settles=rng.random() < 0.15)
+        )
     return tuple(workers)
 
 
-def _fate(rng: random.Random, points: tuple[str, ...], database: str) -> Fate:
+def _fate(rng: random.Random, points: tuple[str, ...], database: str, pace: float) -> Fate:
     drawn = rng.random()
     if drawn < 0.22:
         return Fate(signal=signal.SIGKILL, point=rng.choice(points), nth=rng.choice((1, 1, 2, 3)))
     if drawn < 0.32:
-        return Fate(signal=signal.SIGKILL, after=rng.uniform(0, 0.4))
+        return Fate(signal=signal.SIGKILL, after=rng.uniform(0, 0.4) * pace)
     if drawn < 0.37:
         return Fate(signal=signal.SIGSTOP, point=rng.choice(STOPPABLE), nth=rng.choice((1, 1, 2)))
     if drawn < 0.40:
-        return Fate(signal=signal.SIGSTOP, after=rng.uniform(0, 0.4))
+        return Fate(signal=signal.SIGSTOP, after=rng.uniform(0, 0.4) * pace)
     if drawn < 0.43 and database == "sqlite":
         return Fate(pages=rng.choice((0, 1, 2, 4)))
     return Fate()

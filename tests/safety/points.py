@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from aiprod.backends import Backend
 from aiprod.ledger import Connection, Ledger, approvals, jobs, purchases, results
 from aiprod.storage import Storage
-from tests.safety.backend import VendorBackend
 
-__all__ = ["POINTS", "RECOVERY", "STOPPABLE", "install"]
+__all__ = ["AT_VENDORS", "POINTS", "RECOVERY", "STOPPABLE", "install"]
 
 #: Steps inside a transaction: name → (module, function).
 _STEPS: dict[str, tuple[Any, str]] = {
@@ -32,18 +32,20 @@ _STEPS: dict[str, tuple[Any, str]] = {
     "keep take": (results, "keep"),
     "verdict": (results, "judge"),
 }
-#: Calls outside any transaction.
-_CALLS: dict[str, tuple[Any, str]] = {
-    "submit": (VendorBackend, "submit"),
-    "find": (VendorBackend, "find"),
-    "poll": (VendorBackend, "poll"),
-    "fetch": (VendorBackend, "fetch"),
+#: Calls outside any transaction; a backend's are those of every adapter that was imported.
+_CALLS: dict[str, tuple[type, str]] = {
+    "submit": (Backend, "submit"),
+    "find": (Backend, "find"),
+    "poll": (Backend, "poll"),
+    "fetch": (Backend, "fetch"),
     "store file": (Storage, "keep"),
 }
 
 POINTS = tuple(f"{when} {step}" for step in _STEPS for when in ("before", "in", "after")) + tuple(
     f"{when} {call}" for call in _CALLS for when in ("before", "after")
 )
+#: Where a process talks to a vendor.
+AT_VENDORS = tuple(f"{when} {call}" for call in ("submit", "find", "poll", "fetch") for when in ("before", "after"))
 #: Where a process may sleep without holding a lock that everybody waits for.
 STOPPABLE = tuple(p for p in POINTS if p.startswith("after ") or p.removeprefix("before ") in _CALLS)
 #: What mostly happens when somebody tidies up.
@@ -65,10 +67,15 @@ def install(point: str, nth: int, signal_number: int) -> None:
     for step, (owner, name) in _STEPS.items():
         setattr(owner, name, _wrapped_step(getattr(owner, name), step, reached, done))
     for call, (owner, name) in _CALLS.items():
-        for cls in [owner, *owner.__subclasses__()]:
+        for cls in _family(owner):
             if name in vars(cls):
                 setattr(cls, name, _wrapped_call(vars(cls)[name], call, reached))
     _wrap_commits(reached, done)
+
+
+def _family(owner: type) -> list[type]:
+    """A class and everything that was ever derived from it."""
+    return [owner, *(one for child in owner.__subclasses__() for one in _family(child))]
 
 
 def _wrapped_step(original: Callable[..., Any], step: str, reached: Callable[[str], None], done: list[str]) -> Callable[..., Any]:

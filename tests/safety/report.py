@@ -46,7 +46,25 @@ def figures(campaign: Campaign, tally: Tally, mutants: Mapping[str, str], second
         "points_without_kill": [point for point in POINTS if point not in tally.kills],
         "faults_by_kind": dict(sorted(tally.faults.items())),
         "mutants": dict(mutants),
+        "vendors": {name: _kind(part) for name, part in sorted(tally.by_vendors.items())},
         "findings": [{"kind": f.kind, "text": f.text, "repeat": repeat} for f, repeat in tally.findings],
+    }
+
+
+def _kind(tally: Tally) -> dict[str, Any]:
+    """The figures of one kind of vendors."""
+    return {
+        "schedules": sum(tally.schedules.values()),
+        "kills": sum(tally.kills.values()),
+        "faults": sum(tally.faults.values()),
+        "billable_accepts": tally.billable,
+        "takes": tally.takes,
+        "parked": tally.parked,
+        "overspend_usd": tally.overspend / 1_000_000,
+        "duplicate_charges": tally.count("duplicate"),
+        "lost_paid_clips": tally.count("lost"),
+        "unexplained_holds": tally.count("unexplained hold"),
+        "unforeseen": tally.count("unforeseen"),
     }
 
 
@@ -89,6 +107,7 @@ def _page(said: Mapping[str, Any]) -> str:
     if wrong:
         page += ["## Broken", "", *(f"- {line}" for line in wrong), ""]
         page += [f"- {f['kind']}: {f['text']} — repeat with `{f['repeat']}`" for f in said["findings"]] + [""]
+    page += _by_vendors(said["vendors"])
     page += _table("Kills by place", "place", said["kills_by_point"])
     if said["points_without_kill"]:
         page += [f"Nobody died this time: {', '.join(said['points_without_kill'])}.", ""]
@@ -98,6 +117,15 @@ def _page(said: Mapping[str, Any]) -> str:
     else:
         page += ["## Planted bugs", "", "Not run this time.", ""]
     return "\n".join(page)
+
+
+def _by_vendors(kinds: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One column for the adapters made for storms, one for those that are shipped."""
+    columns = list(kinds.values())
+    names = {"generic": "adapters made for storms", "real": "the shipped adapters"}
+    rows = [f"| {name.replace('_', ' ')} | {' | '.join(f'{part[name]:g}' for part in columns)} |" for name in columns[0]]
+    heads = " | ".join(names[kind] for kind in kinds)
+    return ["## By vendors", "", f"| | {heads} |", "|---|" + "---|" * len(columns), *rows, ""] if len(columns) > 1 else []
 
 
 def _table(title: str, head: str, rows: Mapping[str, Any]) -> list[str]:

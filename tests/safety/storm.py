@@ -22,6 +22,7 @@ from aiprod.storage import Storage
 from tests.auditor import audit
 from tests.safety.ground import Ground, keep_connections
 from tests.safety.judge import Caps, Finding, judge, rows_of
+from tests.safety.matching import owned
 from tests.safety.plan import Fate, Plan, Worker
 from tests.safety.worker import Troubles, Walker, end, live
 
@@ -40,6 +41,7 @@ class Outcome:
 
     seed: int
     database: str
+    vendors: str = "generic"
     processes: int = 0
     kills: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
@@ -62,7 +64,7 @@ class _Child:
 class _Storm:
     def __init__(self, plan: Plan, ground: Ground, ledger: Ledger) -> None:
         self.plan, self.ground, self.ledger = plan, ground, ledger
-        self.outcome = Outcome(seed=plan.seed, database=plan.database, repeat=plan.repeat)
+        self.outcome = Outcome(seed=plan.seed, database=plan.database, vendors=plan.vendors, repeat=plan.repeat)
         self.walker = Walker(
             ledger, plan.catalog, Storage.at(str(ground.storage)), plan, Troubles(ground.folder / f"troubles-{plan.seed}.jsonl")
         )
@@ -202,8 +204,10 @@ class _Storm:
                 break
         for job_id in self.plan.orders:
             walker.settle(job_id, f"run-{job_id}-0")
-        self.ground.jump(timedelta(hours=26), wait=True)
-        walker.tidy()
+        # What was bought last ends, and is brought home while its vendor still has it.
+        for rest in (timedelta(minutes=10), timedelta(hours=26)):
+            self.ground.jump(rest, wait=True)
+            walker.tidy()
 
     def _unfinished(self) -> int:
         """How many purchases something can still become of."""
@@ -228,8 +232,10 @@ class _Storm:
         out.faults.update(f"vendor: {line['word']}" for line in lines if line["event"] == "fault")
         out.faults["midnight"] += self.plan.midnight
         out.faults["disk full"] += sum(1 for w in self.plan.first if w.fate.pages is not None)
-        out.findings += judge(accepts, rows, caps_of(self.plan))
+        out.findings += judge(owned(accepts, rows["purchases"]), rows, caps_of(self.plan))
         out.findings += [Finding("unexplained hold", line) for line in books]
+        # A vendor that broke down itself, and a key that was shown to a file server.
+        out.findings += [Finding("unforeseen", str(line)) for line in lines if line["event"] in ("bug", "leak")]
         file = self.walker.troubles.file
         if file.exists():
             told = [json.loads(line) for line in file.read_text().splitlines()]

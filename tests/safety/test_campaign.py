@@ -13,14 +13,16 @@ from typing import Any
 
 import pytest
 
+from aiprod.catalog import catalog
 from tests.mutants.planted import PLANTED, Mutant
 from tests.safety.backend import ADDRESS
 from tests.safety.campaign import Campaign, Database, Tally, rage
 from tests.safety.ground import Ground
 from tests.safety.judge import Finding
 from tests.safety.mutants import plant
-from tests.safety.plan import PROCESSES, Fate, draw
+from tests.safety.plan import BACKENDS, PROCESSES, Fate, Vendors, draw
 from tests.safety.report import broken, figures, write
+from tests.safety.shops import faults
 from tests.safety.storm import Outcome, run
 
 ROOT = Path(__file__).parents[2]
@@ -58,13 +60,43 @@ class TestStorms:
         assert draw(7, "sqlite") == draw(7, "sqlite")
         assert draw(7, "sqlite") != draw(8, "sqlite")
 
-    def test_a_storm_that_broke_a_promise_says_how_to_repeat_it(self) -> None:
-        assert "--seed 7 --schedules 1 --database postgres" in draw(7, "postgres").repeat
+    @pytest.mark.slow
+    @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+    def test_a_few_storms_at_the_shipped_adapters_break_no_promise(self, database: Database, door_open: None) -> None:
+        tally = rage(Campaign(seed=1, schedules=6, databases=(database,), vendors="real"))
+
+        assert tally.findings == []
+        assert tally.by_vendors.keys() == {"real"}
+        assert tally.billable
+        assert tally.kills
+
+    def test_a_real_storm_buys_from_what_is_shipped_at_the_prices_that_are_shipped(self) -> None:
+        plan, shipped = draw(7, "sqlite", "real"), catalog()
+        for name in BACKENDS:
+            assert plan.catalog.backends[name].adapter == shipped.backends[name].adapter
+            assert plan.catalog.backends[name].models == shipped.backends[name].models
+        assert plan.catalog.prices == shipped.prices
+
+    def test_vertex_is_not_told_to_bill_what_it_tells_nobody(self) -> None:
+        """More than its quote is found when the bill is imported, not by a storm."""
+        assert any("bill" in word for word, _ in faults("runway"))
+        assert not any("bill" in word for word, _ in faults("veo3"))
+
+    @pytest.mark.parametrize("vendors", ["generic", "real"])
+    def test_a_storm_that_broke_a_promise_says_how_to_repeat_it(self, vendors: Vendors) -> None:
+        command = draw(7, "postgres", vendors).repeat
+        assert f"--seed 7 --schedules 1 --database postgres --vendors {vendors}" in command
 
     @pytest.mark.parametrize("schedules", [1, 2, 10, 1_000])
     def test_every_storm_is_on_some_database(self, schedules: int) -> None:
         campaign = Campaign(1, schedules, ("sqlite", "postgres"))
         assert campaign.share("sqlite") + campaign.share("postgres") == schedules
+
+    @pytest.mark.parametrize(("vendors", "real"), [("generic", 0), ("mixed", 87 + 12), ("real", 1_000)])
+    def test_one_storm_in_ten_is_real_where_they_are_mixed(self, vendors: Any, real: int) -> None:
+        shares = list(Campaign(1, 1_000, ("sqlite", "postgres"), vendors=vendors).shares())
+        assert sum(share for _, _, share in shares) == 1_000
+        assert sum(share for _, kind, share in shares if kind == "real") == real
 
     def test_all_storms_are_on_the_only_database(self) -> None:
         assert Campaign(1, 7, ("postgres",)).share("postgres") == 7
@@ -124,6 +156,20 @@ class TestReport:
         assert "before submit" in said["points_without_kill"]
         assert "after submit" not in said["points_without_kill"]
 
+    def test_it_counts_every_kind_of_vendors_by_itself(self, tmp_path: Path) -> None:
+        tally = Tally()
+        for kind in ("generic", "real"):
+            findings = [Finding("lost", "k: never came home")] if kind == "real" else []
+            tally.add(Outcome(seed=5, database="sqlite", vendors=kind, billable=3, findings=findings, repeat="again"))
+        said = figures(Campaign(5, 2, ("sqlite",)), tally, {}, 1.0)
+        write(said, tmp_path)
+        assert (said["lost_paid_clips"], said["billable_accepts"]) == (1, 6)
+        assert {kind: (part["lost_paid_clips"], part["billable_accepts"]) for kind, part in said["vendors"].items()} == {
+            "generic": (0, 3),
+            "real": (1, 3),
+        }
+        assert "| lost paid clips | 0 | 1 |" in (tmp_path / "report.md").read_text()
+
     def test_the_page_says_when_no_bug_was_planted(self, tmp_path: Path) -> None:
         write(self.said(), tmp_path)
         assert "Not run this time." in (tmp_path / "report.md").read_text()
@@ -157,12 +203,23 @@ VISIBLE: tuple[tuple[Mutant, Database, str], ...] = (
     ("bug", "database", "figure"), VISIBLE, ids=lambda v: v.name.replace(" ", "-") if isinstance(v, Mutant) else ""
 )
 def test_storms_see_a_bug_by_themselves(bug: Mutant, database: Database, figure: str, tmp_path: Path) -> None:
+    assert _storms(bug, tmp_path, "--schedules", "40", "--database", database, "--vendors", "generic")[figure] > 0
+
+
+@pytest.mark.slow
+def test_storms_at_the_shipped_adapters_see_a_client_that_repeats_itself(tmp_path: Path) -> None:
+    bug = NAMED["the client's own retries are left on"]
+    said = _storms(bug, tmp_path, "--schedules", "12", "--database", "sqlite", "--vendors", "real")
+    assert said["duplicate_charges"] > 0
+
+
+def _storms(bug: Mutant, folder: Path, *options: str) -> dict[str, Any]:
+    """The report of a campaign on a library with a bug in it, which has to fail."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AIPROD_", "PYTEST_"))}
-    env["PYTHONPATH"] = os.pathsep.join([str(plant(bug, tmp_path)), "plugins"])
-    options = ["--schedules", "40", "--no-mutants", "--database", database, "--out", str(tmp_path / "out")]
+    env["PYTHONPATH"] = os.pathsep.join([str(plant(bug, folder)), "plugins"])
 
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.safety", *options],
+        [sys.executable, "-m", "tests.safety", "--no-mutants", "--out", str(folder / "out"), *options],
         cwd=ROOT,
         env=env,
         capture_output=True,
@@ -172,5 +229,5 @@ def test_storms_see_a_bug_by_themselves(bug: Mutant, database: Database, figure:
     )
 
     assert ran.returncode == 1, ran.stdout[-2000:] + ran.stderr[-2000:]
-    said = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert said[figure] > 0
+    said: dict[str, Any] = json.loads((folder / "out" / "report.json").read_text())
+    return said

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -429,6 +430,13 @@ def test_every_way_of_not_being_answered_well_is_one_request(
     with pytest.raises(came) as error:
         shop.submit(wanted(prompt=f"[[runway={order}|ok]]"), key="k1")
     assert (error.value.kind, len(vendors.accepts("runway"))) == (kind, accepts)
+
+
+def test_a_lost_answer_is_one_render_in_runways_books(shop: RunwayBackend, vendors: Vendors) -> None:
+    """The SDK left to itself makes it three, and pays for each."""
+    with suppress(BackendError):
+        shop.submit(wanted(prompt="[[runway=lose]]"), key="k1")
+    assert [sold["billable_micros"] for sold in vendors.accepts("runway")] == [600_000]
 
 
 def test_an_answer_that_comes_too_late_is_one_request_and_no_refusal(shop: RunwayBackend, vendors: Vendors) -> None:
