@@ -131,6 +131,9 @@ def _counts(purchase: Purchase) -> bool:
 def _facts_now(catalog: Catalog, order: ShotOrder, name: str, left: tuple[int, str], *, healthy: bool, now: datetime) -> Facts:
     here = [p for p in order.made if p.backend == name and p.state not in ("absent", "voided", "expired")]
     barred = next((f"{_BARRED[p.failure]} before" for p in here if p.failure and p.failure in _BARRED), "")
+    if any(p.parked_at is not None and p.state in ("unknown", "submitted") for p in here):
+        # Elsewhere the shot may be bought again; here it may be the same render, paid for a second time.
+        barred = "may still be making this shot"
     return _facts(
         catalog,
         order.manifest,

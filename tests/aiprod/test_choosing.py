@@ -182,6 +182,15 @@ def test_the_embedded_preview_is_configured_without_any_key(local_market: Market
     assert choosing.configured(local_market.catalog) == ("animatic",)
 
 
+def test_who_may_still_be_making_a_shot_is_not_asked_for_it_again(mute_market: Market) -> None:
+    """A parked request may be running: bought there again, one shot would be paid twice at one vendor."""
+    mute_market.bought("[[runway=lose]]", backend="runway")
+    assert mute_market.states() == [("runway", "unknown")]
+    mute_market.pipeline.score(["job-1"], 1)
+    assert "runway: may still be making this shot" in mute_market.refusal(2)
+    assert len(mute_market.accepts()) == 1
+
+
 class TestObjections:
     """What a backend itself says of a shot, before money is set aside."""
 

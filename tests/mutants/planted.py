@@ -601,4 +601,11 @@ PLANTED = (
         "here = True",
         ("tests/vendors/test_faults.py::test_what_was_lost_is_never_proved_absent_with_another_account_or_in_another_place",),
     ),
+    Mutant(
+        "who may still be making a shot is asked for it again",
+        "choosing.py",
+        'if any(p.parked_at is not None and p.state in ("unknown", "submitted") for p in here):',
+        "if False:",
+        ("tests/aiprod/test_choosing.py::test_who_may_still_be_making_a_shot_is_not_asked_for_it_again",),
+    ),
 )

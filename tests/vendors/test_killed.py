@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from aiprod.errors import JobFailed
 from tests.auditor import audit
 from tests.market import killed
 from tests.safety import points
@@ -108,15 +110,17 @@ def test_who_is_killed_anywhere_has_paid_once_and_lost_nothing(
     killed(dies)
     for minutes in (2, 14, 20):
         street.passes(timedelta(minutes=minutes))
-        street.attempt()
+        with suppress(JobFailed):  # nobody may make the shot again while its render may still run here
+            street.attempt()
         street.look_again()
-    street.attempt(round=2)
+    with suppress(JobFailed):
+        street.attempt(round=2)
 
     assert broken_promises(street) == []
 
 
 def broken_promises(street: Street) -> list[str]:
-    """What the vendors' books say against the ledger; and a shot without its one take."""
+    """What the vendors' books say against the ledger; and a shot without its one take, unless a person is asked about it."""
     with street.ledger.read() as conn:
         rows, books = rows_of(conn), audit(conn)
     purchases, accepts = rows["purchases"], owned(street.vendors.accepts(), rows["purchases"])
@@ -127,6 +131,6 @@ def broken_promises(street: Street) -> list[str]:
         wrong.append(f"bought {len(live)} times, and only {len(given_up)} given up before")
     if {parked.purchase.purchase_id for parked in street.waiting()} != given_up:
         wrong.append("somebody is asked for another one than what is parked")
-    if len(rows["takes"]) != 1:
+    if len(rows["takes"]) > 1 or not (rows["takes"] or given_up):
         wrong.append(f"{len(rows['takes'])} takes")
     return wrong
