@@ -127,6 +127,7 @@ class Model:
     events: Counter[str] = field(default_factory=Counter)
     observed: set[str] = field(default_factory=set)
     parked_once: set[str] = field(default_factory=set)
+    late_once: set[str] = field(default_factory=set)
     stopped: bool = False
 
     # --- looking ----------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ class Model:
     def slots_taken(self, backend: str) -> int:
         return sum(
             (i.state in ("submitting", "submitted") and not i.parked)
-            or (i.state == "unknown" and i.slot is not None and i.slot > self.now)
+            or (i.state in ("unknown", "submitted") and i.slot is not None and i.slot > self.now)
             for i in self.items.values()
             if i.backend == backend
         )
@@ -283,9 +284,14 @@ class Model:
 
     def park(self, key: str) -> None:
         item = self.items[key]
-        if item.state in ("unknown", "submitted") and not item.parked:
-            item.parked = True
+        if item.state not in ("unknown", "submitted"):
+            return
+        late = item.state == "submitted" and item.slot is not None and item.slot > self.now
+        if not late:
             self.parked_once.add(key)
+        elif not item.parked:
+            self.late_once.add(key)
+        item.parked = True
 
     # --- T5 to T7 ---------------------------------------------------------------------------------
 

@@ -308,7 +308,7 @@ def park(conn: Connection, purchase_id: str, *, now: datetime) -> None:
     late = known.state == "submitted" and known.slot_until is not None and known.slot_until > now
     if late and done.rowcount == 1:
         outbox.emit(conn, f"{purchase_id}.late", "purchase_late", now=now, purchase_id=purchase_id)
-    elif not late and known.parked_at is not None:
+    elif not late and known.parked_at is not None and known.state in ("unknown", "submitted"):
         outbox.emit(conn, f"{purchase_id}.parked", "purchase_parked", now=now, purchase_id=purchase_id)
 
 

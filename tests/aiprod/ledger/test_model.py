@@ -670,6 +670,7 @@ class Beside(RuleBasedStateMachine):
         told = Counter(row["topic"] for row in self._rows("SELECT topic FROM outbox"))
         assert {t: told[t] for t in TOLD} == {t: self.model.events[t] for t in TOLD}
         assert told["purchase_parked"] == len(self.model.parked_once)
+        assert told["purchase_late"] == len(self.model.late_once)
         due = {p.purchase_id for p in purchases.due(self.conn, now=self.model.now)}
         assert self.model.must_be_due() <= due
 
