@@ -25,15 +25,16 @@ TIMEOUT = 0.4
 
 __all__ = ["ADDRESS", "QUARANTINE", "KeyBackend", "ListBackend", "MuteBackend", "VendorBackend"]
 
-_CLIENTS: dict[int, httpx.Client] = {}
+_CLIENTS: dict[tuple[int, str], httpx.Client] = {}
 
 
 def _client() -> httpx.Client:
-    """One client per process: a connection that two processes share belongs to nobody."""
-    if os.getpid() not in _CLIENTS:
+    """One client per process and vendor: a connection that two processes share belongs to nobody."""
+    mine = os.getpid(), os.environ[ADDRESS]
+    if mine not in _CLIENTS:
         wire = httpx.HTTPTransport(retries=0, verify=False)
-        _CLIENTS[os.getpid()] = httpx.Client(transport=wire, timeout=TIMEOUT, trust_env=False, base_url=os.environ[ADDRESS])
-    return _CLIENTS[os.getpid()]
+        _CLIENTS[mine] = httpx.Client(transport=wire, timeout=TIMEOUT, trust_env=False, base_url=mine[1])
+    return _CLIENTS[mine]
 
 
 class VendorBackend(Backend):

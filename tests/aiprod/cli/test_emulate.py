@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,14 +23,23 @@ def test_what_was_asked_for_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> Non
     ]  # fmt: skip
 
 
+def _interruptible() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_it_says_what_to_export_and_ends_with_an_interrupt(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "aiprod.cli", "emulate", "--port=0", f"--folder={tmp_path}", "--key=runway=mine"]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    # What runs in the background, as this suite may, has interrupts ignored, and so would its children.
+    with subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True, preexec_fn=_interruptible) as process:
         assert process.stdout is not None and process.stderr is not None
-        lines = list(iter(process.stdout.readline, "\n"))
-        process.send_signal(2)
-        assert (process.wait(20), process.stderr.read()) == (0, "")
+        try:
+            lines = list(iter(process.stdout.readline, "\n"))
+            process.send_signal(signal.SIGINT)
+            assert (process.wait(20), process.stderr.read()) == (0, "")
+        finally:
+            process.kill()
     assert lines[0].startswith("# vendors at http://127.0.0.1:")
     assert "export RUNWAYML_API_SECRET=mine\n" in lines
     assert f"export GOOGLE_APPLICATION_CREDENTIALS={tmp_path}/service-account.json\n" in lines
