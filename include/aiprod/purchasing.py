@@ -64,7 +64,7 @@ class Progress(Noun):
     """How far the shots routed to one backend are.
 
     `waiting` run at the vendor; `look_again_at` is when something else can have changed (a lease, a slot, a
-    lost request); `failed` says in one line each what failed or is parked.
+    lost request, a render that is late by then); `failed` says in one line each what failed or is parked.
     """
 
     waiting: tuple[Waiting, ...] = ()
@@ -182,6 +182,8 @@ def _progress(ledger: Ledger, catalog: Catalog, driven: list[Purchase]) -> Progr
             failed.append(f"{where}: not ended in time; still watched, {dollars(p.hold)} stay held")
         elif p.state == "submitted" and p.vendor_id:
             waiting.append(Waiting(purchase_id=p.purchase_id, vendor_id=p.vendor_id))
+            # However often it was waited for: then its shot may go on elsewhere.
+            again.append(_late_at(catalog, p))
         elif p.state == "submitting":
             again.append(p.lease_until or now)
         elif p.state == "held" or (p.state == "unknown" and p.parked_at is None):
@@ -389,10 +391,14 @@ def _ask(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase)
             return _close(ledger, catalog, purchase, state)
     with ledger.write() as conn:
         now = database_now(conn)
-        deadline = timedelta(seconds=catalog.backends[purchase.backend].deadline)
-        if now > (purchase.submitted_at or purchase.created_at) + deadline:
+        if now > _late_at(catalog, purchase):
             purchases.park(conn, purchase.purchase_id, now=now)
     return _reload(ledger, purchase.purchase_id)
+
+
+def _late_at(catalog: Catalog, purchase: Purchase) -> datetime:
+    """When a render has taken longer than its backend's deadline."""
+    return (purchase.submitted_at or purchase.created_at) + timedelta(seconds=catalog.backends[purchase.backend].deadline)
 
 
 def _close(ledger: Ledger, catalog: Catalog, purchase: Purchase, state: JobState) -> Purchase:

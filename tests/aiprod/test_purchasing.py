@@ -366,7 +366,11 @@ def test_more_shots_than_slots_wait_for_their_turn(market: Market) -> None:
     market.routed(shots=SHOTS_OF_THREE)
     for turn in (1, 2, 3):
         progress = market.render()
-        assert len(progress.waiting) == 1 and (progress.look_again_at is not None) == (turn < 3)
+        (runs,) = (p for p in market.purchases() if p.vendor_id in {w.vendor_id for w in progress.waiting})
+        assert runs.submitted_at is not None and progress.look_again_at is not None
+        # While one waits for its turn that is soon; after that nothing changes before the deadline.
+        late_at = runs.submitted_at + timedelta(seconds=market.catalog.backends["runway"].deadline)
+        assert (progress.look_again_at < late_at, progress.look_again_at <= late_at) == (turn < 3, True)
         assert len(market.accepts()) == turn
         market.finish()
         market.pipeline.reconcile()
@@ -666,6 +670,15 @@ class TestDeadline:
         market.age("purchases", "submitted_at", by=timedelta(minutes=2))
         assert "not ended in time; still watched" in market.render().failed[0]
         return market
+
+    def test_whoever_waits_is_woken_at_the_deadline_and_not_after_the_longest_run(self, market: Market) -> None:
+        """Counted from the request, however often the waiting began anew."""
+        market.with_backend("runway", max_run_seconds=3_600, deadline_seconds=600)
+        market.bought("[[runway=slow:600]]")
+        market.age("purchases", "submitted_at", by=timedelta(minutes=2))
+        sent = market.only().submitted_at
+        assert sent is not None
+        assert [market.render().look_again_at for _ in range(2)] == [sent + timedelta(seconds=600)] * 2
 
     def test_its_shot_goes_on_elsewhere_while_its_money_stays_held(self, late: Market) -> None:
         late.pipeline.score(["job-1"], 1)

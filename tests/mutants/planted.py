@@ -608,4 +608,11 @@ PLANTED = (
         "if False:",
         ("tests/aiprod/test_choosing.py::test_who_may_still_be_making_a_shot_is_not_asked_for_it_again",),
     ),
+    Mutant(
+        "nobody wakes at the deadline",
+        "purchasing.py",
+        "            again.append(_late_at(catalog, p))\n",
+        "",
+        (f"{_BUYING}::TestDeadline",),
+    ),
 )
