@@ -15,8 +15,8 @@ __all__ = ["OneCall"]
 
 #: An answer that is longer is none, unless somebody expects more. Tasks and accounts are a few kilobytes.
 _MOST_BYTES = 4 << 20
-#: How long connecting to one of a host's addresses may take, and how many are tried.
-_CONNECT, _ADDRESSES = 5.0, 4
+#: How long connecting to one of a host's addresses may take.
+_CONNECT = 5.0
 _NETWORK_ERRORS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.UnsupportedProtocol)
 
 
@@ -70,17 +70,8 @@ class _Wires(httpcore.NetworkBackend):
     def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Any = None
     ) -> httpcore.NetworkStream:
-        try:
-            addresses = self._network.resolve(host, port)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"the name cannot be resolved ({error})") from None
-        problem: Exception = httpcore.ConnectError("the name has no address")
-        for address in addresses[:_ADDRESSES]:
-            try:
-                return _Wire(self._network.wires.connect_tcp(address, port, min(_CONNECT, self.left())), self)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                problem = error
-        raise problem
+        addresses = self._network.addresses(host, port)
+        return _Wire(self._network.connected(addresses, port, lambda: min(_CONNECT, self.left())), self)
 
     def left(self) -> float:
         """How long the next step may take. Raises when the time for all of them is over."""

@@ -63,6 +63,23 @@ class Network:
     trust: Callable[[], ssl.SSLContext] = certificates
     clock: Callable[[], float] = time.monotonic
 
+    def addresses(self, host: str, port: int) -> Sequence[str]:
+        """The IP addresses of a name. Raises `httpcore.ConnectError`."""
+        try:
+            return self.resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(f"the name cannot be resolved ({error})") from None
+
+    def connected(self, addresses: Sequence[str], port: int, patience: Callable[[], float]) -> httpcore.NetworkStream:
+        """A wire to the first of some addresses that answers, `patience` seconds for each. Raises why the last did not."""
+        problem: Exception = httpcore.ConnectError("the name has no address")
+        for ip in addresses[:_ADDRESSES]:
+            try:
+                return self.wires.connect_tcp(ip, port, patience())
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                problem = error
+        raise problem
+
 
 INTERNET = Network()
 
@@ -184,20 +201,11 @@ class _Wires(httpcore.NetworkBackend):
     def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Any = None
     ) -> httpcore.NetworkStream:
-        try:
-            addresses = self._network.resolve(host, port)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"the name cannot be resolved ({error})") from None
+        addresses = self._network.addresses(host, port)
         inside = [ip for ip in addresses if not is_public(ip)]
         if inside and not self._local:
             raise Trouble(f"refused: {host} leads to {inside[0]}, which is not public", FailureKind.INVALID_INPUT)
-        problem: Exception = httpcore.ConnectError("the name has no address")
-        for ip in addresses[:_ADDRESSES]:
-            try:
-                return _Wire(self._network.wires.connect_tcp(ip, port, self.patience(timeout)), self.patience)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                problem = error
-        raise problem
+        return _Wire(self._network.connected(addresses, port, lambda: self.patience(timeout)), self.patience)
 
     def patience(self, timeout: float | None) -> float:
         """How long the next step may take. Raises when the time for all of them is over."""
