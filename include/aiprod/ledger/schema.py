@@ -70,7 +70,10 @@ jobs = Table(
     Column("created_at", Utc, nullable=False),
     Column("cancelled_at", Utc),
     Column("cancelled_by", Text),
+    #: Who ordered it; without a name, nobody who was logged in.
+    Column("created_by", Text),
     Index("jobs_by_time", "created_at"),
+    Index("jobs_by_project", "project", "created_at"),
 )
 
 #: A manifest version; its estimate and the backends it was priced for are frozen with it.
@@ -292,6 +295,31 @@ takes = Table(
     Index("takes_by_job", "job_id", "version", "shot"),
 )
 
+#: A take that another version of the job uses for a shot of its own; `saved` is what the shot would have cost.
+reuses = Table(
+    "reuses",
+    metadata,
+    Column("job_id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("shot", Integer, nullable=False),
+    Column("take_id", Text, ForeignKey("takes.take_id"), nullable=False),
+    Column("saved", BigInteger, nullable=False),
+    PrimaryKeyConstraint("job_id", "version", "shot"),
+    ForeignKeyConstraint(["job_id", "version"], ["manifests.job_id", "manifests.version"]),
+    CheckConstraint("saved >= 0", name="saved_not_negative"),
+)
+
+#: When a render was last asked for, and how far it was. No decision about money reads this.
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("backend", Text, nullable=False),
+    Column("vendor_id", Text, nullable=False),
+    Column("seen_at", Utc, nullable=False),
+    Column("progress", Float),
+    PrimaryKeyConstraint("backend", "vendor_id"),
+)
+
 qa_reports = Table(
     "qa_reports",
     metadata,
@@ -422,6 +450,32 @@ Index(
     outbox.c.id,
     sqlite_where=outbox.c.delivered_at.is_(None),
     postgresql_where=outbox.c.delivered_at.is_(None),
+)
+
+#: Whom an event was sent to, or when it is tried again; one row per channel.
+notices = Table(
+    "notices",
+    metadata,
+    Column("event_key", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Utc, nullable=False),
+    Column("sent_at", Utc),
+    Column("trouble", Text),
+    PrimaryKeyConstraint("event_key", "channel"),
+    Index("notices_by_due", "next_at"),
+)
+
+#: Jobs whose files and words were deleted; the money rows stay.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.job_id"), primary_key=True),
+    Column("erased_at", Utc, nullable=False),
+    Column("erased_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
 )
 
 metric_outbox = Table(

@@ -274,8 +274,8 @@ class TestRunsInFlight:
         first.ledger.check()
         after = first.rows("purchases", "postings", "legs", "jobs", "approvals", "outbox")
         # What is new is empty, and all that was there is there.
-        new = {"retry_at": None, "account": None}
-        assert after == before | {"purchases": [row | new for row in before["purchases"]]}
+        new = {"purchases": {"retry_at": None, "account": None}, "jobs": {"created_by": None}}
+        assert after == before | {table: [row | columns for row in before[table]] for table, columns in new.items()}
         assert first.audit() == []
         with first.ledger.read() as conn:
             assert auditor(conn, catalog=first.catalog, now=NOW + LEASE) == []
