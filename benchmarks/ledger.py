@@ -30,6 +30,7 @@ from aiprod.budgets import Cap
 from aiprod.catalog import catalog
 from aiprod.errors import BudgetExceeded
 from aiprod.ledger import Ledger, purchases
+from aiprod.ledger.purchases import NewHold
 from aiprod.models import USD, Envelope
 from tests.desk import NOW, Desk, request
 from tests.postgres import PrivatePostgres, binaries
@@ -143,19 +144,8 @@ def _hold(conn: Any, desk: Desk, envelope: Envelope, shot: int, amount: int, day
         Cap(kind="project", key="acme", cap=10**15),
         Cap(kind="day", key=DAY, cap=day),
     ]
-    purchases.hold(
-        conn,
-        request(shot),
-        envelope=envelope,
-        kind="render",
-        subject=str(shot),
-        sequence=1,
-        round=1,
-        amount=amount,
-        limits=limits,
-        catalog=desk.catalog,
-        now=NOW,
-    )
+    new = NewHold(request(shot), envelope, "render", str(shot), 1, 1, amount, limits)
+    purchases.hold(conn, new, catalog=desk.catalog, now=NOW)
 
 
 def _together(

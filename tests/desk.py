@@ -20,11 +20,11 @@ from sqlalchemy import Connection, text
 
 from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
-from aiprod.errors import FailureKind
+from aiprod.errors import FailureKind, MoneyError
 from aiprod.ledger import Ledger, approvals, caps, jobs, purchases
-from aiprod.ledger.purchases import Failure, Purchase
+from aiprod.ledger.purchases import Failure, NewHold, Purchase
 from aiprod.ledger.states import State, Step
-from aiprod.models import USD, Envelope, Estimate, JobSpec, Manifest, RenderRequest, Shot
+from aiprod.models import USD, Decision, Envelope, Estimate, JobSpec, Manifest, RenderRequest, Shot
 from tests.auditor import audit
 
 T = TypeVar("T")
@@ -262,6 +262,39 @@ class Desk:
             Cap(kind="day", key="2026-11-23@UTC", cap=day, warn=warn),
         ]
 
+    def new_hold(
+        self,
+        envelope: Envelope,
+        *,
+        shot: int = 1,
+        sequence: int = 1,
+        amount: int = 7 * USD,
+        backend: str = "runway",
+        prompt: str = "a",
+        limits: Sequence[Cap] | None = None,
+        decision: Decision | None = None,
+    ) -> NewHold:
+        """What a hold for one shot says."""
+        return NewHold(
+            request=request(shot, backend=backend, prompt=prompt),
+            envelope=envelope,
+            kind="render",
+            subject=str(shot),
+            sequence=sequence,
+            round=1,
+            amount=amount,
+            limits=self.limits(envelope) if limits is None else limits,
+            decision=decision,
+        )
+
+    def hold_all(self, *news: NewHold, now: datetime = NOW) -> list[Purchase | MoneyError | None]:
+        """Hold several together, in one transaction."""
+
+        def place(conn: Connection) -> list[Purchase | MoneyError | None]:
+            return purchases.hold_all(conn, news, catalog=self.catalog, now=now)
+
+        return place(self._shared) if self._shared is not None else self.ledger.transact(place)
+
     def hold(
         self,
         envelope: Envelope,
@@ -274,20 +307,10 @@ class Desk:
         limits: Sequence[Cap] | None = None,
         now: datetime = NOW,
     ) -> Purchase:
+        new = self.new_hold(envelope, shot=shot, sequence=sequence, amount=amount, backend=backend, prompt=prompt, limits=limits)
+
         def place(conn: Connection) -> Purchase:
-            return purchases.hold(
-                conn,
-                request(shot, backend=backend, prompt=prompt),
-                envelope=envelope,
-                kind="render",
-                subject=str(shot),
-                sequence=sequence,
-                round=1,
-                amount=amount,
-                limits=self.limits(envelope) if limits is None else limits,
-                catalog=self.catalog,
-                now=now,
-            )
+            return purchases.hold(conn, new, catalog=self.catalog, now=now)
 
         return place(self._shared) if self._shared is not None else self.ledger.transact(place)
 

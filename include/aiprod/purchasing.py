@@ -30,13 +30,27 @@ from aiprod.errors import (
 )
 from aiprod.ledger import Connection, Ledger, approvals, jobs, limits, outbox, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
-from aiprod.ledger.purchases import Failure, Purchase
+from aiprod.ledger.limits import InForce
+from aiprod.ledger.purchases import Failure, NewHold, Purchase
 from aiprod.ledger.states import Step
-from aiprod.models import Accepted, CancelOutcome, Envelope, Found, JobState, Noun, Take, Verdict, dollars
+from aiprod.models import (
+    Accepted,
+    CancelOutcome,
+    Decision,
+    Envelope,
+    Found,
+    JobSpec,
+    JobState,
+    Manifest,
+    Noun,
+    Take,
+    Verdict,
+    dollars,
+)
 from aiprod.pricing import NotCapable, charged, legal_request, quote
 from aiprod.storage import Storage
 
-__all__ = ["Progress", "Waiting", "cancel", "drive", "envelope_of", "place_hold", "render", "unfinished"]
+__all__ = ["Progress", "Waiting", "cancel", "drive", "envelope_of", "new_hold", "place_hold", "render", "unfinished"]
 
 log = logging.getLogger(__name__)
 
@@ -102,24 +116,53 @@ def place_hold(
     Raises `NotCapable`, `BudgetExceeded`, `PurchasingStopped`, `KeyReused`, `StaleState`.
     """
     envelope = envelope_of(conn, job_id, version)
+    new = new_hold(
+        catalog,
+        envelope,
+        jobs.spec(conn, job_id),
+        jobs.priced(conn, job_id, version).manifest,
+        limits.in_force(conn, catalog, job_id, now=now),
+        shot=shot,
+        backend=backend,
+        sequence=sequence,
+        round=round,
+        now=now,
+    )
+    return purchases.hold(conn, new, catalog=catalog, now=now)
+
+
+def new_hold(
+    catalog: Catalog,
+    envelope: Envelope,
+    spec: JobSpec,
+    manifest: Manifest,
+    rules: InForce,
+    *,
+    shot: int,
+    backend: str,
+    sequence: int,
+    round: int,
+    now: datetime,
+    decision: Decision | None = None,
+) -> NewHold:
+    """Quote one shot at one backend: what has to be set aside for it, and under which caps.
+
+    Raises `NotCapable`, and `PurchasingStopped` when the approval does not cover the backend.
+    """
+    job_id = envelope.job_id
     if backend not in envelope.backends:
         raise PurchasingStopped(f"the approval of job {job_id} does not cover {backend}")
-    manifest = jobs.priced(conn, job_id, version).manifest
     request = legal_request(backend, catalog.backends[backend], manifest, manifest.shot(shot), sequence=sequence)
-    return purchases.hold(
-        conn,
-        request,
+    return NewHold(
+        request=request,
         envelope=envelope,
         kind="render",
         subject=str(shot),
         sequence=sequence,
         round=round,
         amount=quote(catalog.prices, request, now.date()),
-        limits=limits.in_force(conn, catalog, job_id, now=now).caps(
-            spec=jobs.spec(conn, job_id), job_id=job_id, envelope=envelope, backend=backend, catalog=catalog, now=now
-        ),
-        catalog=catalog,
-        now=now,
+        limits=rules.caps(spec=spec, job_id=job_id, envelope=envelope, backend=backend, catalog=catalog, now=now),
+        decision=decision,
     )
 
 

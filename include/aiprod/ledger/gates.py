@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, or_, select, update
 
 from aiprod.errors import PurchasingStopped
 from aiprod.ledger import outbox
@@ -37,9 +37,9 @@ def require_open(conn: Connection, envelope: Envelope, *, now: datetime) -> None
         raise PurchasingStopped(f"the approval of job {envelope.job_id} ran out at {envelope.expires_at:%Y-%m-%d %H:%M} UTC")
 
 
-def shut(job_id: BindParameter[str]) -> ColumnElement[bool]:
-    """The switch and the cancellation as a condition, for a statement that must not spend past them."""
-    cancelled = exists().where(jobs.c.job_id == job_id, jobs.c.cancelled_at.is_not(None))
+def shut(job_ids: Select[str]) -> ColumnElement[bool]:
+    """The switch and any job's cancellation as a condition, for a statement that must not spend past them."""
+    cancelled = exists().where(jobs.c.job_id.in_(job_ids), jobs.c.cancelled_at.is_not(None))
     return or_(exists().where(meta.c.key == _SWITCH), cancelled)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, case, exists, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, exists, literal, or_, select, update
 
 from aiprod.catalog import Catalog
 from aiprod.errors import FailureKind
@@ -80,9 +80,9 @@ def admit(conn: Connection, backend: str, *, catalog: Catalog, now: datetime) ->
     return won.rowcount == 1
 
 
-def resting(backend: BindParameter[str]) -> ColumnElement[bool]:
-    """That a backend is unhealthy, as a condition: then a hold needs the probe."""
-    return exists().where(backend_health.c.backend == backend, backend_health.c.unhealthy_since.is_not(None))
+def resting(backends: Select[str]) -> ColumnElement[bool]:
+    """That any of some backends is unhealthy, as a condition: then a hold needs the probe."""
+    return exists().where(backend_health.c.backend.in_(backends), backend_health.c.unhealthy_since.is_not(None))
 
 
 def lock_backend(conn: Connection, backend: str) -> None:

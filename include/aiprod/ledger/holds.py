@@ -1,69 +1,48 @@
-"""T1's money: lock every cap, check all that can refuse, set the hold aside; on Postgres all of it in one statement."""
+"""T1's money: lock every cap, check all that can refuse, set the holds aside; on Postgres all of it in one statement.
+
+A hold comes alone or with others: those of a job's shots, or of a batch. Together they cost one round trip, and one stay
+at the rows that everybody waits for.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from functools import cache
-from typing import Any
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Connection,
-    Select,
-    and_,
-    bindparam,
-    exists,
-    false,
-    func,
-    insert,
-    literal,
-    literal_column,
-    not_,
-    or_,
-    select,
-    true,
-    union_all,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection
 
 from aiprod.budgets import Cap
-from aiprod.ledger import gates, health
-from aiprod.ledger.schema import caps, legs, postings, purchases
-from aiprod.models import Micros, Noun
+from aiprod.ledger import hold_statements
+from aiprod.ledger.schema import epoch_microseconds
+from aiprod.models import Micros
 
-__all__ = ["NOTHING", "Leg", "Taken", "take"]
-
-_HELD = (
-    "purchase_id", "job_id", "version", "kind", "subject", "sequence", "round", "backend", "model", "request", "request_sha",
-    "envelope", "hold", "state", "expires_at", "created_at", "updated_at",
-)  # fmt: skip
-#: Named apart from columns: SQLAlchemy takes a parameter that is called like a column for that column's value.
-_NEW = {name: bindparam(f"new_{name}", type_=purchases.c[name].type) for name in _HELD}
-_POSTING = {
-    "purchase_id": _NEW["purchase_id"],
-    "kind": literal("hold"),
-    "d_reserved": _NEW["hold"],
-    "d_settled": literal(0),
-    "dedup": bindparam("dedup_by", type_=postings.c.dedup.type),
-    "at": _NEW["created_at"],
-}
-#: Never reads `overrun`: a cap that was overbilled stays closed.
-_FREE = caps.c.cap - caps.c.reserved - caps.c.settled
-_FITS = _NEW["hold"] <= _FREE
-_CROSSES = and_(
-    caps.c.warn.is_not(None), caps.c.warned_at.is_(None), caps.c.reserved + caps.c.settled + _NEW["hold"] >= caps.c.warn
-)
-_DOOR_OPEN = and_(
-    not_(gates.shut(_NEW["job_id"])),
-    or_(bindparam("probing", type_=Boolean()), not_(health.resting(_NEW["backend"]))),
-)
+__all__ = ["NOTHING", "Leg", "Taken", "Wanted", "take"]
 
 
-class Leg(Noun):
-    """One cap as the hold met it, locked. `free` in micro-dollars, before the hold."""
+@dataclass(frozen=True)
+class Wanted:
+    """One hold: its purchase's columns, the caps it counts against, and for a render the choice that led to it, as JSON."""
+
+    purchase: Mapping[str, Any]
+    limits: Sequence[Cap]
+    decision: str | None = None
+
+    @property
+    def purchase_id(self) -> str:
+        return str(self.purchase["purchase_id"])
+
+    @property
+    def hold(self) -> Micros:
+        return int(self.purchase["hold"])
+
+
+class Leg(NamedTuple):
+    """One cap as the holds met it, locked. `free` in micro-dollars, before them."""
 
     cap_id: int
     kind: str
@@ -71,14 +50,17 @@ class Leg(Noun):
     free: Micros
     #: Whether its amount is the configuration's, or a person's.
     current: bool
+    #: Whether all the holds under it fit together.
     fits: bool
     crosses: bool
 
 
-class Taken(Noun):
-    """What came of trying: placed, or the caps that were locked; none when one is missing or follows another amount."""
+class Taken(NamedTuple):
+    """What came of trying: which purchases were placed, and the caps that were locked; none when one is missing or
+    follows another amount.
+    """
 
-    placed: bool
+    placed: frozenset[str]
     legs: tuple[Leg, ...]
 
     @property
@@ -87,27 +69,75 @@ class Taken(Noun):
         return bool(self.legs) and all(leg.current for leg in self.legs)
 
 
-NOTHING = Taken(placed=False, legs=())
+NOTHING = Taken(placed=frozenset(), legs=())
 
 
-def take(conn: Connection, purchase: dict[str, Any], limits: Sequence[Cap], *, probing: bool = False) -> Taken:
-    """Place one hold under every cap, or change nothing.
+def take(conn: Connection, wanted: Sequence[Wanted], *, probing: bool = False, queued: bool = False) -> Taken:
+    """Place different holds, each under every cap of its own, or change nothing.
 
-    Not placed when a cap is missing, outdated or short; when the paying door is shut; when the backend is
-    unhealthy, unless this caller is `probing`; or when the purchase, or another live one, is there already.
-    The caps are locked until the transaction ends.
+    None is placed when a cap is missing, outdated or too short for all of them together; when the paying door is shut
+    for one; or when a backend is unhealthy, unless this caller is `probing`. Else only those are left out whose
+    purchase, or another live one, is there already. The caps are locked until the transaction ends; who has them
+    locked already says `queued`.
     """
-    given: dict[str, Any] = {f"new_{name}": value for name, value in purchase.items()}
-    given |= {"dedup_by": f"{purchase['purchase_id']}.hold", "probing": probing}
-    for n, cap in enumerate(limits):
-        given |= {f"kind{n}": cap.kind, f"key{n}": cap.key, f"cap{n}": cap.cap, f"warn{n}": cap.warn}
+    asked = _Asked(wanted)
+    sent = asked.sent(probing=probing)
     if conn.dialect.name == "postgresql":
-        _queue(conn, limits)
-        rows = conn.execute(_in_one(len(limits)), given).all()
-        return Taken(placed=bool(rows) and rows[0].placed, legs=_legs(rows))
-    rows = conn.execute(_look(len(limits)), given).all()
-    placed = bool(rows) and all(row.current and row.fits and row.door for row in rows) and _placed_in_steps(conn, rows, given)
-    return Taken(placed=placed, legs=_legs(rows))
+        if not queued:
+            _queue(conn, asked.limits)
+        rows = conn.execute(hold_statements.in_one(), sent).all()
+        return Taken(placed=frozenset(rows[0].placed or () if rows else ()), legs=_legs(rows))
+    rows = conn.execute(hold_statements.look(), sent).all()
+    fit = bool(rows) and all(row.current and row.fits and row.door for row in rows)
+    return Taken(placed=_placed_in_steps(conn, asked, rows, sent) if fit else frozenset(), legs=_legs(rows))
+
+
+class _Asked:
+    """Some holds and their caps, each once and numbered; `pairs` are (hold, number of a cap)."""
+
+    def __init__(self, wanted: Sequence[Wanted]) -> None:
+        self.wanted = wanted
+        self.limits: list[Cap] = []
+        self.pairs: list[tuple[Wanted, int]] = []
+        numbers: dict[tuple[object, ...], int] = {}
+        for one in wanted:
+            for cap in one.limits:
+                c = numbers.setdefault((cap.kind, cap.key, cap.cap, cap.warn), len(numbers))
+                if c == len(self.limits):
+                    self.limits.append(cap)
+                self.pairs.append((one, c))
+
+    def sent(self, *, probing: bool) -> dict[str, Any]:
+        """What the statements carry."""
+        totals = _totals(self.pairs)
+        limits = [
+            {"c": c, "kind": cap.kind, "key": cap.key, "cap": cap.cap, "warn": cap.warn, "total": totals[c]}
+            for c, cap in enumerate(self.limits)
+        ]
+        legs = [{"purchase_id": one.purchase_id, "c": c, "hold": one.hold} for one, c in self.pairs]
+        return {
+            "holds": _rows(self.wanted), "caps": json.dumps(limits), "legs": json.dumps(legs), "caps_count": len(limits),
+            "probing": probing,
+        }  # fmt: skip
+
+
+def _totals(pairs: Iterable[tuple[Wanted, int]]) -> Counter[int]:
+    """What holds want together, in micro-dollars, by cap."""
+    found: Counter[int] = Counter()
+    for one, c in pairs:
+        found[c] += one.hold
+    return found
+
+
+def _rows(wanted: Iterable[Wanted]) -> str:
+    return json.dumps([{**one.purchase, "decision": one.decision} for one in wanted], default=_stored)
+
+
+def _stored(value: object) -> int:
+    """A time as the tables have it."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} is nothing that a purchase has")
+    return epoch_microseconds(value)
 
 
 def _queue(conn: Connection, limits: Sequence[Cap]) -> None:
@@ -117,82 +147,26 @@ def _queue(conn: Connection, limits: Sequence[Cap]) -> None:
     holds a second that way, and some waited for ever. An advisory lock wakes one, the one that came first.
     """
     hottest = max(limits, key=lambda cap: cap.rank)
-    conn.execute(_STAND, {"gate": int.from_bytes(hashlib.sha256(hottest.key.encode()).digest()[:8], signed=True)})
+    conn.execute(hold_statements.STAND, {"gate": int.from_bytes(hashlib.sha256(hottest.key.encode()).digest()[:8], signed=True)})
 
 
-def _placed_in_steps(conn: Connection, rows: Sequence[Any], given: dict[str, Any]) -> bool:
+def _placed_in_steps(conn: Connection, asked: _Asked, rows: Sequence[Any], sent: dict[str, Any]) -> frozenset[str]:
     """SQLite: its one writer is us, so several statements are as safe as one."""
-    if conn.execute(_INSERT_SQLITE, given).first() is None:
-        return False
-    ids = [row.cap_id for row in rows]
-    conn.execute(insert(legs), [{"purchase_id": given["new_purchase_id"], "cap_id": cap_id} for cap_id in ids])
-    conn.execute(_RESERVE, [{"of": cap_id, "new_hold": given["new_hold"]} for cap_id in ids])
-    conn.execute(_POST, given)
-    return True
+    steps = hold_statements.steps()
+    made = frozenset(conn.execute(steps["purchases"], sent).scalars())
+    if made:
+        ids = {row.c: row.cap_id for row in rows}
+        pairs = [(one, ids[c]) for one, c in asked.pairs if one.purchase_id in made]
+        under = [{"purchase_id": one.purchase_id, "cap_id": cap_id} for one, cap_id in pairs]
+        conn.execute(steps["legs"], {"under": json.dumps(under)})
+        conn.execute(steps["caps"], [{"of": cap_id, "more": more} for cap_id, more in _totals(pairs).items()])
+        placed = [one for one in asked.wanted if one.purchase_id in made]
+        carried = {"holds": _rows(placed)}
+        conn.execute(steps["postings"], carried)
+        if any(one.decision is not None for one in placed):
+            conn.execute(steps["decisions"], carried)
+    return made
 
 
-def _legs(rows: Sequence[Any]) -> tuple[Leg, ...]:
-    return tuple(Leg(**{name: getattr(row, name) for name in Leg.model_fields}) for row in rows)
-
-
-@cache
-def _look(count: int) -> Select[*tuple[Any, ...]]:
-    """Lock `count` caps in the one order, coldest first, provided that all of them are there and current."""
-    terms = ("kind", "key", "cap", "warn")
-    rows = [select(*(bindparam(f"{of}{n}", type_=caps.c[of].type).label(of) for of in terms)) for n in range(count)]
-    wanted = union_all(*rows).cte("wanted")
-    named = caps.join(wanted, and_(caps.c.kind == wanted.c.kind, caps.c.key == wanted.c.key))
-    as_configured = and_(caps.c.cap == wanted.c.cap, caps.c.warn.is_not_distinct_from(wanted.c.warn))
-    current = or_(caps.c.set_by.is_not(None), caps.c.kind == literal_column("'envelope'"), as_configured)
-    # Rows are only locked when nothing has to be created first: who waits for an insert must not hold a hotter row.
-    there = select(func.count() == literal_column(str(count))).select_from(named).where(current).scalar_subquery()
-    return (
-        select(
-            caps.c.cap_id,
-            caps.c.kind,
-            caps.c.key,
-            _FREE.label("free"),
-            current.label("current"),
-            _FITS.label("fits"),
-            _CROSSES.label("crosses"),
-            _DOOR_OPEN.label("door"),
-        )
-        .select_from(named)
-        .where(there)
-        .order_by(caps.c.lock_rank, caps.c.cap_id)
-        .with_for_update(of=caps)
-    )
-
-
-@cache
-def _in_one(count: int) -> Select[Any]:
-    """Postgres: between the lock and the commit lies one round trip, whatever the number of caps.
-
-    READ COMMITTED is enough: FOR UPDATE reads the newest version of a row it waited for, and so does UPDATE.
-    """
-    locked = _look(count).cte("locked")
-    every = func.bool_and(and_(locked.c.current, locked.c.fits, locked.c.door))
-    fit = select(func.coalesce(every, false()).label("all")).cte("fit")
-    made = (
-        postgresql.insert(purchases)
-        .from_select(list(_NEW), select(*_NEW.values()).select_from(fit).where(fit.c.all))
-        .on_conflict_do_nothing()
-        .returning(purchases.c.purchase_id)
-        .cte("made")
-    )
-    placed = select(made.c.purchase_id, locked.c.cap_id).select_from(locked.join(made, true())).cte("placed")
-    legged = insert(legs).from_select(["purchase_id", "cap_id"], select(placed))
-    moved = update(caps).values(reserved=caps.c.reserved + _NEW["hold"]).where(caps.c.cap_id == placed.c.cap_id)
-    posted = insert(postings).from_select(list(_POSTING), select(*_POSTING.values()).select_from(made))
-    done = exists(select(made.c.purchase_id)).label("placed")
-    return select(locked, done).add_cte(legged.cte("legged"), moved.cte("moved"), posted.cte("posted"))
-
-
-#: Longer than a hundred take, shorter than `statement_timeout`: who queues is not sent back to the end of the queue.
-_STAND = select(
-    func.set_config("lock_timeout", "4s", literal_column("true")),
-    func.pg_advisory_xact_lock(bindparam("gate", type_=BigInteger())),
-)
-_INSERT_SQLITE = sqlite.insert(purchases).values(_NEW).on_conflict_do_nothing().returning(literal(1))
-_RESERVE = update(caps).where(caps.c.cap_id == bindparam("of")).values(reserved=caps.c.reserved + _NEW["hold"])
-_POST = insert(postings).values(_POSTING)
+def _legs(rows: Iterable[Any]) -> tuple[Leg, ...]:
+    return tuple(Leg(*(getattr(row, name) for name in Leg._fields)) for row in rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,12 +16,14 @@ from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, MoneyError, MoneyMoved, StaleState
 from aiprod.ledger import caps, gates, health, holds, outbox, points
+from aiprod.ledger.holds import Wanted
 from aiprod.ledger.schema import OPEN, postings, purchases, resolutions, takes
 from aiprod.ledger.states import CHARGED, STEPS, State, Step
-from aiprod.models import USD, Envelope, Micros, Noun, RenderRequest, fingerprint
+from aiprod.models import USD, Decision, Envelope, Micros, Noun, RenderRequest, fingerprint
 
 __all__ = [
     "Failure",
+    "NewHold",
     "Purchase",
     "accept",
     "adjust",
@@ -29,6 +32,7 @@ __all__ = [
     "due",
     "get",
     "hold",
+    "hold_all",
     "lose",
     "of_job",
     "park",
@@ -111,69 +115,117 @@ def purchase_key(job_id: str, version: int, kind: str, subject: str, sequence: i
     return hashlib.sha256(f"{job_id}|{version}|{kind}|{subject}|{sequence}".encode()).hexdigest()[:32]
 
 
-def hold(
-    conn: Connection,
-    request: RenderRequest,
-    *,
-    envelope: Envelope,
-    kind: str,
-    subject: str,
-    sequence: int,
-    round: int,
-    amount: Micros,
-    limits: Sequence[Cap],
-    catalog: Catalog,
-    now: datetime,
-) -> Purchase:
+@dataclass(frozen=True)
+class NewHold:
+    """What a hold is for: a request, paid from an envelope, under caps. `amount` in micro-dollars.
+
+    `decision` is the choice that led to it: recorded with the purchase, or not at all.
+    """
+
+    request: RenderRequest
+    envelope: Envelope
+    kind: str
+    subject: str
+    sequence: int
+    round: int
+    amount: Micros
+    limits: Sequence[Cap]
+    decision: Decision | None = None
+
+    def wanted(self, *, catalog: Catalog, now: datetime) -> Wanted:
+        """The rows that the ledger would have of it from `now`."""
+        request, envelope = self.request, self.envelope
+        # Younger than the first requests: one that does not use it stays the request it was.
+        content = request.model_dump(mode="json", exclude=None if request.seed_ordered else {"seed_ordered"})
+        row: dict[str, Any] = {
+            "purchase_id": purchase_key(envelope.job_id, envelope.version, self.kind, self.subject, self.sequence),
+            "job_id": envelope.job_id, "version": envelope.version, "kind": self.kind, "subject": self.subject,
+            "sequence": self.sequence, "round": self.round, "backend": request.backend, "model": request.model,
+            "request": json.dumps(content, sort_keys=True), "hold": self.amount, "state": "held",
+            "request_sha": fingerprint([content, self.amount, envelope.sequence]), "envelope": envelope.sequence,
+            "created_at": now, "updated_at": now,
+            "expires_at": min(envelope.expires_at, now + timedelta(hours=catalog.budgets.hold_hours)),
+        }  # fmt: skip
+        return Wanted(row, self.limits, None if self.decision is None else self.decision.model_dump_json())
+
+
+def hold(conn: Connection, new: NewHold, *, catalog: Catalog, now: datetime) -> Purchase:
     """T1: set money aside for one purchase under every cap that applies, or change nothing.
 
     Doing it again with the same content returns the same hold. Raises `BudgetExceeded`, `KeyReused`,
     `PurchasingStopped`, or `StaleState` when another purchase works on the subject, or another caller has the
     probe of an unhealthy backend.
     """
-    key = purchase_key(envelope.job_id, envelope.version, kind, subject, sequence)
-    # Younger than the first requests: one that does not use it stays the request it was.
-    content = request.model_dump(mode="json", exclude=None if request.seed_ordered else {"seed_ordered"})
-    row: dict[str, Any] = {
-        "purchase_id": key, "job_id": envelope.job_id, "version": envelope.version, "kind": kind, "subject": subject,
-        "sequence": sequence, "round": round, "backend": request.backend, "model": request.model,
-        "request": json.dumps(content, sort_keys=True), "request_sha": fingerprint([content, amount, envelope.sequence]),
-        "envelope": envelope.sequence, "hold": amount, "state": "held", "created_at": now, "updated_at": now,
-        "expires_at": min(envelope.expires_at, now + timedelta(hours=catalog.budgets.hold_hours)),
-    }  # fmt: skip
-    approved = envelope.expires_at > now
-    taken = holds.take(conn, row, limits) if approved else holds.NOTHING
-    if approved and not taken.complete:
-        caps.opened(conn, limits, now=now)
-        taken = holds.take(conn, row, limits)
+    return _alone(conn, new, new.wanted(catalog=catalog, now=now), catalog=catalog, now=now)
+
+
+def hold_all(conn: Connection, news: Sequence[NewHold], *, catalog: Catalog, now: datetime) -> list[Purchase | MoneyError | None]:
+    """T1 for several: return what `hold` would return or raise for each, done one after the other in their order.
+
+    All that fit together are placed in one statement. Whoever is refused keeps nobody else from being placed, but for
+    one that is short of money: nobody overtakes it, so those after it are not tried (None).
+    """
+    wanted = [new.wanted(catalog=catalog, now=now) for new in news]
+    first = {one.purchase_id: n for n, one in reversed(list(enumerate(wanted)))}
+    together = [n for n, new in enumerate(news) if new.envelope.expires_at > now and first[wanted[n].purchase_id] == n]
+    placed = _tried(conn, [wanted[n] for n in together], now=now).placed if together else frozenset()
+    results: list[Purchase | MoneyError | None] = []
+    for n, new in enumerate(news):
+        if n in together and wanted[n].purchase_id in placed:
+            results.append(_purchase({**_NEW, **wanted[n].purchase}))
+        elif any(isinstance(before, BudgetExceeded) for before in results):
+            results.append(None)
+        else:
+            try:
+                with conn.begin_nested():
+                    results.append(_alone(conn, new, wanted[n], catalog=catalog, now=now, queued=True))
+            except MoneyError as refusal:
+                results.append(refusal)
+    return results
+
+
+def _alone(conn: Connection, new: NewHold, wanted: Wanted, *, catalog: Catalog, now: datetime, queued: bool = False) -> Purchase:
+    taken = _tried(conn, [wanted], now=now, queued=queued) if new.envelope.expires_at > now else holds.NOTHING
     if not taken.placed:
-        known = get(conn, key)
+        known = get(conn, wanted.purchase_id)
         if known is not None:
-            if known.request_sha != row["request_sha"]:
-                raise KeyReused(f"purchase {key} of {envelope.job_id} shot {subject} exists with other content")
+            if known.request_sha != wanted.purchase["request_sha"]:
+                raise KeyReused(f"purchase {known.purchase_id} of {known.job_id} shot {known.subject} exists with other content")
             return known
-        _refuse(conn, row, limits, taken, envelope=envelope, now=now)
+        _refuse(conn, wanted, taken, envelope=new.envelope, now=now)
         # Last, so that a caller who was refused has not taken the probe from one who can use it.
-        if not health.admit(conn, request.backend, catalog=catalog, now=now):
-            raise StaleState(f"{request.backend} is unhealthy and somebody else is probing it")
-        taken = holds.take(conn, row, limits, probing=True)
-        if not taken.placed:
-            raise StaleState(f"{envelope.job_id} {kind} of {subject}: the ledger moved on while the money was set aside")
-    caps.warn_if_crossed(conn, [leg.cap_id for leg in taken.legs if leg.crosses], now=now)
-    return _purchase({**_NEW, **row})
+        if not health.admit(conn, new.request.backend, catalog=catalog, now=now):
+            raise StaleState(f"{new.request.backend} is unhealthy and somebody else is probing it")
+        if not _tried(conn, [wanted], now=now, queued=True, probing=True).placed:
+            raise StaleState(
+                f"{new.envelope.job_id} {new.kind} of {new.subject}: the ledger moved on while the money was set aside"
+            )
+    return _purchase({**_NEW, **wanted.purchase})
 
 
-def _refuse(
-    conn: Connection, row: dict[str, Any], limits: Sequence[Cap], taken: holds.Taken, *, envelope: Envelope, now: datetime
-) -> None:
+def _tried(
+    conn: Connection, wanted: Sequence[Wanted], *, now: datetime, queued: bool = False, probing: bool = False
+) -> holds.Taken:
+    """Try to place holds, opening and correcting their caps where they have to be; warn where that takes a cap's use far."""
+    taken = holds.take(conn, wanted, queued=queued, probing=probing)
+    if not taken.complete:
+        caps.opened(conn, list({(cap.kind, cap.key): cap for one in wanted for cap in one.limits}.values()), now=now)
+        taken = holds.take(conn, wanted, queued=queued, probing=probing)
+    if taken.placed:
+        caps.warn_if_crossed(conn, [leg.cap_id for leg in taken.legs if leg.crosses], now=now)
+    return taken
+
+
+def _refuse(conn: Connection, wanted: Wanted, taken: holds.Taken, *, envelope: Envelope, now: datetime) -> None:
     """Say why a hold was not placed, unless only the backend's health can be the reason. The caps are locked."""
     gates.require_open(conn, envelope, now=now)
+    row = wanted.purchase
     if _live(conn, row["job_id"], row["version"], row["kind"], row["subject"]):
         raise StaleState(f"{row['job_id']} {row['kind']} of {row['subject']}: another purchase is working on it")
-    names: dict[tuple[str, str], str] = {(cap.kind, cap.key): cap.name for cap in limits}
+    names: dict[tuple[str, str], str] = {(cap.kind, cap.key): cap.name for cap in wanted.limits}
     short = [(names[leg.kind, leg.key], leg.free) for leg in taken.legs if not leg.fits]
     if short:
-        raise BudgetExceeded(row["hold"], short)
+        raise BudgetExceeded(wanted.hold, short)
 
 
 def claim(

@@ -30,6 +30,11 @@ _Serial = BigInteger().with_variant(Integer, "sqlite")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def epoch_microseconds(moment: datetime) -> int:
+    """How a time is stored."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
 class Utc(TypeDecorator[datetime]):
     """An aware UTC datetime, stored as whole epoch microseconds."""
 
@@ -37,7 +42,7 @@ class Utc(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+        return None if value is None else epoch_microseconds(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(microseconds=int(value))

@@ -29,7 +29,7 @@ from aiprod.budgets import Cap, caps_for
 from aiprod.catalog import Catalog
 from aiprod.errors import FailureKind, MoneyError
 from aiprod.ledger import Ledger, approvals, gates, jobs, purchases
-from aiprod.ledger.purchases import Failure
+from aiprod.ledger.purchases import Failure, NewHold
 from aiprod.ledger.states import Step
 from aiprod.models import Envelope, Estimate, JobSpec
 from tests import desk
@@ -218,10 +218,8 @@ class Beside(RuleBasedStateMachine):
             spec=self.specs[job], job_id=job, envelope=envelope, backend=backend, catalog=self.catalog, now=self.model.now,
             campaign=limit,
         )  # fmt: skip
-        return purchases.hold(
-            self.conn, desk.request(backend=backend, prompt=prompt), envelope=envelope, kind=kind, subject=subject,
-            sequence=number, round=1, amount=amount, limits=limits, catalog=self.catalog, now=self.model.now,
-        )  # fmt: skip
+        new = NewHold(desk.request(backend=backend, prompt=prompt), envelope, kind, subject, number, 1, amount, limits)
+        return purchases.hold(self.conn, new, catalog=self.catalog, now=self.model.now)
 
     def _new_hold(self, job: str, kind: str, subject: str, backend: str, amount: int) -> Any:
         number = self.model.next_number(job, kind, subject)
