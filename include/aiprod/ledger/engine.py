@@ -87,9 +87,7 @@ class Ledger:
             # Who has the turn and begins a second transaction would wait for itself.
             yield
             return
-        name = hashlib.sha256(self.url.encode()).hexdigest()[:12]
-        queue = Path(tempfile.gettempdir()) / f"aiprod-{os.getuid()}-{name}-{os.getpid() % _LANES}"
-        with turns.turn(queue, patience=PATIENCE):
+        with turns.turn(_lane(self.url, os.getpid() % _LANES), patience=PATIENCE):
             _IN_LANE.yes = True
             try:
                 yield
@@ -146,6 +144,13 @@ class Ledger:
     def where(self) -> str:
         """The address without its password."""
         return make_url(self.url).render_as_string(hide_password=True)
+
+
+@cache
+def _lane(url: str, number: int) -> Path:
+    """The file of one of the queues before a database."""
+    name = hashlib.sha256(url.encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"aiprod-{os.getuid()}-{name}-{number}"
 
 
 @cache

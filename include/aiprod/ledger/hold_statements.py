@@ -148,7 +148,8 @@ def in_one() -> Select[Any]:
 @cache
 def look() -> Select[Any]:
     """SQLite's first step."""
-    return _locked(_sent("holds", _HOLDS, on_postgres=False).cte("holds"), on_postgres=False)
+    door = {name: _HOLDS[name] for name in ("job_id", "backend")}
+    return _locked(_sent("holds", door, on_postgres=False).cte("holds"), on_postgres=False)
 
 
 @cache
