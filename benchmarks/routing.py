@@ -70,9 +70,10 @@ def measure(url: str, rounds: int, decisions: int) -> dict[str, Any]:
         with ledger.read() as conn:
             for _ in range(decisions):
                 begun = time.perf_counter()
-                order = choosing.ordered(conn, "job-1", 1, 1)
+                order = choosing.ordered(conn, "job-1", 1)
                 read = time.perf_counter()
-                chosen, _ = choosing.decided(conn, book, order, now=NOW)
+                found = choosing.situation(conn, book, order, now=NOW)
+                chosen, _ = choosing.decided(book, order, 1, found)
                 done = time.perf_counter()
                 alone.append((done - read) * 1e3)
                 with_order.append((done - begun) * 1e3)

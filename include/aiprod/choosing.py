@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from aiprod.backends import backend, why_not_configured
@@ -10,15 +12,16 @@ from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.errors import BackendError, FailureKind
 from aiprod.ledger import Connection, caps, health, jobs, limits, purchases
-from aiprod.ledger.limits import InForce
-from aiprod.ledger.purchases import Purchase
-from aiprod.models import Decision, Envelope, JobSpec, Manifest, Noun
+from aiprod.ledger.purchases import NewHold, Purchase
+from aiprod.models import Decision, Envelope, JobSpec, Manifest, Micros, Noun
 from aiprod.planning import floor_of
 from aiprod.pricing import NotCapable, legal_request, quote
 from aiprod.purchasing import envelope_of
 from aiprod.routing import Facts, route
 
-__all__ = ["ShotOrder", "configured", "decided", "facts_before_money", "objections", "ordered", "purchases_of_shot"]
+__all__ = [
+    "Chosen", "JobOrder", "Situation", "configured", "decided", "facts_before_money", "objections", "ordered", "situation",
+]  # fmt: skip
 
 #: After one of these the same backend would say the same of the same shot.
 _BARRED = {
@@ -29,23 +32,56 @@ _BARRED = {
 }
 
 
-class ShotOrder(Noun):
-    """What the ledger says of one shot: its order, manifest, approval, and the purchases made for it."""
+class JobOrder(Noun):
+    """What the ledger says of one job version: its order, manifest, approval, and the purchases made for its shots."""
 
-    shot: int
     spec: JobSpec
     manifest: Manifest
     envelope: Envelope
-    made: tuple[Purchase, ...]
+    purchases: tuple[Purchase, ...]
+
+    def made(self, shot: int) -> list[Purchase]:
+        """The purchases made for a shot, oldest first."""
+        return [p for p in self.purchases if p.shot == shot]
 
     def floor(self, catalog: Catalog) -> float:
         """The quality below which no backend is used: the job's word, else the preset's."""
         return floor_of(self.spec, catalog)
 
-    def caps(self, rules: InForce, backend: str, catalog: Catalog, *, now: datetime) -> Sequence[Cap]:
-        """Every cap that a purchase of this shot at a backend would have a leg on."""
-        job_id = self.envelope.job_id
-        return rules.caps(spec=self.spec, job_id=job_id, envelope=self.envelope, backend=backend, catalog=catalog, now=now)
+
+@dataclass(frozen=True)
+class Situation:
+    """What one job's shots are chosen by at one moment: caps in force by backend, what is left under each, health."""
+
+    now: datetime
+    under_campaign: bool
+    limits: Mapping[str, Sequence[Cap]]
+    #: Micro-dollars by kind and key.
+    left: Mapping[tuple[str, str], Micros]
+    #: The unhealthy, and whether there is a probe for one hold.
+    sick: Mapping[str, bool]
+
+    def free(self, limits: Sequence[Cap], chosen: Chosen) -> dict[tuple[str, str], Micros]:
+        """What is left under some caps once the chosen is held, in micro-dollars."""
+        return {(cap.kind, cap.key): self.left[cap.kind, cap.key] - chosen.money[cap.kind, cap.key] for cap in limits}
+
+    def healthy(self, backend: str, chosen: Chosen) -> bool:
+        """Whether a hold at a backend could be admitted: the chosen one may have the only probe."""
+        return backend not in self.sick or (self.sick[backend] and not chosen.holds[backend])
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen in a transaction and is not held yet: micro-dollars by cap, and how many holds by backend."""
+
+    money: Counter[tuple[str, str]] = field(default_factory=Counter)
+    holds: Counter[str] = field(default_factory=Counter)
+
+    def add(self, new: NewHold) -> None:
+        """Count one more hold."""
+        self.holds[new.request.backend] += 1
+        for cap in new.limits:
+            self.money[cap.kind, cap.key] += new.amount
 
 
 def configured(catalog: Catalog) -> tuple[str, ...]:
@@ -60,14 +96,34 @@ def facts_before_money(
     return [_facts(catalog, manifest, shot, name, headroom=(budget, "the job's budget"), now=now) for name in names]
 
 
-def ordered(conn: Connection, job_id: str, version: int, shot: int) -> ShotOrder:
-    """Return what the ledger says of one shot. Raises `PurchasingStopped` when nobody approved the job."""
-    return ShotOrder(
-        shot=shot,
+def ordered(conn: Connection, job_id: str, version: int) -> JobOrder:
+    """Return what the ledger says of one job version. Raises `PurchasingStopped` when nobody approved it."""
+    return JobOrder(
         spec=jobs.spec(conn, job_id),
         manifest=jobs.priced(conn, job_id, version).manifest,
         envelope=envelope_of(conn, job_id, version),
-        made=tuple(purchases_of_shot(conn, job_id, version, shot)),
+        purchases=tuple(purchases.of_job(conn, job_id, version)),
+    )
+
+
+def situation(conn: Connection, catalog: Catalog, order: JobOrder, *, now: datetime) -> Situation:
+    """Return the caps and the health that choices for a job rest on now. Only looks."""
+    envelope = order.envelope
+    rules = limits.in_force(conn, catalog, envelope.job_id, now=now)
+    # Backends without a day's budget of their own have the same caps.
+    own = {name: name if rules.has_own_day(name, catalog) else "" for name in envelope.backends}
+    spec, job_id = order.spec, envelope.job_id
+    wanted = {
+        of: rules.caps(spec=spec, job_id=job_id, envelope=envelope, backend=of, catalog=catalog, now=now)
+        for of in set(own.values())
+    }
+    every = {(cap.kind, cap.key): cap for caps_ in wanted.values() for cap in caps_}
+    return Situation(
+        now=now,
+        under_campaign=rules.campaign is not None,
+        limits={name: wanted[of] for name, of in own.items()},
+        left=caps.left(conn, list(every.values())),
+        sick=health.sick(conn, catalog=catalog, now=now),
     )
 
 
@@ -92,30 +148,28 @@ def objections(catalog: Catalog, manifest: Manifest, shots: Sequence[int], names
 
 
 def decided(
-    conn: Connection,
     catalog: Catalog,
-    order: ShotOrder,
+    order: JobOrder,
+    shot: int,
+    found: Situation,
     *,
-    now: datetime,
+    chosen: Chosen | None = None,
     against: Mapping[tuple[int, str], str] | None = None,
 ) -> tuple[Decision, Sequence[Facts]]:
-    """Return what would be chosen for a shot now, and the facts it rests on. Only looks, at health and budgets."""
+    """Return what would be chosen for a shot, and the facts it rests on.
+
+    Health and budgets are as they were `found`, less what was `chosen` since.
+    """
     spec, envelope = order.spec, order.envelope
-    rules = limits.in_force(conn, catalog, envelope.job_id, now=now)
-    # Backends without a day's budget of their own have the same caps.
-    own = {name: name if rules.has_own_day(name, catalog) else "" for name in envelope.backends}
-    wanted = {of: order.caps(rules, of, catalog, now=now) for of in set(own.values())}
-    left = dict(zip(wanted, caps.headrooms(conn, list(wanted.values())), strict=True))
-    sick = health.unhealthy(conn, catalog=catalog, now=now)
-    known = [_facts_now(catalog, order, name, left[own[name]], healthy=name not in sick, now=now) for name in envelope.backends]
-    said = against or {}
-    known = [_unless_objected(f, said.get((order.shot, f.backend), "")) for f in known]
-    used = sum(1 for p in order.made if _counts(p))
+    made, said = order.made(shot), against or {}
+    known = [_facts_now(catalog, order, shot, made, name, found, chosen or Chosen()) for name in envelope.backends]
+    known = [_unless_objected(f, said.get((shot, f.backend), "")) for f in known]
+    used = sum(1 for p in made if _counts(p))
     if used >= envelope.attempts_per_shot:
         known = [f.model_copy(update={"barred": f"all {used} attempts of the approval are used"}) for f in known]
     may_degrade = catalog.presets[spec.preset].may_degrade
     floor = order.floor(catalog)
-    decision = route(order.shot, known, floor=floor, prefer=spec.prefer, may_degrade=may_degrade, at_cap=spec.at_cap)
+    decision = route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=may_degrade, at_cap=spec.at_cap)
     return decision, known
 
 
@@ -128,23 +182,26 @@ def _counts(purchase: Purchase) -> bool:
     return purchase.state in ("submitted", "submitting", "unknown", "succeeded") or bool(purchase.charged)
 
 
-def _facts_now(catalog: Catalog, order: ShotOrder, name: str, left: tuple[int, str], *, healthy: bool, now: datetime) -> Facts:
-    here = [p for p in order.made if p.backend == name and p.state not in ("absent", "voided", "expired")]
+def _facts_now(
+    catalog: Catalog, order: JobOrder, shot: int, made: Sequence[Purchase], name: str, found: Situation, chosen: Chosen
+) -> Facts:
+    here = [p for p in made if p.backend == name and p.state not in ("absent", "voided", "expired")]
     barred = next((f"{_BARRED[p.failure]} before" for p in here if p.failure and p.failure in _BARRED), "")
     if any(p.parked_at is not None and p.state in ("unknown", "submitted") for p in here):
         # Elsewhere the shot may be bought again; here it may be the same render, paid for a second time.
         barred = "may still be making this shot"
+    limits_ = found.limits[name]
     return _facts(
         catalog,
         order.manifest,
-        order.shot,
+        shot,
         name,
-        headroom=left,
-        now=now,
-        sequence=len(order.made) + 1,
+        headroom=caps.tightest(limits_, found.free(limits_, chosen)),
+        now=found.now,
+        sequence=len(made) + 1,
         tried=len(here),
         barred=barred,
-        healthy=healthy,
+        healthy=found.healthy(name, chosen),
     )
 
 
@@ -183,8 +240,3 @@ def _facts(
         barred=barred,
         healthy=healthy,
     )
-
-
-def purchases_of_shot(conn: Connection, job_id: str, version: int, shot: int) -> list[Purchase]:
-    """Return every purchase of one shot, oldest first."""
-    return [p for p in purchases.of_job(conn, job_id, version) if p.shot == shot]

@@ -111,18 +111,20 @@ class Pipeline:
         `JobFailed` when there is no work and no job could go on without it.
         """
         work: list[str] = []
-        batch = len(job_ids) > 1
+        with self.ledger.read() as conn:
+            served = jobs.in_priority_order(conn, job_ids)
+        every = sourcing.route_jobs(self.ledger, self.catalog, self._versions(served), round, batch=len(job_ids) > 1)
 
         def one(job_id: str, version: int) -> bool:
-            routed = sourcing.route_job(self.ledger, self.catalog, job_id, version, round, batch=batch)
+            routed = every[job_id]
+            if isinstance(routed, AiprodError):
+                raise routed
             work.extend(routed.backends)
             self._let_wait(job_id, version, routed)
             if routed.refused and not routed.backends:
                 raise JobFailed(" ".join(routed.refused))
             return True
 
-        with self.ledger.read() as conn:
-            served = jobs.in_priority_order(conn, job_ids)
         done = self._each(served, one, stage="route")
         if not work and not any(self._complete(job_id) for job_id in done):
             raise JobFailed(self._why(job_ids, "nothing could be routed"))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
 from aiprod import settings
 from aiprod.backends import Backend, backend
+from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.errors import (
     BackendError,
@@ -30,7 +31,6 @@ from aiprod.errors import (
 )
 from aiprod.ledger import Connection, Ledger, approvals, jobs, limits, outbox, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
-from aiprod.ledger.limits import InForce
 from aiprod.ledger.purchases import Failure, NewHold, Purchase
 from aiprod.ledger.states import Step
 from aiprod.models import (
@@ -39,7 +39,6 @@ from aiprod.models import (
     Decision,
     Envelope,
     Found,
-    JobSpec,
     JobState,
     Manifest,
     Noun,
@@ -116,12 +115,13 @@ def place_hold(
     Raises `NotCapable`, `BudgetExceeded`, `PurchasingStopped`, `KeyReused`, `StaleState`.
     """
     envelope = envelope_of(conn, job_id, version)
+    rules = limits.in_force(conn, catalog, job_id, now=now)
+    spec = jobs.spec(conn, job_id)
     new = new_hold(
         catalog,
         envelope,
-        jobs.spec(conn, job_id),
         jobs.priced(conn, job_id, version).manifest,
-        limits.in_force(conn, catalog, job_id, now=now),
+        rules.caps(spec=spec, job_id=job_id, envelope=envelope, backend=backend, catalog=catalog, now=now),
         shot=shot,
         backend=backend,
         sequence=sequence,
@@ -134,9 +134,8 @@ def place_hold(
 def new_hold(
     catalog: Catalog,
     envelope: Envelope,
-    spec: JobSpec,
     manifest: Manifest,
-    rules: InForce,
+    limits: Sequence[Cap],
     *,
     shot: int,
     backend: str,
@@ -145,13 +144,12 @@ def new_hold(
     now: datetime,
     decision: Decision | None = None,
 ) -> NewHold:
-    """Quote one shot at one backend: what has to be set aside for it, and under which caps.
+    """Quote one shot at one backend: return what has to be set aside for it, under caps in force.
 
     Raises `NotCapable`, and `PurchasingStopped` when the approval does not cover the backend.
     """
-    job_id = envelope.job_id
     if backend not in envelope.backends:
-        raise PurchasingStopped(f"the approval of job {job_id} does not cover {backend}")
+        raise PurchasingStopped(f"the approval of job {envelope.job_id} does not cover {backend}")
     request = legal_request(backend, catalog.backends[backend], manifest, manifest.shot(shot), sequence=sequence)
     return NewHold(
         request=request,
@@ -161,7 +159,7 @@ def new_hold(
         sequence=sequence,
         round=round,
         amount=quote(catalog.prices, request, now.date()),
-        limits=rules.caps(spec=spec, job_id=job_id, envelope=envelope, backend=backend, catalog=catalog, now=now),
+        limits=limits,
         decision=decision,
     )
 

@@ -1,28 +1,30 @@
-"""Who makes which shot: gathers what the ledger knows, lets `routing` choose, and places the hold."""
+"""Who makes which shot: gathers what the ledger knows, lets `routing` choose, and places the holds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from functools import partial
+from typing import Literal, NamedTuple
 
 from aiprod.catalog import Catalog
-from aiprod.choosing import ShotOrder, decided, objections, ordered, purchases_of_shot
-from aiprod.errors import BudgetExceeded, JobFailed, KeyReused, StaleState
-from aiprod.ledger import Connection, Ledger, caps, jobs, limits, parked, purchases, results
+from aiprod.choosing import Chosen, JobOrder, Situation, decided, objections, ordered, situation
+from aiprod.errors import AiprodError, BudgetExceeded, JobFailed, KeyReused, MoneyError, StaleState
+from aiprod.ledger import Connection, Ledger, jobs, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
-from aiprod.ledger.purchases import Purchase
+from aiprod.ledger.purchases import NewHold, Purchase
 from aiprod.models import Decision, Noun, Verdict
-from aiprod.purchasing import envelope_of, place_hold, unfinished
+from aiprod.purchasing import envelope_of, new_hold, unfinished
 from aiprod.routing import Facts, fits_but_for_money
 
-__all__ = ["Routed", "Wait", "route_job", "shots_without_take", "worked_on"]
+__all__ = ["Routed", "Wait", "route_job", "route_jobs", "shots_without_take", "worked_on"]
 
 #: How often a choice is made again because somebody else took the last dollar or the probe in between.
 _ROUNDS = 5
-
-#: What backends themselves say against shots.
-_Against = Mapping[tuple[int, str], str]
+#: How many shots are placed in one transaction: those of a job, or of a batch. Its commit keeps everybody else waiting.
+_TOGETHER = 50
 
 #: How soon a campaign whose own money is used up is looked at again: somebody may have given it more.
 _CAMPAIGN_PAUSE = timedelta(hours=1)
@@ -51,6 +53,55 @@ def shots_without_take(conn: Connection, job_id: str, version: int) -> list[int]
     return [shot.index for shot in manifest.shots if shot.index not in good]
 
 
+class _Shot(NamedTuple):
+    job_id: str
+    version: int
+    shot: int
+
+
+#: What backends themselves say against shots.
+_Against = Mapping[_Shot, Mapping[tuple[int, str], str]]
+
+
+@dataclass
+class _Found:
+    """What came of shots: the purchase that works on one, why it waits, the decision that found nobody for it, or None
+    when it has its take by now. A job that failed has no more to be found.
+    """
+
+    of: dict[_Shot, Purchase | Decision | Wait | None] = field(default_factory=dict)
+    #: Decisions that found nobody, to be recorded.
+    against: dict[_Shot, Decision] = field(default_factory=dict)
+    failed: dict[str, AiprodError] = field(default_factory=dict)
+
+    def open(self, shots: Iterable[_Shot]) -> list[_Shot]:
+        """Those of which nothing is known yet."""
+        return [one for one in shots if one not in self.of and one.job_id not in self.failed]
+
+    def held(self, news: Mapping[_Shot, NewHold], placed: Sequence[Purchase | MoneyError | None], shots: Sequence[_Shot]) -> None:
+        """Take in what came of holds. Who lost a race is open, and so is who was found nobody after it: it may be better off."""
+        lost: list[_Shot] = []
+        for one, what in zip(news, placed, strict=True):
+            if isinstance(what, Purchase):
+                self.of[one] = what
+            elif what is None or isinstance(what, (BudgetExceeded, KeyReused, StaleState)):
+                lost.append(one)
+            else:
+                self.failed.setdefault(one.job_id, what)
+        for one in shots[shots.index(lost[0]) :] if lost else ():
+            if isinstance(self.of.get(one), (Decision, Wait)):
+                del self.of[one]
+                self.against.pop(one, None)
+
+    def routed(self, job_id: str) -> Routed:
+        mine = [self.of[one] for one in sorted(self.of) if one.job_id == job_id]
+        return Routed(
+            backends=tuple(dict.fromkeys(what.backend for what in mine if isinstance(what, Purchase))),
+            waits=tuple(what for what in mine if isinstance(what, Wait)),
+            refused=tuple(str(what) for what in mine if isinstance(what, Decision)),
+        )
+
+
 def route_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int, round: int, *, batch: bool = False) -> Routed:
     """Give every shot that needs one a backend and a hold; record each decision.
 
@@ -58,23 +109,52 @@ def route_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int, round
     has twice as many holds as free slots; a job that chose so waits for the next day's money. Raises `PurchasingStopped` when
     nobody approved the job, or approval or job were withdrawn.
     """
+    routed = route_jobs(ledger, catalog, {job_id: version}, round, batch=batch)[job_id]
+    if isinstance(routed, AiprodError):
+        raise routed
+    return routed
+
+
+def route_jobs(
+    ledger: Ledger, catalog: Catalog, versions: Mapping[str, int], round: int, *, batch: bool = False
+) -> dict[str, Routed | AiprodError]:
+    """The same for several jobs, as if one after the other in their order: return what came of each, or its error.
+
+    Their holds are placed together, in one transaction for many. Who loses a race for one is decided again, and nobody
+    overtakes it to the money.
+    """
+    found = _Found()
+    missing: list[_Shot] = []
+    against: dict[_Shot, Mapping[tuple[int, str], str]] = {}
+    for job_id, version in versions.items():
+        try:
+            shots, said = _missing(ledger, catalog, job_id, version)
+        except AiprodError as error:
+            found.failed[job_id] = error
+            continue
+        missing += shots
+        against |= dict.fromkeys(shots, said)
+    for start in range(0, len(missing), _TOGETHER):
+        some = missing[start : start + _TOGETHER]
+        for _ in range(_ROUNDS):
+            if left := found.open(some):
+                once = partial(_route_once, catalog=catalog, shots=left, round=round, batch=batch, against=against)
+                new = ledger.transact(once)
+                found.of |= new.of
+                found.failed |= new.failed
+        for one in found.open(some):
+            told = f"money or health changed {_ROUNDS} times while choosing; clear `route` to try again"
+            found.failed[one.job_id] = JobFailed(f"{one.job_id} shot {one.shot}: {told}")
+    return {job_id: found.failed.get(job_id) or found.routed(job_id) for job_id in versions}
+
+
+def _missing(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> tuple[list[_Shot], Mapping[tuple[int, str], str]]:
+    """The shots of a job that need a take, and what backends say against them. Asks vendors."""
     with ledger.read() as conn:
         envelope = envelope_of(conn, job_id, version)
         missing = shots_without_take(conn, job_id, version)
         manifest = jobs.priced(conn, job_id, version).manifest
-    against = objections(catalog, manifest, missing, envelope.backends)
-    work: list[str] = []
-    waits: list[Wait] = []
-    refused: list[str] = []
-    for shot in missing:
-        choice = _choose(ledger, catalog, job_id, version, shot, round, batch=batch, against=against)
-        if isinstance(choice, Purchase):
-            work.append(choice.backend)
-        elif isinstance(choice, Wait):
-            waits.append(choice)
-        elif choice is not None:
-            refused.append(str(choice))
-    return Routed(backends=tuple(dict.fromkeys(work)), waits=tuple(waits), refused=tuple(refused))
+    return [_Shot(job_id, version, shot) for shot in missing], objections(catalog, manifest, missing, envelope.backends)
 
 
 def worked_on(ledger: Ledger, job_id: str, version: int, round: int) -> bool:
@@ -83,86 +163,111 @@ def worked_on(ledger: Ledger, job_id: str, version: int, round: int) -> bool:
         return any(p.round == round or unfinished(conn, p) for p in purchases.of_job(conn, job_id, version))
 
 
-def _underway(conn: Connection, job_id: str, version: int, shot: int) -> Purchase | None:
-    """The purchase that already works on a shot: live, or paid and its file not home or not rejected.
+def _underway(conn: Connection, job_id: str, version: int) -> dict[int, Purchase]:
+    """The purchase that already works on a shot, by shot: live, or paid and its file not home or not rejected.
 
     On Postgres a take may be accepted between the look for missing shots and this one: it is done, not gone.
     """
     rejected = {j.take.take_id for j in results.judged(conn, job_id, version) if j.verdict is Verdict.REJECTED}
-    for purchase in reversed(purchases_of_shot(conn, job_id, version, shot)):
+    working = {}
+    for purchase in purchases.of_job(conn, job_id, version):
         paid = purchase.state == "succeeded" and purchase.purchase_id not in rejected
         if purchase.live or (paid and not parked.given_up(conn, purchase.purchase_id)):
-            return purchase
-    return None
+            working[purchase.shot] = purchase
+    return working
 
 
-def _choose(
-    ledger: Ledger, catalog: Catalog, job_id: str, version: int, shot: int, round: int, *, batch: bool, against: _Against
-) -> Purchase | Decision | Wait | None:
-    """Decide and hold in one transaction; decide again when the ledger moved in between.
+class _Job(NamedTuple):
+    """A job as its shots are decided on, and how many purchases each shot had before anybody looked."""
 
-    Returns the purchase that works on the shot, why it waits, the decision that found nobody for it, or None when
-    the shot has its take by now.
-    """
-    for _ in range(_ROUNDS):
-        try:
-            return ledger.transact(
-                lambda conn: _choose_once(conn, catalog, job_id, version, shot, round, batch=batch, against=against)
-            )
-        except (BudgetExceeded, KeyReused, StaleState):
+    order: JobOrder
+    bought: Mapping[int, int]
+    found: Situation
+
+
+def _route_once(
+    conn: Connection, catalog: Catalog, shots: Sequence[_Shot], round: int, *, batch: bool, against: _Against
+) -> _Found:
+    """Decide on shots in their order, and hold for them, in one transaction. What lost a race is left open."""
+    found = _Found()
+    known = _looked_at(conn, catalog, shots, found)
+    chosen = Chosen()
+    rooms: dict[str, int] = {}
+    news: dict[_Shot, NewHold] = {}
+    for one in found.open(shots):
+        job = known[one.job_id]
+        now = job.found.now
+        decision, facts = decided(catalog, job.order, one.shot, job.found, chosen=chosen, against=against[one])
+        if (name := decision.chosen) is None:
+            found.of[one] = _wait_for_money(catalog, job, decision, facts, chosen) or decision
+            found.against[one] = decision
             continue
-    raise JobFailed(f"{job_id} shot {shot}: money or health changed {_ROUNDS} times while choosing; clear `route` to try again")
+        if batch and name not in rooms:
+            rooms[name] = purchases.room(conn, name, slots=catalog.backends[name].slots, now=now)
+        if batch and rooms[name] <= chosen.holds[name]:
+            found.of[one] = Wait(reason="slots", message=f"{name} has no room for more holds", due_at=now)
+            continue
+        news[one] = _new(catalog, job, one, decision, round)
+        chosen.add(news[one])
+    if known:
+        now = next(iter(known.values())).found.now
+        found.held(news, purchases.hold_all(conn, list(news.values()), catalog=catalog, now=now), shots)
+        told = [(one.job_id, one.version, decision) for one, decision in found.against.items() if one.job_id not in found.failed]
+        jobs.decide_against(conn, told, round, now=now)
+    return found
 
 
-def _choose_once(
-    conn: Connection, catalog: Catalog, job_id: str, version: int, shot: int, round: int, *, batch: bool, against: _Against
-) -> Purchase | Decision | Wait | None:
-    # Before looking: a purchase that comes in between takes this number, and ours collides with it.
-    sequence = len(purchases_of_shot(conn, job_id, version, shot)) + 1
-    # Looked at in here: another process may be routing this job, or be done with it.
-    if shot not in shots_without_take(conn, job_id, version):
-        return None
-    underway = _underway(conn, job_id, version, shot)
-    if underway is not None:
-        return underway
+def _looked_at(conn: Connection, catalog: Catalog, shots: Sequence[_Shot], found: _Found) -> dict[str, _Job]:
+    """Read what the jobs of some shots are decided on; what needs no decision any more is `found`."""
+    seen: dict[str, tuple[JobOrder, Mapping[int, int]]] = {}
+    for job_id, version in dict.fromkeys((one.job_id, one.version) for one in shots):
+        mine = [one for one in shots if one.job_id == job_id]
+        try:
+            # Before looking: a purchase that comes in between takes this number, and ours collides with it.
+            bought = Counter(p.shot for p in purchases.of_job(conn, job_id, version))
+            # Looked at in here: another process may be routing this job, or be done with it.
+            missing = shots_without_take(conn, job_id, version)
+            underway = _underway(conn, job_id, version)
+            found.of |= {one: None for one in mine if one.shot not in missing}
+            found.of |= {one: underway[one.shot] for one in mine if one.shot in missing and one.shot in underway}
+            seen[job_id] = ordered(conn, job_id, version), bought
+        except AiprodError as error:
+            found.failed[job_id] = error
     now = database_now(conn)
-    order = ordered(conn, job_id, version, shot)
-    decision, known = decided(conn, catalog, order, now=now, against=against)
-    if decision.chosen is None:
-        jobs.decide(conn, job_id, version, round, decision, None, now=now)
-        return _wait_for_money(conn, catalog, order, decision, known, now=now) or decision
-    slots = catalog.backends[decision.chosen].slots
-    if batch and purchases.room(conn, decision.chosen, slots=slots, now=now) < 1:
-        return Wait(reason="slots", message=f"{decision.chosen} has no room for more holds", due_at=now)
-    # Written before its hold, which locks what everybody waits for; a hold that fails takes it back.
-    key = purchases.purchase_key(job_id, version, "render", str(shot), sequence)
-    jobs.decide(conn, job_id, version, round, decision, key, now=now)
-    return place_hold(
-        conn,
+    return {
+        job_id: _Job(order, bought, situation(conn, catalog, order, now=now))
+        for job_id, (order, bought) in seen.items()
+        if any(one.job_id == job_id for one in found.open(shots))
+    }
+
+
+def _new(catalog: Catalog, job: _Job, one: _Shot, decision: Decision, round: int) -> NewHold:
+    name = decision.chosen or ""
+    return new_hold(
         catalog,
-        job_id=job_id,
-        version=version,
-        shot=shot,
-        backend=decision.chosen,
-        sequence=sequence,
+        job.order.envelope,
+        job.order.manifest,
+        job.found.limits[name],
+        shot=one.shot,
+        backend=name,
+        sequence=job.bought[one.shot] + 1,
         round=round,
-        now=now,
+        now=job.found.now,
+        decision=decision,
     )
 
 
-def _wait_for_money(
-    conn: Connection, catalog: Catalog, order: ShotOrder, decision: Decision, known: Sequence[Facts], *, now: datetime
-) -> Wait | None:
+def _wait_for_money(catalog: Catalog, job: _Job, decision: Decision, known: Sequence[Facts], chosen: Chosen) -> Wait | None:
     """Until when a shot that only money keeps back waits; None when the job would rather fail, or waiting cannot help."""
-    rules = limits.in_force(conn, catalog, order.envelope.job_id, now=now)
-    if not decision.short_of_money or (order.spec.at_cap != "wait" and rules.campaign is None):
+    if not decision.short_of_money or (job.order.spec.at_cap != "wait" and not job.found.under_campaign):
         return None
     moments = []
     for facts in known:
-        if fits_but_for_money(facts, order.floor(catalog)):
-            wanted = order.caps(rules, facts.backend, catalog, now=now)
-            short = [cap for cap in wanted if caps.headroom(conn, [cap])[0] < (facts.quote or 0)]
-            ends = [now + _CAMPAIGN_PAUSE if cap.kind == "campaign" else cap.ends_at for cap in short]
+        if fits_but_for_money(facts, job.order.floor(catalog)):
+            limits = job.found.limits[facts.backend]
+            free = job.found.free(limits, chosen)
+            short = [cap for cap in limits if free[cap.kind, cap.key] < (facts.quote or 0)]
+            ends = [job.found.now + _CAMPAIGN_PAUSE if cap.kind == "campaign" else cap.ends_at for cap in short]
             moments += [max(end for end in ends if end is not None)] if ends and None not in ends else []
     if not moments:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -15,7 +15,7 @@ from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import caps, legs, postings
 from aiprod.models import Micros, Noun
 
-__all__ = ["Balance", "balance", "headroom", "headrooms", "lock", "lock_legs", "move", "opened", "warn_if_crossed"]
+__all__ = ["Balance", "balance", "headroom", "left", "lock", "lock_legs", "move", "opened", "tightest", "warn_if_crossed"]
 
 
 class Balance(Noun):
@@ -103,25 +103,27 @@ def lock_legs(conn: Connection, purchase_id: str) -> list[int]:
 
 def headroom(conn: Connection, wanted: Sequence[Cap]) -> tuple[Micros, str]:
     """Return what is left under the tightest of the caps, and its name. A cap not opened yet is all free."""
-    return headrooms(conn, [wanted])[0]
+    return tightest(wanted, left(conn, wanted))
 
 
-def headrooms(conn: Connection, choices: Sequence[Sequence[Cap]]) -> list[tuple[Micros, str]]:
-    """The same for several sets of caps, each row read once."""
-    wanted = {(cap.kind, cap.key): cap for caps_ in choices for cap in caps_}
-    rows = {(row.kind, row.key): row for _, row in _found(conn, list(wanted.values()))}
-    return [_tightest(caps_, rows) for caps_ in choices]
-
-
-def _tightest(wanted: Sequence[Cap], rows: dict[tuple[str, str], Row[Any]]) -> tuple[Micros, str]:
-    tightest: tuple[Micros, str] | None = None
+def left(conn: Connection, wanted: Sequence[Cap]) -> dict[tuple[str, str], Micros]:
+    """Return what is left under each of the caps, by kind and key, in micro-dollars."""
+    rows = {(row.kind, row.key): row for _, row in _found(conn, wanted)}
+    free: dict[tuple[str, str], Micros] = {}
     for cap in wanted:
         row = rows.get((cap.kind, cap.key))
-        free = cap.cap if row is None else _follows(row, cap)[0] - row.reserved - row.settled
+        free[cap.kind, cap.key] = cap.cap if row is None else _follows(row, cap)[0] - row.reserved - row.settled
+    return free
+
+
+def tightest(wanted: Sequence[Cap], free: Mapping[tuple[str, str], Micros]) -> tuple[Micros, str]:
+    """Return the tightest of the caps: what is left under it, and its name."""
+    found: tuple[Micros, str] | None = None
+    for cap in wanted:
         # Of two that are equally tight the wider one is named: it is the one that somebody set.
-        if tightest is None or free <= tightest[0]:
-            tightest = (free, cap.name)
-    return tightest or (0, "budget")
+        if found is None or free[cap.kind, cap.key] <= found[0]:
+            found = (free[cap.kind, cap.key], cap.name)
+    return found or (0, "budget")
 
 
 def balance(conn: Connection, kind: str, key: str) -> Balance | None:

@@ -12,7 +12,7 @@ from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import Utc, backend_health, health_observations
 
-__all__ = ["NO_STRIKE", "admit", "healthy", "lock_backend", "observe", "resting", "unhealthy", "up"]
+__all__ = ["NO_STRIKE", "admit", "healthy", "lock_backend", "observe", "resting", "sick", "unhealthy", "up"]
 
 #: The vendor is well; it is the request, the account's limit or our own decision that failed.
 NO_STRIKE = (FailureKind.MODERATED, FailureKind.INVALID_INPUT, FailureKind.RATE_LIMITED)
@@ -50,10 +50,15 @@ def healthy(conn: Connection, backend: str, *, catalog: Catalog, now: datetime) 
 
 def unhealthy(conn: Connection, *, catalog: Catalog, now: datetime) -> set[str]:
     """Return the backends at which no hold could be admitted now. Only looks."""
-    sick = conn.execute(_SICK).all()
+    return {backend for backend, probed in sick(conn, catalog=catalog, now=now).items() if not probed}
+
+
+def sick(conn: Connection, *, catalog: Catalog, now: datetime) -> dict[str, bool]:
+    """Return the backends that are unhealthy, and whether one hold, the probe, could be admitted at each. Only looks."""
     rested = now - timedelta(seconds=catalog.cooldown_seconds)
     return {
-        row.backend for row in sick if row.unhealthy_since > rested or (row.probe_until is not None and row.probe_until >= now)
+        row.backend: row.unhealthy_since <= rested and (row.probe_until is None or row.probe_until < now)
+        for row in conn.execute(_SICK)
     }
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "campaign_of",
     "carried_elsewhere",
     "decide",
+    "decide_against",
     "decisions_of",
     "enter",
     "fail",
@@ -194,6 +195,16 @@ def decide(
     """Record one routing choice, with the purchase it led to: once per purchase, whoever decides the same."""
     row = {"job_id": job_id, "version": version, "shot": decision.shot, "round": round, "purchase_id": purchase_id}
     insert_once(conn, decisions, {**row, "decision": decision.model_dump_json(), "at": now})
+
+
+def decide_against(conn: Connection, found: Sequence[tuple[str, int, Decision]], round: int, *, now: datetime) -> None:
+    """Record choices, as (job, version, choice), that found nobody and led to no purchase."""
+    rows = [
+        {"job_id": job_id, "version": version, "shot": one.shot, "round": round, "decision": one.model_dump_json(), "at": now}
+        for job_id, version, one in found
+    ]
+    if rows:
+        conn.execute(insert(decisions), rows)
 
 
 def decisions_of(conn: Connection, job_id: str, version: int) -> list[tuple[int, str | None, Decision]]:
