@@ -53,6 +53,13 @@ class TestCost:
         once = ["INSERT", "INSERT", "UPDATE", "INSERT"]
         assert seen == (["SELECT", "WITH"] if desk.ledger.engine.dialect.name == "postgresql" else ["BEGIN", "WITH", *once])
 
+    def test_ten_holds_are_no_more_statements_than_one(self, desk):
+        envelope = desk.order()
+        desk.hold(envelope, limits=four(envelope))
+        one = statements(desk, lambda: desk.hold(envelope, shot=2, limits=four(envelope)))
+        news = [desk.new_hold(envelope, shot=n, limits=four(envelope)) for n in range(3, 13)]
+        assert statements(desk, lambda: desk.hold_all(*news)) == one
+
 
 class TestTaking:
     def test_every_cap_has_a_leg_whatever_order_they_come_in(self, desk):

@@ -210,7 +210,7 @@ class Beside(RuleBasedStateMachine):
         sizes = {"all that is left": left, "one more than is left": left + 1, "some": some, "half": left // 2, "nothing": 0}
         return max(0, sizes[size])
 
-    def _hold(self, job: str, kind: str, subject: str, backend: str, amount: int, number: int, prompt: str = "a") -> Any:
+    def _new(self, job: str, kind: str, subject: str, backend: str, amount: int, number: int, prompt: str = "a") -> NewHold:
         campaign = self.model.orders[job].campaign
         limit = None if campaign is None else Cap(kind="campaign", key=campaign, cap=self.model.terms.campaigns[campaign])
         envelope = self.envelopes[job][-1]
@@ -218,8 +218,10 @@ class Beside(RuleBasedStateMachine):
             spec=self.specs[job], job_id=job, envelope=envelope, backend=backend, catalog=self.catalog, now=self.model.now,
             campaign=limit,
         )  # fmt: skip
-        new = NewHold(desk.request(backend=backend, prompt=prompt), envelope, kind, subject, number, 1, amount, limits)
-        return purchases.hold(self.conn, new, catalog=self.catalog, now=self.model.now)
+        return NewHold(desk.request(backend=backend, prompt=prompt), envelope, kind, subject, number, 1, amount, limits)
+
+    def _hold(self, *what: Any) -> Any:
+        return purchases.hold(self.conn, self._new(*what), catalog=self.catalog, now=self.model.now)
 
     def _new_hold(self, job: str, kind: str, subject: str, backend: str, amount: int) -> Any:
         number = self.model.next_number(job, kind, subject)
@@ -279,6 +281,40 @@ class Beside(RuleBasedStateMachine):
     )
     def hold(self, job, kind, subject, backend, size, some):
         return self._new_hold(job, kind, subject, backend, self._size(size, self.model.left(job, backend), some))
+
+    @rule(
+        target=bought,
+        wanted=st.lists(
+            st.tuples(st.sampled_from(JOBS), st.sampled_from("1234"), st.sampled_from(BACKENDS), SIZES, st.integers(1, 9)),
+            min_size=2,
+            max_size=6,
+        ),
+    )
+    def hold_together(self, wanted):
+        """Each is answered as if it had come alone, after those before it; after one short of money nobody is tried."""
+        news: list[NewHold] = []
+        expected: list[set[str] | str | None] = []
+        for job, subject, backend, size, some in wanted:
+            amount = self._size(size, max(0, self.model.left(job, backend)), some)
+            number = self.model.next_number(job, "render", subject)
+            news.append(self._new(job, "render", subject, backend, amount, number))
+            why = self.model.why_not_hold(job, "render", subject, backend, amount)
+            short = "BudgetExceeded" in why and "PurchasingStopped" not in why and not self.model.live(job, "render", subject)
+            if {"BudgetExceeded"} in expected:
+                expected.append(None)
+            elif why:
+                expected.append({"BudgetExceeded"} if short else why - {"BudgetExceeded"})
+            else:
+                expected.append(purchases.purchase_key(job, 1, "render", subject, number))
+                content = (amount, len(self.envelopes[job]))
+                self.model.hold(expected[-1], job, "render", subject, backend, amount, content)
+        found = purchases.hold_all(self.conn, news, catalog=self.catalog, now=self.model.now)
+        for answer, wish in zip(found, expected, strict=True):
+            if isinstance(wish, set):
+                assert type(answer).__name__ in wish
+            else:
+                assert (answer.purchase_id if isinstance(answer, purchases.Purchase) else answer) == wish
+        return multiple(*[wish for wish in expected if isinstance(wish, str)])
 
     @rule(
         target=bought,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
 from aiprod.budgets import Cap
-from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, StaleState
-from aiprod.ledger import purchases
+from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, PurchasingStopped, StaleState
+from aiprod.ledger import gates, jobs, purchases
+from aiprod.ledger.purchases import Purchase, purchase_key
 from aiprod.ledger.schema import OPEN, STATES
 from aiprod.ledger.states import CHARGED, Step, target
-from aiprod.models import USD
+from aiprod.models import USD, Decision
 from tests.desk import HOUR, LEASE, NOW, errors, failure, race, race_of_processes, rows
 
 MONEY = ("purchases", "caps", "legs", "postings")
@@ -202,6 +204,115 @@ class TestHold:
         }
         assert len(keys) == 16
         assert purchases.purchase_key("job-1", 1, "render", "1", 1) == "5017e28371be51a36cd97ceb268d91e0"
+
+
+class TestHoldAll:
+    """Several holds are what they would be one after the other; it only costs less."""
+
+    def day(self, desk, envelope, usd):
+        return desk.limits(envelope, day=usd * USD)
+
+    def test_all_that_fit_are_held_and_counted_under_every_cap_of_theirs(self, desk):
+        one, two = desk.order(), desk.order("job-2")
+        held = desk.hold_all(desk.new_hold(one, shot=1), desk.new_hold(two, shot=1), desk.new_hold(one, shot=2))
+        assert held == [desk.get(p.purchase_id) for p in held]
+        assert desk.balance("day", "2026-11-23@UTC").reserved == 21 * USD
+        assert [desk.balance("job", job).reserved for job in ("job-1", "job-2")] == [14 * USD, 7 * USD]
+        assert desk.audit() == []
+
+    def test_an_exact_fit_of_all_is_taken_and_one_micro_dollar_more_is_not(self, desk):
+        envelope = desk.order()
+        fits = [desk.new_hold(envelope, shot=n, amount=5 * USD, limits=self.day(desk, envelope, 15)) for n in (1, 2, 3)]
+        more = desk.new_hold(envelope, shot=4, amount=1, limits=self.day(desk, envelope, 15))
+        assert [type(found) for found in desk.hold_all(*fits, more)] == [Purchase] * 3 + [BudgetExceeded]
+        assert desk.balance("day", "2026-11-23@UTC").free == 0
+
+    def test_money_goes_in_their_order_and_nobody_overtakes_one_that_is_short_of_it(self, desk):
+        envelope = desk.order()
+        news = [
+            desk.new_hold(envelope, shot=n, amount=usd * USD, limits=self.day(desk, envelope, 15))
+            for n, usd in enumerate((7, 7, 2, 1), start=1)
+        ]
+        first, second, short, behind = desk.hold_all(*news)
+        assert (first.state, second.state, behind) == ("held", "held", None)
+        assert short.short == (("the day's budget 2026-11-23@UTC", USD),)
+        assert desk.balance("day", "2026-11-23@UTC").reserved == 14 * USD
+
+    def test_one_that_is_refused_for_itself_keeps_nobody_else_from_being_held(self, desk):
+        envelope, over = desk.order(), desk.order("job-2", expires_at=NOW)
+        desk.hold(envelope, shot=2)
+        again = desk.new_hold(envelope, shot=2, sequence=2)
+        other = desk.new_hold(envelope, shot=2, prompt="b")
+        found = desk.hold_all(desk.new_hold(envelope), again, other, desk.new_hold(over), desk.new_hold(envelope, shot=3))
+        assert [type(one) for one in found] == [Purchase, StaleState, KeyReused, PurchasingStopped, Purchase]
+        assert desk.balance("day", "2026-11-23@UTC").reserved == 21 * USD
+        assert desk.audit() == []
+
+    def test_a_cancelled_job_keeps_no_other_from_being_held(self, desk):
+        one, two = desk.order(), desk.order("job-2")
+        with desk.ledger.write() as conn:
+            gates.cancel_job(conn, "job-1", by="bob", now=NOW)
+        found = desk.hold_all(desk.new_hold(one), desk.new_hold(two))
+        assert [type(one) for one in found] == [PurchasingStopped, Purchase]
+
+    def test_the_same_again_are_the_same_holds(self, desk):
+        envelope = desk.order()
+        news = [desk.new_hold(envelope, shot=n) for n in (1, 2, 3)]
+        held = desk.hold_all(*news)
+        before = desk.rows("purchases", "caps", "legs", "postings")
+        assert desk.hold_all(*reversed(news)) == held[::-1]
+        assert desk.hold_all(news[1], news[1]) == [held[1]] * 2
+        assert desk.rows("purchases", "caps", "legs", "postings") == before
+
+    def test_two_of_them_for_one_shot_are_one_hold(self, desk):
+        envelope = desk.order()
+        found = desk.hold_all(desk.new_hold(envelope), desk.new_hold(envelope, sequence=2), desk.new_hold(envelope, shot=2))
+        assert [type(one) for one in found] == [Purchase, StaleState, Purchase]
+        assert desk.balance("day", "2026-11-23@UTC").reserved == 14 * USD
+        assert desk.audit() == []
+
+    def test_a_decision_is_recorded_with_its_purchase_or_not_at_all(self, desk):
+        envelope = desk.order()
+        choice = Decision(shot=1, chosen="runway", model="gen4.5", quote=USD)
+        desk.hold(envelope, shot=2)
+        news = [desk.new_hold(envelope, shot=n, sequence=2, decision=choice.model_copy(update={"shot": n})) for n in (1, 2, 3)]
+        found = desk.hold_all(*news)
+        assert [type(one) for one in found] == [Purchase, StaleState, Purchase]
+        with desk.ledger.read() as conn:
+            told = jobs.decisions_of(conn, "job-1", 1)
+        assert told == [(1, p.purchase_id, n.decision) for p, n in zip(found, news, strict=True) if isinstance(p, Purchase)]
+
+    def test_of_several_at_a_backend_that_rested_one_has_the_probe(self, desk):
+        envelope = desk.order()
+        for shot in (7, 8, 9):
+            desk.bought(envelope, shot=shot, amount=0)
+            desk.close(purchase_key("job-1", 1, "render", str(shot), 1), Step.FAIL, why=failure())
+        later = NOW + HOUR
+        elsewhere = desk.new_hold(envelope, shot=3, backend="veo3")
+        found = desk.hold_all(desk.new_hold(envelope), desk.new_hold(envelope, shot=2), elsewhere, now=later)
+        assert [type(one) for one in found] == [Purchase, StaleState, Purchase]
+        assert desk.audit() == []
+
+    def test_a_warning_that_they_cross_together_is_told_once(self, desk):
+        envelope = desk.order()
+        news = [desk.new_hold(envelope, shot=n, limits=desk.limits(envelope, warn=20 * USD)) for n in (1, 2, 3, 4)]
+        desk.hold_all(*news)
+        assert desk.topics() == ["budget_warning"]
+
+    def test_who_holds_many_in_any_order_waits_for_nobody_for_ever_and_never_holds_too_much(self, desk):
+        envelopes = [desk.order(f"job-{n}") for n in range(4)]
+
+        def many(n):
+            mixed = envelopes if n % 2 else envelopes[::-1]
+            return desk.hold_all(*(desk.new_hold(e, shot=n + 1, limits=self.day(desk, e, 100)) for e in mixed))
+
+        found = race(8, many)
+        assert errors(found) == []
+        assert Counter(type(one).__name__ for some in found for one in some if one is not None) == {
+            "Purchase": 14, "BudgetExceeded": sum(BudgetExceeded in map(type, some) for some in found),
+        }  # fmt: skip
+        assert desk.balance("day", "2026-11-23@UTC").reserved == 98 * USD
+        assert desk.audit() == []
 
 
 class TestOneLivePurchase:
