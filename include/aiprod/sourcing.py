@@ -79,16 +79,18 @@ class _Found:
         return [one for one in shots if one not in self.of and one.job_id not in self.failed]
 
     def held(self, news: Mapping[_Shot, NewHold], placed: Sequence[Purchase | MoneyError | None], shots: Sequence[_Shot]) -> None:
-        """Take in what came of holds. Who lost a race is open, and so is who was found nobody after it: it may be better off."""
-        lost: list[_Shot] = []
+        """Take in what came of holds. Who lost a race is open, and so is who found nobody, or no room, after one that was not
+        held: what that one leaves may be enough.
+        """
+        not_held: list[_Shot] = []
         for one, what in zip(news, placed, strict=True):
             if isinstance(what, Purchase):
                 self.of[one] = what
-            elif what is None or isinstance(what, (BudgetExceeded, KeyReused, StaleState)):
-                lost.append(one)
-            else:
+                continue
+            not_held.append(one)
+            if what is not None and not isinstance(what, (BudgetExceeded, KeyReused, StaleState)):
                 self.failed.setdefault(one.job_id, what)
-        for one in shots[shots.index(lost[0]) :] if lost else ():
+        for one in shots[shots.index(not_held[0]) :] if not_held else ():
             if isinstance(self.of.get(one), (Decision, Wait)):
                 del self.of[one]
                 self.against.pop(one, None)

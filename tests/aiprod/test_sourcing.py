@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from aiprod import sourcing
-from aiprod.errors import PurchasingStopped
-from aiprod.ledger import Ledger
+from aiprod.errors import PurchasingStopped, StaleState
+from aiprod.ledger import Ledger, gates, purchases
 from tests.desk import race_of_processes
 from tests.market import Market
 
@@ -131,6 +132,67 @@ def test_of_two_shots_only_as_many_are_held_as_there_is_money_for(market: Market
     (refusal,) = routed.refused
     assert "the day's budget" in refusal and "has $0.01 left" in refusal
     assert [(p.shot, p.state) for p in market.purchases()] == [(1, "held")]
+
+
+def test_a_job_of_ten_shots_is_decided_on_and_held_in_one_transaction(market: Market) -> None:
+    market.with_preset(auto_approve_usd="100")
+    market.approved(shots=[{"prompt": f"shot {n}", "seconds": 1} for n in range(1, 11)])
+    commits: list[object] = []
+    event.listen(market.ledger.engine, "commit", commits.append)
+    routed = sourcing.route_job(market.ledger, market.catalog, "job-1", 1, 1)
+    event.remove(market.ledger.engine, "commit", commits.append)
+    assert routed == sourcing.Routed(backends=("runway",))
+    assert len(commits) == 1
+    assert [d.shot for _, _, d in market.decisions()] == [p.shot for p in market.purchases()] == list(range(1, 11))
+    assert market.balance().reserved == sum(p.hold for p in market.purchases())
+
+
+def test_a_shot_is_decided_on_what_those_before_it_leave(market: Market) -> None:
+    """All three in one transaction: the first two at the best backend, the third where the rest of the money goes."""
+    market.with_budgets(day_usd="0.35")
+    market.approved(shots=[{"prompt": f"shot {n}", "seconds": 1} for n in (1, 2, 3)])
+    market.pipeline.route(["job-1"], 1)
+    assert [name for name, _ in market.states()] == ["runway", "runway", "replicate"]
+    assert market.decisions()[2][2].candidates[0].lost == "costs $0.12, the day's budget 2026-11-23@UTC has $0.11 left"
+
+
+def test_of_the_jobs_of_a_batch_the_first_one_has_the_money_first_and_each_has_its_own_answer(market: Market) -> None:
+    market.with_budgets(day_usd="0.30")
+    for n in (1, 2, 3):
+        market.approved(job_id=f"job-{n}", backend="runway")
+    market.approved(job_id="job-0")
+    market.cancel("job-0")
+    versions = dict.fromkeys(("job-2", "job-0", "job-3", "job-1"), 1)
+    found = sourcing.route_jobs(market.ledger, market.catalog, versions, 1, batch=True)
+    assert list(found) == list(versions)
+    assert isinstance(found["job-0"], PurchasingStopped)
+    told = {job_id: (r.backends, len(r.refused)) for job_id, r in found.items() if isinstance(r, sourcing.Routed)}
+    assert told == {"job-2": (("runway",), 0), "job-3": (("runway",), 0), "job-1": ((), 1)}
+    assert [len(market.decisions(f"job-{n}")) for n in range(4)] == [0, 1, 1, 1]
+
+
+def test_when_one_loses_a_race_those_after_it_that_were_found_nobody_are_decided_again(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first was to take all the money there is, and its job is cancelled meanwhile: the second has it then."""
+    market.with_budgets(day_usd="0.13")
+    for n in (1, 2):
+        market.approved(job_id=f"job-{n}", backend="runway")
+    real, seen = purchases.hold_all, []
+
+    def lost_at_first(conn: Any, news: Any, **options: Any) -> Any:
+        seen.append([new.envelope.job_id for new in news])
+        if len(seen) > 1:
+            return real(conn, news, **options)
+        gates.cancel_job(conn, "job-1", by="somebody", now=options["now"])
+        return [StaleState("the ledger moved on") for _ in news]
+
+    monkeypatch.setattr(purchases, "hold_all", lost_at_first)
+    found = sourcing.route_jobs(market.ledger, market.catalog, {"job-1": 1, "job-2": 1}, 1)
+    assert seen == [["job-1"], ["job-1"], ["job-2"]]
+    assert isinstance(found["job-1"], PurchasingStopped)
+    assert [p.state for p in market.purchases("job-2")] == ["held"]
+    assert [d.chosen for _, _, d in market.decisions("job-2")] == ["runway"]
 
 
 def test_jobs_that_race_for_the_last_dollar_never_hold_more_than_there_is(market: Market) -> None:

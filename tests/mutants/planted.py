@@ -25,6 +25,7 @@ class Mutant:
 
 
 _LEDGER = "tests/aiprod/ledger"
+_TOGETHER = f"{_LEDGER}/test_purchases.py::TestHoldAll"
 _BUYING = "tests/aiprod/test_purchasing.py"
 _VEO = "tests/aiprod/backends/test_veo3.py"
 #: An independent model of the whole ledger. Where it is named it finds the bug by itself, whatever it happens to try.
@@ -607,6 +608,67 @@ PLANTED = (
         'if any(p.parked_at is not None and p.state in ("unknown", "submitted") for p in here):',
         "if False:",
         ("tests/aiprod/test_choosing.py::test_who_may_still_be_making_a_shot_is_not_asked_for_it_again",),
+    ),
+    Mutant(
+        "of holds that come together each is compared with a cap by itself",
+        "ledger/holds.py",
+        '"warn": cap.warn, "total": totals[c]}',
+        '"warn": cap.warn, "total": max(one.hold for one, of in self.pairs if of == c)}',
+        (f"{_TOGETHER}::test_an_exact_fit_of_all_is_taken_and_one_micro_dollar_more_is_not", MODEL),
+    ),
+    Mutant(
+        "of holds that come together one that is refused takes the others down",
+        "ledger/purchases.py",
+        "                results.append(refusal)\n",
+        "                raise refusal\n",
+        (f"{_TOGETHER}::test_one_that_is_refused_for_itself_keeps_nobody_else_from_being_held", MODEL),
+    ),
+    Mutant(
+        "who comes later takes the money of one that was short of it",
+        "ledger/purchases.py",
+        "        elif any(isinstance(before, BudgetExceeded) for before in results):\n",
+        "        elif False:\n",
+        (f"{_TOGETHER}::test_money_goes_in_their_order_and_nobody_overtakes_one_that_is_short_of_it", MODEL),
+    ),
+    Mutant(
+        "what was not placed is taken from the caps",
+        "ledger/holds.py",
+        "for cap_id, more in _totals(pairs).items()]",
+        "for cap_id, more in _totals([(one, ids[c]) for one, c in asked.pairs]).items()]",
+        (f"{_TOGETHER}::test_two_of_them_for_one_shot_are_one_hold", MODEL),
+        # And the same on Postgres.
+        also=(
+            "ledger/hold_statements.py",
+            'more = select(placed.c.cap_id, cast(total, BigInteger).label("more")).group_by(placed.c.cap_id).cte("more")',
+            'more = (select(locked.c.cap_id, cast(func.sum(pairs.c.hold), BigInteger).label("more"))'
+            '.join(pairs, pairs.c.c == locked.c.c).group_by(locked.c.cap_id).cte("more"))',
+        ),
+    ),
+    Mutant(
+        "a decision is recorded without its purchase",
+        "ledger/hold_statements.py",
+        "reasons = select(*_decision(holds)).select_from(by_made).where(",
+        "reasons = select(*_decision(holds)).select_from(holds).where(",
+        (f"{_TOGETHER}::test_a_decision_is_recorded_with_its_purchase_or_not_at_all",),
+        also=(
+            "ledger/holds.py",
+            '            conn.execute(steps["decisions"], carried)\n',
+            '            conn.execute(steps["decisions"], sent)\n',
+        ),
+    ),
+    Mutant(
+        "a batch forgets what it has chosen for a backend",
+        "sourcing.py",
+        "        if batch and rooms[name] <= chosen.holds[name]:\n",
+        "        if batch and rooms[name] <= 0:\n",
+        ("tests/aiprod/test_batching.py",),
+    ),
+    Mutant(
+        "who was found nobody is not looked at again when one before it lost a race",
+        "sourcing.py",
+        "        for one in shots[shots.index(not_held[0]) :] if not_held else ():\n",
+        "        for one in ():\n",
+        ("tests/aiprod/test_sourcing.py::test_when_one_loses_a_race_those_after_it_that_were_found_nobody_are_decided_again",),
     ),
     Mutant(
         "nobody wakes at the deadline",

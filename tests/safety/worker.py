@@ -6,7 +6,7 @@ import json
 import os
 import random
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +94,14 @@ class Walker:
             if done or not names:
                 return
 
+    def route_together(self, job_ids: Sequence[str], number: int) -> None:
+        """What a batch does first: all the jobs that are there decided on and held in one transaction."""
+        for job_id in job_ids:
+            with self.troubles.tolerated("enter"):
+                self.enter(job_id, f"run-{job_id}-{number % 2}")
+        with self.troubles.tolerated("route together"):
+            sourcing.route_jobs(self.ledger, self.catalog, dict.fromkeys(job_ids, 1), 1, batch=True)
+
     def judge(self, job_id: str) -> None:
         """A verdict for every take, without decoding it: the first take of a bad job is rejected."""
         with self.ledger.read() as conn:
@@ -146,6 +154,8 @@ def live(walker: Walker, worker: Worker, clock: Clock) -> None:
 
 
 def _walk_all(walker: Walker, worker: Worker, order: list[str]) -> None:
+    if worker.number % 3 == 0:
+        walker.route_together(order, worker.number)
     # Two of three stay with one job, or the storm would be over before they met.
     for job_id in order if worker.number % 3 == 0 else order[:1]:
         run_id = f"run-{job_id}-{worker.number % 2}"
