@@ -2,15 +2,17 @@
 
     python -m benchmarks.ledger [--rounds 3] [--seconds 4] [--quick]
 
-Postgres is measured against `pgbench` updating one hot row, with connections that stay and with one per transaction
-(as short tasks have); SQLite against one-row commits with synchronous=FULL by one client. Every client is a process with
-a job of its own; project and day are shared by all. Both databases keep their files on disk and flush every commit.
-What was overspent is computed from the postings.
+One hold per transaction, and ten together, as the shots of a job are placed. Postgres is measured against `pgbench`
+updating one hot row, with connections that stay and with one per transaction (as short tasks have); SQLite against one-row
+commits with synchronous=FULL by one client. The floor is `pgbench` sending the very same transaction: what Python costs
+is the difference. Every client is a process with a job of its own; project and day are shared by all. Both databases keep
+their files on disk and flush every commit. What was overspent is computed from the postings.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
@@ -21,6 +23,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +32,16 @@ from sqlalchemy import text
 from aiprod.budgets import Cap
 from aiprod.catalog import catalog
 from aiprod.errors import BudgetExceeded
-from aiprod.ledger import Ledger, purchases
-from aiprod.ledger.purchases import NewHold
+from aiprod.ledger import Connection, Ledger, hold_statements, holds, purchases
+from aiprod.ledger.purchases import NewHold, Purchase
 from aiprod.models import USD, Envelope
 from tests.desk import NOW, Desk, request
 from tests.postgres import PrivatePostgres, binaries
 
 CHECKOUT = Path(__file__).parents[1]
 CLIENTS = (1, 8, 64)
+#: How many holds go in one transaction.
+TOGETHER = (1, 10)
 DAY = "2026-11-23@UTC"
 
 
@@ -58,25 +63,27 @@ def main() -> None:
 
 def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
     """Measure every line in turn, `rounds` times, each next to its own yardstick."""
-    found: dict[tuple[str, int], list[dict[str, float]]] = {}
+    found: dict[tuple[str, int, int], list[dict[str, float]]] = {}
     # On a disk, not in memory, and where Postgres's own user may go.
     with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
         os.chmod(scratch, 0o755)  # noqa: S103 - Postgres runs as a user of its own
         server = PrivatePostgres(_programs(), folder=Path(scratch))
         try:
-            for n in range(rounds):
-                for clients in CLIENTS:
-                    for keep in (True, False):
-                        name = "postgres" if keep else "postgres, connecting each time"
-                        best = _pgbench(server, clients, seconds, keep=keep)
-                        ledger = _fresh(server.url(server.database()))
-                        found.setdefault((name, clients), []).append(_compared(ledger, clients, seconds, best, keep=keep))
-                    best = _full_commits(Path(scratch) / f"best-{n}-{clients}.db", seconds / 2)
-                    ledger = _fresh(f"sqlite:///{scratch}/ledger-{n}-{clients}.db")
-                    found.setdefault(("sqlite", clients), []).append(_compared(ledger, clients, seconds, best, keep=True))
+            for n, clients, together in itertools.product(range(rounds), CLIENTS, TOGETHER):
+                for keep in (True, False):
+                    name = "postgres" if keep else "postgres, connecting each time"
+                    best = _hot_row(server, clients, seconds, keep=keep)
+                    ledger = _fresh(server.url(server.database()))
+                    seen = _compared(ledger, clients, seconds, best, keep=keep, together=together)
+                    seen["floor"] = _floor(server, clients, seconds, keep=keep, together=together)
+                    found.setdefault((name, clients, together), []).append(seen)
+                best = _full_commits(Path(scratch) / f"best-{n}-{clients}-{together}.db", seconds / 2)
+                ledger = _fresh(f"sqlite:///{scratch}/ledger-{n}-{clients}-{together}.db")
+                seen = _compared(ledger, clients, seconds, best, keep=True, together=together)
+                found.setdefault(("sqlite", clients, together), []).append(seen)
         finally:
             server.stop()
-    return [_row(name, clients, figures) for (name, clients), figures in sorted(found.items())]
+    return [_row(*line, figures) for line, figures in sorted(found.items())]
 
 
 def _programs() -> Path:
@@ -91,31 +98,32 @@ def _fresh(url: str) -> str:
     return url
 
 
-def _compared(url: str, clients: int, seconds: float, best: float, *, keep: bool) -> dict[str, float]:
+def _compared(url: str, clients: int, seconds: float, best: float, *, keep: bool, together: int) -> dict[str, float]:
     """Reserve without reaching a cap, then until $100 are gone: rates, waits, and what the postings add up to."""
     desk = Desk(Ledger(url), catalog())
     envelopes = [desk.order(f"job-{n}", amount=10**15) for n in range(clients)]
 
-    def hold(ledger: Ledger, n: int, shot: int, amount: int, day: int) -> None:
-        ledger.transact(lambda conn: _hold(conn, desk, envelopes[n], shot, amount, day))
+    def hold(ledger: Ledger, n: int, shot: int, amount: int, day: int) -> int:
+        """Place holds from a shot on; return how many were not refused."""
+        shots = range(shot, shot + together)
+        placed = ledger.transact(lambda conn: _held(conn, desk, envelopes[n], shots, amount, day))
+        return sum(isinstance(one, Purchase) for one in placed)
 
     def steadily(ledger: Ledger, n: int) -> list[float]:
         waits: list[float] = []
         over = time.monotonic() + seconds
         while (begun := time.monotonic()) < over:
-            hold(ledger, n, len(waits), 1, 10**15)
+            assert hold(ledger, n, together * len(waits), 1, 10**15) == together
             waits.append(time.monotonic() - begun)
         return waits
 
     def until_refused(ledger: Ledger, n: int) -> list[float]:
-        waits: list[float] = []
-        while True:
-            begun = time.monotonic()
-            try:
-                hold(ledger, n, 10**6 + len(waits), 400_000, 100 * USD + total)
-            except BudgetExceeded:
-                return waits
-            waits.append(time.monotonic() - begun)
+        placed = []
+        for shot in itertools.count(10**6, together):
+            placed.append(hold(ledger, n, shot, 400_000, 100 * USD + total))
+            if placed[-1] < together:
+                break
+        return [float(sum(placed))]
 
     def ready(n: int, warm: int) -> Ledger:
         # A client's first hold compiles its statements and opens its job's caps: 40 ms of Python, once per process.
@@ -123,32 +131,45 @@ def _compared(url: str, clients: int, seconds: float, best: float, *, keep: bool
         hold(ledger, n, warm, 0, 10**15)
         return ledger
 
-    took, waits = _together(clients, lambda n: ready(n, 10**7), steadily)
-    total = len(waits)
-    _, placed = _together(clients, lambda n: ready(n, 10**7 + 1), until_refused)
+    took, waits = _at_once(clients, lambda n: ready(n, 10**7), steadily)
+    total = together * len(waits)
+    _, placed = _at_once(clients, lambda n: ready(n, 2 * 10**7), until_refused)
     waits.sort()
     return {
         "best": best,
         "rate": total / took,
-        "p50": waits[total // 2] * 1e3,
-        "p99": waits[int(total * 0.99)] * 1e3,
-        "placed_of_250": len(placed),
+        "p50": waits[len(waits) // 2] * 1e3,
+        "p99": waits[int(len(waits) * 0.99)] * 1e3,
+        "placed_of_250": sum(placed),
         "overspend_micros": _overspent(desk.ledger),
     }
 
 
-def _hold(conn: Any, desk: Desk, envelope: Envelope, shot: int, amount: int, day: int) -> None:
-    limits = [
+def _new(envelope: Envelope, shot: int, amount: int, limits: list[Cap]) -> NewHold:
+    return NewHold(request(shot), envelope, "render", str(shot), 1, 1, amount, limits)
+
+
+def _limits(envelope: Envelope, day: int) -> list[Cap]:
+    return [
         Cap(kind="envelope", key=f"{envelope.job_id}/1/1", cap=envelope.amount),
         Cap(kind="job", key=envelope.job_id, cap=10**15),
         Cap(kind="project", key="acme", cap=10**15),
         Cap(kind="day", key=DAY, cap=day),
     ]
-    new = NewHold(request(shot), envelope, "render", str(shot), 1, 1, amount, limits)
-    purchases.hold(conn, new, catalog=desk.catalog, now=NOW)
 
 
-def _together(
+def _held(conn: Connection, desk: Desk, envelope: Envelope, shots: range, amount: int, day: int) -> list[object]:
+    limits = _limits(envelope, day)
+    if len(shots) > 1:
+        news = [_new(envelope, shot, amount, limits) for shot in shots]
+        return [*purchases.hold_all(conn, news, catalog=desk.catalog, now=NOW)]
+    try:
+        return [purchases.hold(conn, _new(envelope, shots[0], amount, limits), catalog=desk.catalog, now=NOW)]
+    except BudgetExceeded as error:
+        return [error]
+
+
+def _at_once(
     clients: int, ready: Callable[[int], Ledger], work: Callable[[Ledger, int], list[float]]
 ) -> tuple[float, list[float]]:
     """Run `work` in as many processes from one moment on; return how long it took, and every wait in seconds."""
@@ -191,16 +212,50 @@ def _overspent(ledger: Ledger) -> int:
     return max(max(0, int(row.posted - row.cap)) for row in rows)
 
 
-def _pgbench(server: PrivatePostgres, clients: int, seconds: float, *, keep: bool) -> float:
+def _hot_row(server: PrivatePostgres, clients: int, seconds: float, *, keep: bool) -> float:
     """Updates of one row per second."""
     name = server.database()
-    script = server.folder / "hot.sql"
-    script.write_text("UPDATE hot SET n = n + 1 WHERE id = 1;\n")
     with server.connect(name) as conn:
         conn.execute("CREATE TABLE hot (id int PRIMARY KEY, n bigint)")
         conn.execute("INSERT INTO hot VALUES (1, 0)")
-    options = ["-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, os.cpu_count() or 1))]
-    command = [str(_programs() / "pgbench"), *options, "-T", str(max(1, round(seconds))), "-f", str(script)]
+    return _pgbench(server, name, "UPDATE hot SET n = n + 1 WHERE id = 1;", clients, seconds, keep=keep)
+
+
+def _floor(server: PrivatePostgres, clients: int, seconds: float, *, keep: bool, together: int) -> float:
+    """Holds per second without any Python: the same transaction, its JSON made once, its ids made new by the database."""
+    name = server.database()
+    ledger = Ledger(_fresh(server.url(name)))
+    desk = Desk(ledger, catalog())
+    with server.connect(name) as conn:
+        conn.execute("CREATE TABLE sent (client int PRIMARY KEY, holds text, caps text, legs text)")
+        for client in range(clients):
+            envelope = desk.order(f"job-{client}", amount=10**15)
+            limits = _limits(envelope, 10**15)
+            desk.hold(envelope, shot=10**7, amount=0, limits=limits)
+            wanted = [_new(envelope, shot, 1, limits).wanted(catalog=desk.catalog, now=NOW) for shot in range(together)]
+            marked = [
+                replace(w, purchase={**w.purchase, "purchase_id": f"{n}@", "subject": f"{n}@"}) for n, w in enumerate(wanted)
+            ]
+            sent = holds.sent(marked)
+            conn.execute("INSERT INTO sent VALUES (%s, %s, %s, %s)", (client, sent["holds"], sent["caps"], sent["legs"]))
+    given = {"caps_count": "4", "probing": "false", "caps": "(SELECT caps FROM sent WHERE client = :client_id)"}
+    mark = "'-' || :client_id::text || '-' || :n::text"
+    mine = "FROM sent WHERE client = :client_id"
+    given |= {of: f"(SELECT replace({of}, '@', {mark}) {mine})" for of in ("holds", "legs")}  # noqa: S608 - our own names
+    statement = hold_statements.in_one().compile(dialect=ledger.engine.dialect)
+    given |= {of: f"'{value}'" for of, value in statement.params.items() if of not in given}
+    hottest = holds.gate(_limits(envelope, 10**15))
+    queue = f"SELECT set_config('lock_timeout', '4s', true), pg_advisory_xact_lock({hottest});"
+    script = f"\\set n :n + 1\nBEGIN;\n{queue}\n{str(statement) % given};\nEND;"
+    return together * _pgbench(server, name, script, clients, seconds, keep=keep)
+
+
+def _pgbench(server: PrivatePostgres, name: str, script: str, clients: int, seconds: float, *, keep: bool) -> float:
+    """Runs of a script per second."""
+    file = server.folder / "script.sql"
+    file.write_text(script + "\n")
+    options = ["-n", "-M", "prepared", "-D", "n=0", "-c", str(clients), "-j", str(min(clients, os.cpu_count() or 1))]
+    command = [str(_programs() / "pgbench"), *options, "-T", str(max(1, round(seconds))), "-f", str(file)]
     where = ["-h", "127.0.0.1", "-p", str(server.port), "-U", "aiprod", *([] if keep else ["-C"]), name]
     said = subprocess.run([*command, *where], capture_output=True, text=True, check=True).stdout
     rate = re.search(r"tps = ([\d.]+)", said)
@@ -222,17 +277,20 @@ def _full_commits(file: Path, seconds: float) -> float:
     return done / seconds
 
 
-def _row(name: str, clients: int, figures: list[dict[str, float]]) -> dict[str, Any]:
+def _row(name: str, clients: int, together: int, figures: list[dict[str, float]]) -> dict[str, Any]:
     """Medians over the rounds; the ratio with its lowest and highest."""
     ratios = sorted(f["rate"] / f["best"] for f in figures)
     medians = {key: statistics.median(f[key] for f in figures) for key in ("best", "rate", "p50", "p99")}
+    floors = [f["floor"] / f["best"] for f in figures if "floor" in f]
     return {
         "what": name,
         "clients": clients,
+        "together": together,
         **medians,
         "ratio": statistics.median(ratios),
         "ratio_lowest": ratios[0],
         "ratio_highest": ratios[-1],
+        "floor_ratio": statistics.median(floors) if floors else None,
         "placed_of_250": [f["placed_of_250"] for f in figures],
         "overspend_usd": max(f["overspend_micros"] for f in figures) / USD,
     }
@@ -240,15 +298,16 @@ def _row(name: str, clients: int, figures: list[dict[str, float]]) -> dict[str, 
 
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        f"{'':31}{'clients':>7}{'best/s':>8}{'ours/s':>8}{'ratio':>7}{'(spread)':>13}{'p50 ms':>8}{'p99 ms':>8}"
-        f"{'$100/$0.40':>12}{'overspend':>11}"
+        f"{'':31}{'clients':>7}{'holds':>6}{'best/s':>8}{'ours/s':>8}{'ratio':>7}{'(spread)':>13}{'floor':>7}{'p50 ms':>8}"
+        f"{'p99 ms':>8}{'$100/$0.40':>12}{'overspend':>11}"
     ]
     for r in rows:
         spread = f"{r['ratio_lowest']:.2f}-{r['ratio_highest']:.2f}"
+        floor = "" if r["floor_ratio"] is None else f"{r['floor_ratio']:.2f}"
         placed = "/".join(str(int(n)) for n in sorted(set(r["placed_of_250"])))
         lines.append(
-            f"{r['what']:31}{r['clients']:7}{r['best']:8.0f}{r['rate']:8.0f}{r['ratio']:7.2f}{spread:>13}{r['p50']:8.1f}"
-            f"{r['p99']:8.1f}{placed:>12}{r['overspend_usd']:>10.2f}$"
+            f"{r['what']:31}{r['clients']:7}{r['together']:6}{r['best']:8.0f}{r['rate']:8.0f}{r['ratio']:7.2f}{spread:>13}"
+            f"{floor:>7}{r['p50']:8.1f}{r['p99']:8.1f}{placed:>12}{r['overspend_usd']:>10.2f}$"
         )
     return "\n".join(lines)
 

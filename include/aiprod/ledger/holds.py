@@ -21,7 +21,7 @@ from aiprod.ledger import hold_statements
 from aiprod.ledger.schema import epoch_microseconds
 from aiprod.models import Micros
 
-__all__ = ["NOTHING", "Leg", "Taken", "Wanted", "take"]
+__all__ = ["NOTHING", "Leg", "Taken", "Wanted", "gate", "sent", "take"]
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,15 @@ def take(conn: Connection, wanted: Sequence[Wanted], *, probing: bool = False, q
     locked already says `queued`.
     """
     asked = _Asked(wanted)
-    sent = asked.sent(probing=probing)
+    carried = asked.sent(probing=probing)
     if conn.dialect.name == "postgresql":
         if not queued:
             _queue(conn, asked.limits)
-        rows = conn.execute(hold_statements.in_one(), sent).all()
+        rows = conn.execute(hold_statements.in_one(), carried).all()
         return Taken(placed=frozenset(rows[0].placed or () if rows else ()), legs=_legs(rows))
-    rows = conn.execute(hold_statements.look(), sent).all()
+    rows = conn.execute(hold_statements.look(), carried).all()
     fit = bool(rows) and all(row.current and row.fits and row.door for row in rows)
-    return Taken(placed=_placed_in_steps(conn, asked, rows, sent) if fit else frozenset(), legs=_legs(rows))
+    return Taken(placed=_placed_in_steps(conn, asked, rows, carried) if fit else frozenset(), legs=_legs(rows))
 
 
 class _Asked:
@@ -146,8 +146,18 @@ def _queue(conn: Connection, limits: Sequence[Cap]) -> None:
     Row locks have no queue: at each commit everybody who waits for the row wakes, and one wins. 64 clients placed 13
     holds a second that way, and some waited for ever. An advisory lock wakes one, the one that came first.
     """
+    conn.execute(hold_statements.STAND, {"gate": gate(limits)})
+
+
+def gate(limits: Sequence[Cap]) -> int:
+    """The number of the queue before some caps: that of the hottest."""
     hottest = max(limits, key=lambda cap: cap.rank)
-    conn.execute(hold_statements.STAND, {"gate": int.from_bytes(hashlib.sha256(hottest.key.encode()).digest()[:8], signed=True)})
+    return int.from_bytes(hashlib.sha256(hottest.key.encode()).digest()[:8], signed=True)
+
+
+def sent(wanted: Sequence[Wanted]) -> dict[str, Any]:
+    """What the statement that places some holds carries, by parameter."""
+    return _Asked(wanted).sent(probing=False)
 
 
 def _placed_in_steps(conn: Connection, asked: _Asked, rows: Sequence[Any], sent: dict[str, Any]) -> frozenset[str]:
