@@ -241,7 +241,7 @@ def _floor(server: PrivatePostgres, clients: int, seconds: float, *, keep: bool,
     given = {"caps_count": "4", "probing": "false", "caps": "(SELECT caps FROM sent WHERE client = :client_id)"}
     mark = "'-' || :client_id::text || '-' || :n::text"
     mine = "FROM sent WHERE client = :client_id"
-    given |= {of: f"(SELECT replace({of}, '@', {mark}) {mine})" for of in ("holds", "legs")}  # noqa: S608 - our own names
+    given |= {of: f"(SELECT replace({of}, '@', {mark}) {mine})" for of in ("holds", "legs")}
     statement = hold_statements.in_one().compile(dialect=ledger.engine.dialect)
     given |= {of: f"'{value}'" for of, value in statement.params.items() if of not in given}
     hottest = holds.gate(_limits(envelope, 10**15))
