@@ -24,7 +24,7 @@ __all__ = ["JOB", "MOVES", "Walk", "stored"]
 
 #: Everything that can happen, what goes well more often than what does not.
 MOVES = (
-    *["on"] * 60, "carry", "ask", "answer_in_airflow approved", "answer_in_airflow rejected", "answer_in_airflow expired",
+    *["on"] * 24, "carry", "ask", "answer_in_airflow approved", "answer_in_airflow rejected", "answer_in_airflow expired",
     "answer_over_the_api rejected", "edit a lake", "edit a hill", "edit a town", "route", "end fail", "score rejected",
     "score needs_person", "assemble", "review", "answer_review rejected", "nobody_looks", "settle", "settle", "redo 1", "redo 2",
     *["redo 2"] * 2, "cancel",
