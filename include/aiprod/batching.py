@@ -9,7 +9,7 @@ from typing import Any
 from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
-from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, points, purchases, queue, results
+from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, outbox, points, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
@@ -166,8 +166,34 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
         answer = approvals.latest(conn, job_id, version)
         status = answer.answer if answer is not None and answer.answer != "approved" else "failed"
         if before is None:
-            points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
+            now = database_now(conn)
+            points.emit(conn, "jobs", 1, now=now, status=status)
+            if status == "failed" and not _said_no(conn, job_id, version):
+                _tell_failure(conn, job_id, version, run_id=run_id, now=now)
         return status
+
+
+def _said_no(conn: Connection, job_id: str, version: int) -> bool:
+    """Whether a person ended the job, and everybody was told so: by cancelling it, or with a word on its video."""
+    made = results.cut(conn, job_id, version)
+    refused = made is not None and approvals.reviewed(conn, job_id, version, made.video.sha256) == "rejected"
+    return refused or jobs.cancelled(conn, job_id)
+
+
+def _tell_failure(conn: Connection, job_id: str, version: int, *, run_id: str, now: datetime) -> None:
+    """Tell that a run ended without a video: the step and the kinds of failure, no words of a vendor or a customer."""
+    last = jobs.failures_of(conn, job_id, version)[-1:]
+    kinds = {p.failure.value for p in purchases.of_job(conn, job_id, version) if p.failure is not None}
+    outbox.emit(
+        conn,
+        f"{job_id}.v{version}.failed.{run_id}.{now.isoformat()}",
+        "job_failed",
+        now=now,
+        job_id=job_id,
+        version=version,
+        stage=last[0].partition(":")[0] if last else "",
+        kinds=sorted(kinds),
+    )
 
 
 def told(waits: Waiting) -> str:

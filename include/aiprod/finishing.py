@@ -12,7 +12,7 @@ from typing import Literal
 from aiprod import settings
 from aiprod.catalog import Catalog, Preset, Quality
 from aiprod.errors import JobFailed
-from aiprod.ledger import Connection, Ledger, approvals, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, jobs, outbox, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
 from aiprod.models import Manifest, Noun, Take, Verdict
@@ -204,6 +204,9 @@ def review_question(ledger: Ledger, job_id: str, version: int, *, run_id: str, t
             raise JobFailed(f"job {job_id} version {version} has no assembled video")
         now = database_now(conn)
         _, cut_sha = approvals.show(conn, run_id, task_id, job_id, version, now=now, content=made.video.sha256)
+        told = {"job_id": job_id, "version": version, "cut_sha": made.video.sha256}
+        key = f"{job_id}.v{version}.review_wanted.{made.video.sha256[:12]}.{run_id}"
+        outbox.emit(conn, key, "review_wanted", now=now, **told)
     return ReviewQuestion(video=made.video.url, poster=made.poster.url, shown=cut_sha == made.video.sha256)
 
 

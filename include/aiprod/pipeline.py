@@ -16,6 +16,7 @@ from aiprod import batching, cancelling, delivering, finishing, metrics, orderin
 from aiprod.batching import Batch
 from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
+from aiprod.erasing import Erasure, erase
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
 from aiprod.ledger import Ledger, jobs, open_ledger, queue
@@ -225,6 +226,10 @@ class Pipeline:
     def cancel(self, job_id: str, *, by: str) -> Cancelled:
         """Hold and send nothing more for a job, and ask its vendors to stop."""
         return cancelling.cancel_job(self.ledger, self.catalog, job_id, by=by)
+
+    def erase(self, job_id: str, *, by: str, why: str) -> Erasure:
+        """Delete a job's files and words; what money did stays. Raises `JobFailed` while anything of it is not over."""
+        return erase(self.ledger, self.storage, job_id, by=by, why=why)
 
     def result(self, job_id: str) -> dict[str, Any]:
         """Return what became of a job: files, scores, cost in dollars, attempts, and what went wrong."""

@@ -19,6 +19,7 @@ __all__ = [
     "Priced",
     "attach_run",
     "campaign_of",
+    "cancelled",
     "carried_elsewhere",
     "decide",
     "decisions_of",
@@ -99,6 +100,11 @@ def in_priority_order(conn: Connection, job_ids: Sequence[str]) -> list[str]:
 def known(conn: Connection, job_id: str) -> bool:
     """Whether a job of this id was entered."""
     return conn.execute(select(jobs.c.job_id).where(jobs.c.job_id == job_id)).first() is not None
+
+
+def cancelled(conn: Connection, job_id: str) -> bool:
+    """Whether somebody cancelled a job."""
+    return conn.execute(select(jobs.c.cancelled_at).where(jobs.c.job_id == job_id)).scalar() is not None
 
 
 def write_manifest(
