@@ -14,6 +14,7 @@ AiprodError
 │   └── SubmitAmbiguous      no answer: it may be running, and billing
 ├── StorageError             a file could not be kept
 ├── MeasuringInterrupted     a take could not be measured now, which says nothing about the take
+├── NoticeRefused            a receiver did not take a notification
 └── JobFailed                a job cannot be finished; the ledger says why
 """
 
@@ -35,6 +36,7 @@ __all__ = [
     "MeasuringInterrupted",
     "MoneyError",
     "MoneyMoved",
+    "NoticeRefused",
     "PurchasingStopped",
     "SpecError",
     "StaleState",
@@ -153,6 +155,10 @@ class MeasuringInterrupted(AiprodError):
     """The measuring process was ended from outside, or the machine is too busy. The take is neither good nor bad."""
 
     retryable = True
+
+
+class NoticeRefused(AiprodError):
+    """A receiver did not take a notification, or may have and did not say so. The relay tells it again, under the same id."""
 
 
 class JobFailed(AiprodError):

@@ -23,6 +23,7 @@ from aiprod.ledger import Ledger, jobs, open_ledger, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import Delivery, Micros
+from aiprod.notifying import PLAIN, Sender, Told, relay
 from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
@@ -230,6 +231,10 @@ class Pipeline:
     def erase(self, job_id: str, *, by: str, why: str) -> Erasure:
         """Delete a job's files and words; what money did stays. Raises `JobFailed` while anything of it is not over."""
         return erase(self.ledger, self.storage, job_id, by=by, why=why)
+
+    def relay(self, senders: Mapping[str, Sender] | None = None) -> Told:
+        """Tell every channel what is due for it; without `senders`, logs and webhooks are told."""
+        return relay(self.ledger, self.catalog, senders or PLAIN)
 
     def result(self, job_id: str) -> dict[str, Any]:
         """Return what became of a job: files, scores, cost in dollars, attempts, and what went wrong."""
