@@ -21,7 +21,7 @@ from aiprod_airflow import steps
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
-    default_args={"owner": "aiprod", "retries": 0},
+    default_args={"owner": "aiprod", "retries": 1, "retry_delay": timedelta(minutes=1)},
     tags=["aiprod"],
     doc_md=__doc__,
 )

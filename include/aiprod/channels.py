@@ -69,7 +69,8 @@ class Email(Noun):
 
     kind: Literal["email"]
     conn: _Conn
-    to: Annotated[tuple[_Named, ...], Field(min_length=1)]
+    #: A server that answers slowly is asked about each of them; together they must not outlast a relay's claim.
+    to: Annotated[tuple[_Named, ...], Field(min_length=1, max_length=20)]
     sender: _Named | None = None
 
 

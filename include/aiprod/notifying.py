@@ -152,7 +152,8 @@ def _message(conn: Connection, claimed: Claimed) -> Message:
         data = {"type": first.topic, "count": len(told), "events": parts}
         body = {"type": "digest", "id": claimed.message, "at": first.created_at.isoformat(), "data": data}
         subject = f"{len(told)} × {means}"
-        lines = [f"{about.job_id}: {about.title}" for _, about in told[:_NAMED] if about.job_id]
+        named = zip(told[:_NAMED], parts, strict=False)
+        lines = [f"{about.job_id}: {about.title}" if about.title else "; ".join(_lines(part)) for (_, about), part in named]
         lines += [f"… and {len(told) - _NAMED} more"] if len(told) > _NAMED else []
     return Message(id=claimed.message, at=first.created_at, body=body, subject=subject, lines=tuple(lines))
 

@@ -258,9 +258,15 @@ class TestForPeople:
         assert message.lines == ("amount: $1.50", "kinds: a, b", "version: 2")
 
     def test_a_digest_names_twenty_and_counts_the_rest(self, office: Office) -> None:
+        with office.ledger.write() as conn:
+            jobs.enter(conn, "job-1", JobSpec(prompt="a lighthouse"), now=NOW)
         message = self.message(office, *(f"e{n}" for n in range(25)), job_id="job-1")
         assert message.subject == "25 × A job was cancelled"
-        assert (len(message.lines), message.lines[-1]) == (21, "… and 5 more")
+        assert (len(message.lines), message.lines[0], message.lines[-1]) == (21, "job-1: a lighthouse", "… and 5 more")
+
+    def test_a_digest_of_what_is_no_jobs_says_each(self, office: Office) -> None:
+        message = self.message(office, *(f"e{n}" for n in range(MANY)), topic="budget_set", scope="day", cap_micros=5_000_000)
+        assert message.lines == ("cap: $5.00; scope: day",) * MANY
 
 
 class TestWhatIsTold:
