@@ -648,7 +648,7 @@ PLANTED = (
         (f"{_LEDGER}/test_notices.py::TestClaim",),
     ),
     Mutant(
-        "a message of many is taken in two parts",
+        "who comes while another takes a message takes it too",
         "ledger/notices.py",
         'if conn.dialect.name == "postgresql":\n        # A message',
         "if not conn:\n        # A message",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from aiprod.ledger import Ledger, jobs, notices, outbox
 from aiprod.ledger.notices import LEASE, MANY, TRIES, Claimed
@@ -89,6 +91,21 @@ class TestClaim:
         held = race(3, lambda _: claim(ledger, now=NOW + LEASE))
         assert sorted(len(keys(found)) for found in held) == [0, MANY, MANY]  # type: ignore[arg-type]
         assert first in held
+
+    @pytest.mark.postgres
+    def test_who_comes_while_another_takes_waits_and_gets_the_next(self, postgres_url: str) -> None:
+        ledger, told = Ledger(postgres_url), list[list[str]]()
+        tell(ledger, "a", "b")
+        second = threading.Thread(target=lambda: told.append(keys(claim(ledger))))
+        with ledger.write() as conn:
+            first = notices.claim(conn, "shop", now=NOW)
+            second.start()
+            waits = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+            with Ledger(postgres_url).engine.connect() as looking:
+                while second.is_alive() and not looking.execute(waits).scalar_one():
+                    looking.rollback()
+        second.join()
+        assert (keys(first), told) == (["a"], [["b"]])
 
     def test_few_go_out_one_by_one_and_many_of_one_kind_and_minute_together(self, ledger: Ledger) -> None:
         tell(ledger, *(f"e{n}" for n in range(MANY - 1)))
