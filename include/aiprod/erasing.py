@@ -41,11 +41,11 @@ def erase(ledger: Ledger, storage: Storage, job_id: str, *, by: str, why: str) -
         with ledger.write() as conn:
             size = sum(bytes_ for _, bytes_ in found)
             erasures.record(conn, job_id, by=by, why=why, files=len(found), size=size, now=database_now(conn))
-    left = storage.below(job_id)
-    for path, _ in left[:_FILES]:
+    for path, _ in storage.below(job_id)[:_FILES]:
         storage.delete(path)
+    gone = storage.below(job_id) == []
     with ledger.write() as conn:
-        if len(left) <= _FILES:
+        if gone:
             erasures.finish(conn, job_id, now=database_now(conn))
         done = erasures.of_job(conn, job_id)
     assert done is not None  # noqa: S101 - recorded above, or found

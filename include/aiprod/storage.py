@@ -212,6 +212,8 @@ class _Disk:
     def delete(self, name: str) -> None:
         target = self._folder / name
         target.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            _sync_folder(target.parent)
         for folder in list(target.parents)[: len(Path(name).parts) - 1]:
             with suppress(OSError):
                 folder.rmdir()

@@ -628,8 +628,8 @@ PLANTED = (
     Mutant(
         "an event leaves the outbox without its notices",
         "ledger/notices.py",
-        "            insert_once(conn, notices, {",
-        "            channel == event.topic and insert_once(conn, notices, {",
+        "    if wanted:\n        conn.execute(insert(notices)",
+        "    if not conn:\n        conn.execute(insert(notices)",
         (f"{_TELLING}::TestRelay",),
     ),
     Mutant(
@@ -706,8 +706,8 @@ PLANTED = (
     Mutant(
         "an erasure is over before its files are gone",
         "erasing.py",
-        "        if len(left) <= _FILES:\n",
-        "        if True:\n",
+        "    gone = storage.below(job_id) == []\n",
+        "    gone = True\n",
         (f"{_ERASING}::test_a_job_with_more_files_than_one_call_deletes_is_finished_by_the_next",),
     ),
     Mutant(

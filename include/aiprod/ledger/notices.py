@@ -6,18 +6,18 @@ receiver can drop what it has: it may have taken a message whose answer was lost
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, func, select, text, update
+from sqlalchemy import Connection, and_, func, insert, select, text, update
 
 from aiprod.errors import JobFailed
 from aiprod.ledger import jobs, outbox, purchases
-from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.outbox import Event
 from aiprod.ledger.schema import jobs as job_rows
 from aiprod.ledger.schema import notices
 from aiprod.ledger.schema import outbox as events
+from aiprod.ledger.schema import purchases as purchase_rows
 from aiprod.models import Noun, fingerprint
 
 __all__ = ["LEASE", "MANY", "TRIES", "About", "Claimed", "Undelivered", "about", "claim", "drop", "due", "failed", "given_up"]
@@ -64,11 +64,23 @@ def spread(conn: Connection, channels_for: Callable[[str, str | None], tuple[str
     In one transaction: an event leaves the outbox when, and only when, its notices are written.
     """
     waiting = outbox.claim(conn, now=now)
-    for event in waiting:
-        for channel in channels_for(event.topic, about(conn, event).project):
-            insert_once(conn, notices, {"event_key": event.event_key, "channel": channel, "tries": 0, "next_at": now})
+    projects = _projects(conn, waiting)
+    wanted = [(e.event_key, channel) for e in waiting for channel in channels_for(e.topic, projects.get(e.event_key))]
+    if wanted:
+        conn.execute(insert(notices), [{"event_key": e, "channel": c, "tries": 0, "next_at": now} for e, c in wanted])
     outbox.delivered(conn, [event.event_key for event in waiting], now=now)
     return len(waiting)
+
+
+def _projects(conn: Connection, waiting: Sequence[Event]) -> dict[str, str]:
+    """Whose budget pays for what events are about, by the event's key."""
+    bought = {str(e.payload["purchase_id"]) for e in waiting if "purchase_id" in e.payload}
+    jobs_of = select(purchase_rows.c.purchase_id, purchase_rows.c.job_id).where(purchase_rows.c.purchase_id.in_(bought))
+    by_purchase = {row.purchase_id: row.job_id for row in conn.execute(jobs_of)} if bought else {}
+    about_job = {e.event_key: e.payload.get("job_id") or by_purchase.get(str(e.payload.get("purchase_id"))) for e in waiting}
+    paying = select(job_rows.c.job_id, job_rows.c.project).where(job_rows.c.job_id.in_(set(filter(None, about_job.values()))))
+    projects = {row.job_id: row.project for row in conn.execute(paying)}
+    return {key: projects[job_id] for key, job_id in about_job.items() if job_id in projects}
 
 
 def about(conn: Connection, event: Event) -> About:

@@ -66,8 +66,17 @@ class TestSpread:
             outbox.emit(conn, "2", "purchase_parked", now=NOW, purchase_id=bought.purchase_id)
             outbox.emit(conn, "3", "budget_set", now=NOW)
             outbox.emit(conn, "4", "job_failed", now=NOW, job_id="nobody-knows")
-            events = outbox.claim(conn, now=NOW)
-            found = [notices.about(conn, event) for event in events]
+        asked: list[tuple[str, str | None]] = []
+        with desk.ledger.write() as conn:
+            notices.spread(conn, lambda topic, project: (asked.append((topic, project)), ("shop",))[1], now=NOW)
+            rows_ = conn.execute(text("SELECT event_key FROM notices ORDER BY event_key")).scalars().all()
+        assert (rows_, asked) == (["1", "2", "3", "4"], [
+            ("job_failed", "acme"), ("purchase_parked", "default"), ("budget_set", None), ("job_failed", None),
+        ])  # fmt: skip
+        with desk.ledger.write() as conn:
+            look = text("SELECT event_key, topic, payload FROM outbox ORDER BY id")
+            told = [outbox.event({**row, "created_at": NOW}) for row in conn.execute(look).mappings()]
+            found = [notices.about(conn, event) for event in told]
         assert [(a.job_id, a.project) for a in found] == [
             ("job-2", "acme"), ("job-1", "default"), ("", None), ("nobody-knows", None),
         ]  # fmt: skip
