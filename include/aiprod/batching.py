@@ -10,7 +10,7 @@ from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
 from aiprod.estimating import price
-from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, points, purchases, queue, results
+from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, outbox, points, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
@@ -171,8 +171,34 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
         if jobs.cancelled_by(conn, job_id) is not None:
             status = "cancelled"
         if before is None:
-            points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
+            now = database_now(conn)
+            points.emit(conn, "jobs", 1, now=now, status=status)
+            if status == "failed" and not _said_no(conn, job_id, version):
+                _tell_failure(conn, job_id, version, run_id=run_id, now=now)
         return status
+
+
+def _said_no(conn: Connection, job_id: str, version: int) -> bool:
+    """Whether a person ended the job, and everybody was told so: by cancelling it, or with a word on its video."""
+    made = results.cut(conn, job_id, version)
+    said = None if made is None else approvals.reviewed(conn, job_id, version, made.video.sha256)
+    return (said is not None and said.answer == "rejected") or jobs.cancelled_by(conn, job_id) is not None
+
+
+def _tell_failure(conn: Connection, job_id: str, version: int, *, run_id: str, now: datetime) -> None:
+    """Tell that a run ended without a video: the step and the kinds of failure, no words of a vendor or a customer."""
+    last = jobs.failures_of(conn, job_id, version)[-1:]
+    kinds = {p.failure.value for p in purchases.of_job(conn, job_id, version) if p.failure is not None}
+    outbox.emit(
+        conn,
+        f"{job_id}.v{version}.failed.{run_id}.{now.isoformat()}",
+        "job_failed",
+        now=now,
+        job_id=job_id,
+        version=version,
+        stage=last[0].partition(":")[0] if last else "",
+        kinds=sorted(kinds),
+    )
 
 
 def told(waits: Waiting) -> str:

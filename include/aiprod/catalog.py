@@ -17,6 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from aiprod import settings
+from aiprod.channels import Notifications
 from aiprod.errors import ConfigError
 from aiprod.models import AspectRatio, Micros, Noun, Resolution, micros
 
@@ -30,6 +31,7 @@ __all__ = [
     "Preset",
     "Price",
     "Quality",
+    "Retention",
     "Tariff",
     "catalog",
     "load",
@@ -272,6 +274,18 @@ class Metric(Noun):
         return self
 
 
+class Retention(Noun):
+    """For how many days after its end a job keeps its files and words; None: for ever. `projects` have their own."""
+
+    days: Annotated[int, Field(ge=1)] | None
+    projects: dict[str, Annotated[int, Field(ge=1)] | None] = Field(default_factory=dict)
+
+    @property
+    def deletes(self) -> bool:
+        """Whether any job's time is ever over."""
+        return any(days is not None for days in (self.days, *self.projects.values()))
+
+
 class MetricFile(Noun):
     metrics: dict[str, Metric]
 
@@ -293,6 +307,8 @@ class Catalog(Noun):
     budgets: Budgets
     quality: Quality
     metrics: dict[str, Metric]
+    notifications: Notifications
+    retention: Retention
     tariff: str = "list"
 
     @property
@@ -364,6 +380,8 @@ def load(folder: Path) -> Catalog:
         budgets=budgets,
         quality=_read(folder / "quality.yaml", Quality),
         metrics=_read(folder / "metrics.yaml", MetricFile).metrics,
+        notifications=_read(folder / "notifications.yaml", Notifications),
+        retention=_read(folder / "retention.yaml", Retention),
         tariff=chosen,
     )
 

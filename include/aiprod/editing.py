@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from aiprod.catalog import Catalog
 from aiprod.errors import JobMoved, SpecError
 from aiprod.estimating import NO_LIMIT, makers, price_shots
-from aiprod.ledger import Connection, Ledger, approvals, job_status, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, erasures, job_status, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.jobs import Entry, Priced
 from aiprod.ledger.results import Reuse
@@ -158,7 +158,7 @@ def _over(conn: Connection, catalog: Catalog, job_id: str, base_version: int, sh
     """The version of which shots are made again. Raises `JobUnknown` and `JobMoved`."""
     base, entry = _newest(conn, job_id, base_version), jobs.entry(conn, job_id)
     status = str(job_status.status_of(conn, job_id))
-    for stands, so in (("cancelled", entry.cancelled_at is not None), ("erased", jobs.erased(conn, job_id) is not None)):
+    for stands, so in (("cancelled", entry.cancelled_at is not None), ("erased", erasures.of_job(conn, job_id) is not None)):
         status = stands if so else status
     if status not in _OVER:
         raise JobMoved(f"job {job_id} is {status}; its shots cannot be made again")

@@ -14,6 +14,7 @@ AiprodError
 │   └── SubmitAmbiguous      no answer: it may be running, and billing
 ├── StorageError             a file could not be kept
 ├── MeasuringInterrupted     a take could not be measured now, which says nothing about the take
+├── NoticeRefused            a receiver did not take a notification
 └── JobFailed                a job cannot be finished; the ledger says why
     ├── JobUnknown           no job of this id is in the ledger
     ├── JobMoved             the job is not any more what the caller saw; look again
@@ -40,6 +41,7 @@ __all__ = [
     "MeasuringInterrupted",
     "MoneyError",
     "MoneyMoved",
+    "NoticeRefused",
     "PurchasingStopped",
     "SamePerson",
     "SpecError",
@@ -159,6 +161,10 @@ class MeasuringInterrupted(AiprodError):
     """The measuring process was ended from outside, or the machine is too busy. The take is neither good nor bad."""
 
     retryable = True
+
+
+class NoticeRefused(AiprodError):
+    """A receiver did not take a notification, or may have and did not say so. The relay tells it again, under the same id."""
 
 
 class JobFailed(AiprodError):

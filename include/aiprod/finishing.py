@@ -12,7 +12,7 @@ from typing import Literal
 from aiprod import settings
 from aiprod.catalog import Catalog, Preset, Quality
 from aiprod.errors import JobFailed
-from aiprod.ledger import Connection, Ledger, approvals, four_eyes, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, four_eyes, jobs, outbox, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
 from aiprod.models import Manifest, Noun, Take, Verdict
@@ -215,6 +215,9 @@ def review_question(ledger: Ledger, catalog: Catalog, job_id: str, version: int,
         now = database_now(conn)
         _, cut_sha = approvals.show(conn, run_id, task_id, job_id, version, now=now, content=made.video.sha256)
         not_by = four_eyes.creator(conn, catalog.presets[jobs.spec(conn, job_id).preset], job_id)
+        told = {"job_id": job_id, "version": version, "cut_sha": made.video.sha256}
+        key = f"{job_id}.v{version}.review_wanted.{made.video.sha256[:12]}.{run_id}"
+        outbox.emit(conn, key, "review_wanted", now=now, **told)
     shown = cut_sha == made.video.sha256
     return ReviewQuestion(video=made.video.url, poster=made.poster.url, shown=shown, not_by=not_by)
 

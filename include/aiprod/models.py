@@ -524,7 +524,10 @@ class JobStatus(StrEnum):
 
 
 class Erasure(Noun):
-    """That a job's files and words were deleted, by whom and why. `size` in bytes; the money rows stay."""
+    """That a job's files and words were deleted: `files` and `size` (bytes) are what was there when it was recorded.
+
+    The words are gone since `erased_at`, the last file since `finished_at`; None: files may be left. The money rows stay.
+    """
 
     job_id: str
     erased_at: datetime
@@ -532,3 +535,4 @@ class Erasure(Noun):
     why: str
     files: int
     size: int
+    finished_at: datetime | None = None

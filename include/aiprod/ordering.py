@@ -10,7 +10,7 @@ from aiprod.budgets import approval_is_automatic, envelope_amount, job_budget
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed, JobMoved
 from aiprod.estimating import price
-from aiprod.ledger import Connection, Ledger, approvals, caps, four_eyes, job_status, jobs
+from aiprod.ledger import Connection, Ledger, approvals, caps, four_eyes, job_status, jobs, outbox
 from aiprod.ledger.approvals import Answer
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Envelope, Estimate, JobSpec, JobStatus, Manifest, Micros, Noun, dollars
@@ -128,13 +128,19 @@ def spend_question(ledger: Ledger, catalog: Catalog, job_id: str, *, run_id: str
         priced = jobs.priced(conn, job_id, version)
         preset = jobs.spec(conn, job_id).preset
         not_by = four_eyes.creator(conn, catalog.presets[preset], job_id)
+        within = timedelta(hours=catalog.presets[preset].approval_hours)
+        amount = amount_asked(conn, catalog, job_id, version)
+        told = {"job_id": job_id, "version": version, "amount_micros": amount, "as_of": now.isoformat()}
+        until = (now + within).isoformat()
+        key = f"{job_id}.v{version}.approval_wanted.{run_id}"
+        outbox.emit(conn, key, "approval_wanted", now=now, answer_by=until, **told)
         return SpendQuestion(
             manifest=priced.manifest,
             estimate=priced.estimate,
             preset=preset,
             not_by=not_by,
-            answer_within=timedelta(hours=catalog.presets[preset].approval_hours),
-            amount=amount_asked(conn, catalog, job_id, version),
+            answer_within=within,
+            amount=amount,
             budget_left=budget_left(conn, catalog, job_id),
             shown_version=approvals.show(conn, run_id, task_id, job_id, version, now=now)[0],
         )

@@ -19,6 +19,7 @@ from aiprod.ledger import jobs, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import Delivery, Micros
+from aiprod.notifying import PLAIN, Sender, Told, relay
 from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
@@ -206,6 +207,10 @@ class Pipeline(Verbs):
     def reconcile(self) -> Reconciled:
         """Finish what nobody watched."""
         return reconciling.reconcile(self.ledger, self.catalog, self.storage)
+
+    def relay(self, senders: Mapping[str, Sender] | None = None) -> Told:
+        """Tell every channel what is due for it; without `senders`, logs and webhooks are told."""
+        return relay(self.ledger, self.catalog, senders or PLAIN)
 
     def _let_wait(self, job_id: str, version: int, routed: sourcing.Routed) -> None:
         """Put a job with shots that wait into the queue, until the last of them can be tried; else take it out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from aiprod import sweeping
+from aiprod import erasing, sweeping
 from aiprod.backends import backend, why_not_configured
 from aiprod.catalog import Catalog
 from aiprod.errors import AiprodError
@@ -45,6 +45,7 @@ def reconcile(ledger: Ledger, catalog: Catalog, storage: Storage) -> Reconciled:
         now = database_now(conn)
         due = purchases.due(conn, now=now)
         old = outbox.prunable(conn, before=now - KEEP_EVENTS)
+        over = erasing.waiting(conn, catalog, now=now)
     moved: list[str] = []
     troubles: list[str] = []
     for purchase in due:
@@ -68,6 +69,8 @@ def reconcile(ledger: Ledger, catalog: Catalog, storage: Storage) -> Reconciled:
             troubles.append(f"{what}: {error}")
     tidied = [f"{_prune(ledger)} delivered events deleted"] if old else []
     tidied += [f"{path} deleted: a process left it behind" for path in sweeping.sweep(now=now)]
+    erased, left = erasing.apply_retention(ledger, storage, over)
+    tidied, troubles = [*tidied, *erased], [*troubles, *left]
     try:
         troubles += audited(ledger, catalog)
     except Exception as error:

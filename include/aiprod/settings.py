@@ -14,7 +14,9 @@ __all__ = [
     "database_url",
     "dry_run",
     "first_event_seconds",
+    "public_url",
     "require_distributed_safe",
+    "secret",
     "storage_url",
     "tariff",
     "var_dir",
@@ -81,6 +83,19 @@ def require_distributed_safe(executor: str) -> None:
 def storage_url() -> str:
     """Where takes and deliveries are kept (`AIPROD_STORAGE_URL`): a folder or any fsspec address, e.g. gs://bucket/prefix."""
     return os.environ.get("AIPROD_STORAGE_URL") or (var_dir() / "storage").as_uri()
+
+
+def public_url() -> str:
+    """Where people reach Airflow (`AIPROD_PUBLIC_URL`), without a slash at its end; empty: notifications have no links."""
+    return os.environ.get("AIPROD_PUBLIC_URL", "").rstrip("/")
+
+
+def secret(name: str) -> str:
+    """The value of a variable that the configuration names as a secret. Raises `ConfigError` when it is not set."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise ConfigError(f"{name} is not set")
+    return value
 
 
 def tariff() -> str:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, Self
 
@@ -51,6 +51,10 @@ class _Keeper(Protocol):
     def place(self, source: BinaryIO, name: str, *, replace: bool) -> _Digest:
         """Copy `source` to `name` in one step. Raises `FileExistsError` unless `replace`."""
         ...
+
+    def below(self, name: str) -> list[tuple[str, int]]: ...
+
+    def delete(self, name: str) -> None: ...
 
 
 class Storage:
@@ -122,6 +126,18 @@ class Storage:
                 shutil.copyfileobj(stream, target, _CHUNK)
             yield copy
 
+    def below(self, folder: str) -> list[tuple[str, int]]:
+        """Return every file below a folder, half-written ones included: path relative to the root, and bytes."""
+        name = self._inside(folder)
+        with self._told(f"list {folder}"):
+            return sorted(self._keeper.below(name))
+
+    def delete(self, relative: str) -> None:
+        """Delete one file, and folders that it leaves empty. One that is not there is deleted already."""
+        name = self._inside(relative)
+        with self._told(f"delete {relative}"):
+            self._keeper.delete(name)
+
     def _stored(self, name: str, digest: _Digest) -> StoredFile:
         return StoredFile(path=name, url=self._keeper.address(name), sha256=digest.sha256, size=digest.size)
 
@@ -185,6 +201,23 @@ class _Disk:
         _sync_folder(target.parent)
         return digest
 
+    def below(self, name: str) -> list[tuple[str, int]]:
+        found = []
+        for folder, folders, names in os.walk(self._folder / name):
+            # A link to a folder is not followed: it counts as a file, which nobody deletes.
+            links = [entry for entry in folders if (Path(folder) / entry).is_symlink()]
+            found += [path for entry in (*names, *links) if (path := Path(folder) / entry)]
+        return [(path.relative_to(self._folder).as_posix(), path.lstat().st_size) for path in found]
+
+    def delete(self, name: str) -> None:
+        target = self._folder / name
+        target.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            _sync_folder(target.parent)
+        for folder in list(target.parents)[: len(Path(name).parts) - 1]:
+            with suppress(OSError):
+                folder.rmdir()
+
 
 def _claim(unfinished: Path, target: Path) -> None:
     """Give a finished file its name unless that is taken."""
@@ -242,6 +275,18 @@ class _Bucket:
             if self._fs.exists(unfinished):
                 self._fs.rm_file(unfinished)
         return digest
+
+    def below(self, name: str) -> list[tuple[str, int]]:
+        # What another process wrote since is not in this one's listing.
+        self._fs.invalidate_cache()
+        base = self._base.lstrip("/")
+        found = self._fs.find(f"{self._base}/{name}", detail=True).items()
+        inside = ((path.lstrip("/").removeprefix(f"{base}/"), int(about["size"] or 0)) for path, about in found)
+        return [(path, size) for path, size in inside if path.startswith(f"{name}/")]
+
+    def delete(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(f"{self._base}/{name}")
 
 
 def _digest(source: BinaryIO, sink: BinaryIO | None = None) -> _Digest:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from aiprod import cancelling, delivering, editing, ordering, reviewing, settings, viewing
+from aiprod import cancelling, delivering, editing, erasing, ordering, reviewing, settings, viewing
 from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
 from aiprod.editing import Edited, ManifestEdit
 from aiprod.ledger import Ledger, open_ledger
-from aiprod.models import JobStatus, Micros, ShotSpec
+from aiprod.models import Erasure, JobStatus, Micros, ShotSpec
 from aiprod.ordering import Asked, Entered
 from aiprod.storage import Storage
 from aiprod.views import JobCosts, JobPage, JobView
@@ -107,6 +107,10 @@ class Verbs:
     def cancel(self, job_id: str, *, by: str) -> Cancelled:
         """Hold and send nothing more for a job, and ask its vendors to stop."""
         return cancelling.cancel_job(self.ledger, self.catalog, job_id, by=by)
+
+    def erase(self, job_id: str, *, by: str, why: str) -> Erasure:
+        """Delete a job's files and words; what money did stays. Raises `JobFailed` while anything of it is not over."""
+        return erasing.erase(self.ledger, self.storage, job_id, by=by, why=why)
 
     # answer
     def answer_money(

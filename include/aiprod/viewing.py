@@ -12,7 +12,20 @@ from aiprod import finishing, ordering
 from aiprod.budgets import job_budget
 from aiprod.catalog import Catalog
 from aiprod.errors import SpecError
-from aiprod.ledger import Connection, Ledger, approvals, caps, four_eyes, job_status, jobs, listings, purchases, queue, results
+from aiprod.ledger import (
+    Connection,
+    Ledger,
+    approvals,
+    caps,
+    erasures,
+    four_eyes,
+    job_status,
+    jobs,
+    listings,
+    purchases,
+    queue,
+    results,
+)
 from aiprod.ledger import revisions as ledger_revisions
 from aiprod.ledger.job_status import NEEDS_YOU
 from aiprod.ledger.jobs import Entry, Priced
@@ -81,7 +94,7 @@ def view(ledger: Ledger, catalog: Catalog, job_id: str) -> JobView:
             problems=() if delivery is not None else tuple(jobs.failures_of(conn, job_id, version)),
             runs=tuple(RunRow(**run.model_dump()) for run in jobs.runs_of(conn, job_id)),
             needs_you=status in NEEDS_YOU,
-            erased=jobs.erased(conn, job_id),
+            erased=erasures.of_job(conn, job_id),
         )
 
 

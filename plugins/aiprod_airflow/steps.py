@@ -14,7 +14,7 @@ from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.forms import job_name
 from aiprod_airflow.pipelines import pipeline
 
-__all__ = ["assemble", "deliver", "estimate", "next_batch", "push_metrics", "reconcile", "route", "score", "settle"]
+__all__ = ["assemble", "deliver", "estimate", "next_batch", "notify", "push_metrics", "reconcile", "route", "score", "settle"]
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,20 @@ def push_metrics() -> None:
         log.info("%d points folded", pipeline().push_metrics())
     except Exception:
         log.exception("Metrics were not pushed; they stay in the outbox for the next time")
+
+
+def notify() -> None:
+    """Tell every channel what is due for it; fail visibly when something was given up."""
+    # Not at the top: only this step tells anybody.
+    from aiprod_airflow.telling import senders
+
+    with told_to_airflow():
+        told = pipeline().relay(senders())
+    for line in told.troubles:
+        log.warning("%s; it is tried again", line)
+    log.info("%d events, %d messages sent", told.events, told.sent)
+    if told.given_up:
+        raise AirflowFailException("\n".join(told.given_up))
 
 
 def reconcile() -> None:

@@ -109,6 +109,46 @@ class TestKeepText:
             assert path.read_text() == "first"
 
 
+class TestDelete:
+    def test_what_is_below_a_folder_is_listed_with_its_bytes_and_nothing_beside_it(self, root):
+        storage = Storage.at(root)
+        for name in ("job-1/v1/a.txt", "job-1/.b.part", "job-10/c.txt", "job-1.txt"):
+            storage.keep_text("1234", name)
+        assert storage.below("job-1") == [("job-1/.b.part", 4), ("job-1/v1/a.txt", 4)]
+        assert storage.below("job-2") == []
+
+    def test_a_deleted_file_is_gone_and_so_are_the_folders_it_leaves_empty(self, root):
+        storage = Storage.at(root)
+        storage.keep_text("1", "job-1/v1/a.txt")
+        storage.keep_text("2", "job-2/b.txt")
+        storage.delete("job-1/v1/a.txt")
+        storage.delete("job-1/v1/a.txt")
+        assert everything(root) == ["job-2/b.txt"]
+        if not root.startswith("memory"):
+            assert [path.name for path in UPath(root).iterdir()] == ["job-2"]
+
+    @pytest.mark.parametrize("name", ["", "/etc/passwd", "../out", "a/../../out", "a/*", "."])
+    def test_a_name_that_leaves_the_root_is_not_deleted(self, root, name):
+        for refused in (Storage.at(root).delete, Storage.at(root).below):
+            with pytest.raises(StorageError, match="not a plain path"):
+                refused(name)
+
+    def test_a_link_leads_no_deletion_out(self, tmp_path):
+        outside, root = tmp_path / "outside", tmp_path / "root"
+        outside.mkdir()
+        (outside / "secret").write_text("kept")
+        (root / "job-1").mkdir(parents=True)
+        (root / "job-1" / "door").symlink_to(outside)
+        (root / "job-1" / "file").symlink_to(outside / "secret")
+        storage = Storage.at(str(root))
+        names = [path for path, _ in storage.below("job-1")]
+        assert names == ["job-1/door", "job-1/file"]
+        for name in (*names, "job-1/door/secret"):
+            with pytest.raises(StorageError, match="symbolic link"):
+                storage.delete(name)
+        assert (outside / "secret").read_text() == "kept"
+
+
 class TestAddresses:
     def test_a_person_can_open_the_address(self, source, tmp_path):
         assert Storage.at(f"file://{tmp_path}/root").keep(source, "a/b.mp4").url == f"{tmp_path}/root/a/b.mp4"

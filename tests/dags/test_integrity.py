@@ -186,6 +186,14 @@ class TestReconcile:
         assert dag.max_active_runs == 1
 
 
+class TestNotify:
+    def test_it_runs_by_itself_every_minute_and_never_twice_at_once(self, bag: DagBag) -> None:
+        dag = bag.dags["notify"]
+
+        assert dag.schedule == timedelta(minutes=1)
+        assert dag.max_active_runs == 1
+
+
 class TestDispatch:
     def test_it_starts_one_run_at_a_time_and_only_for_jobs_that_wait(self, bag: DagBag) -> None:
         dag = bag.dags["dispatch"]

@@ -28,6 +28,8 @@ _LEDGER = "tests/aiprod/ledger"
 _TOGETHER = f"{_LEDGER}/test_purchases.py::TestHoldAll"
 _BUYING = "tests/aiprod/test_purchasing.py"
 _VEO = "tests/aiprod/backends/test_veo3.py"
+_TELLING = "tests/aiprod/test_notifying.py"
+_ERASING = "tests/aiprod/test_erasing.py"
 #: An independent model of the whole ledger. Where it is named it finds the bug by itself, whatever it happens to try.
 MODEL = f"{_LEDGER}/test_model.py::test_the_ledger_does_what_the_model_does"
 
@@ -676,5 +678,105 @@ PLANTED = (
         "            again.append(_late_at(catalog, p))\n",
         "",
         (f"{_BUYING}::TestDeadline",),
+    ),
+    Mutant(
+        "a message is marked as sent before it is",
+        "notifying.py",
+        "        why = _tried(ledger, channel, senders[channel.kind], claimed)\n",
+        "        _note_sent(ledger, name, claimed.message)\n"
+        "        why = _tried(ledger, channel, senders[channel.kind], claimed)\n",
+        (f"{_TELLING}::TestBreakingOff::test_who_dies_before_it_sends_loses_nothing", f"{_TELLING}::TestRelay"),
+    ),
+    Mutant(
+        "an event leaves the outbox without its notices",
+        "ledger/notices.py",
+        "    if wanted:\n        conn.execute(insert(notices)",
+        "    if not conn:\n        conn.execute(insert(notices)",
+        (f"{_TELLING}::TestRelay",),
+    ),
+    Mutant(
+        "every try of a message has an id of its own",
+        "ledger/notices.py",
+        'f"msg_{fingerprint([channel, keys])[:32]}"',
+        'f"msg_{fingerprint([channel, keys, str(now)])[:32]}"',
+        (f"{_LEDGER}/test_notices.py", f"{_TELLING}::TestRelay"),
+        ("ledger/notices.py", "message = first.message or ", "message = "),
+    ),
+    Mutant(
+        "two relays take the same message",
+        "ledger/notices.py",
+        "tries=notices.c.tries + 1, next_at=now + LEASE)",
+        "tries=notices.c.tries + 1)",
+        (f"{_LEDGER}/test_notices.py::TestClaim",),
+    ),
+    Mutant(
+        "who comes while another takes a message takes it too",
+        "ledger/notices.py",
+        'if conn.dialect.name == "postgresql":\n        # A message',
+        "if not conn:\n        # A message",
+        (f"{_LEDGER}/test_notices.py::TestClaim",),
+    ),
+    Mutant(
+        "a webhook follows where it is sent on",
+        "webhooks.py",
+        "if not 200 <= status < 300:",
+        "if not 200 <= status < 400:",
+        ("tests/aiprod/test_webhooks.py",),
+    ),
+    Mutant(
+        "a webhook may be inside",
+        "backends/reaching.py",
+        "network.clock() + limits.seconds, local=address.of_origin(own))",
+        "network.clock() + limits.seconds, local=True)",
+        ("tests/aiprod/test_webhooks.py",),
+    ),
+    Mutant(
+        "a job is erased while a render of it runs",
+        "ledger/erasures.py",
+        "alive = exists().where(mine, purchases.c.state.in_(OPEN))",
+        'alive = exists().where(mine, purchases.c.state == "held")',
+        (f"{_LEDGER}/test_erasures.py", f"{_ERASING}::test_what_is_not_over_is_refused_and_nothing_is_touched"),
+    ),
+    Mutant(
+        "a job is erased while a paid clip of it is still at its vendor",
+        "ledger/erasures.py",
+        '        (paid, "a clip of it is paid and has not come home yet"),\n',
+        "",
+        (f"{_LEDGER}/test_erasures.py",),
+    ),
+    Mutant(
+        "a run may begin while its job is being erased",
+        "ledger/erasures.py",
+        "    if why_not is not None:\n        raise JobFailed(why_not)\n",
+        "",
+        (f"{_ERASING}::test_a_run_that_begins_in_the_middle_is_refused_too",),
+    ),
+    Mutant(
+        "erasing touches money",
+        "ledger/erasures.py",
+        "where(purchases.c.job_id == job_id, said).values(message=MARK)",
+        "where(purchases.c.job_id == job_id).values(message=MARK, charged=None)",
+        (f"{_ERASING}::test_no_file_and_no_word_is_left_and_the_money_is_where_it_was",),
+    ),
+    Mutant(
+        "an erased job can be bought again, by its mark",
+        "ledger/erasures.py",
+        'conn.execute(shut.values(cancelled_at=now, cancelled_by=f"{by} (erased)"))',
+        "shut.values(cancelled_at=now)",
+        (f"{_LEDGER}/test_erasures.py", f"{_ERASING}::test_an_erased_job_is_not_bought_again_by_the_same_order"),
+    ),
+    Mutant(
+        "an erasure is over before its files are gone",
+        "erasing.py",
+        "    gone = storage.below(job_id) == []\n",
+        "    gone = True\n",
+        (f"{_ERASING}::test_a_job_with_more_files_than_one_call_deletes_is_finished_by_the_next",),
+    ),
+    Mutant(
+        "a deletion follows a link",
+        "storage.py",
+        "if target.is_symlink() or not target.parent.resolve().is_relative_to(self._folder):",
+        "if False:",
+        ("tests/aiprod/test_storage.py",),
     ),
 )

@@ -20,7 +20,7 @@ import httpcore
 from aiprod.addresses import Address, is_public, public_https
 from aiprod.errors import FailureKind
 
-__all__ = ["INTERNET", "Limits", "Network", "Trouble", "body", "certificates"]
+__all__ = ["INTERNET", "Limits", "Network", "Trouble", "body", "certificates", "post"]
 
 _REDIRECTS = 3
 #: How many of a name's addresses are tried.
@@ -124,6 +124,25 @@ def body(
         left, address = address, _checked(onward, own, since=address)
         headers = headers if address.origin == left.origin else {}
     raise Trouble(f"more than {_REDIRECTS} redirects, the last to {address.host}", FailureKind.VENDOR_INTERNAL)
+
+
+def post(url: str, data: bytes, *, own: Collection[str], headers: Mapping[str, str], limits: Limits, network: Network) -> int:
+    """Send `data` once, and return the status of the answer; no redirect is followed and the answer's body is not read.
+
+    `own` are origins that may be http or not public: for an emulator. Raises `Trouble` and nothing else.
+    """
+    address = _checked(url, own)
+    wires = _Wires(network, limits, network.clock() + limits.seconds, local=address.of_origin(own))
+    sent = [*_sent(address, headers), ("Content-Length", str(len(data)))]
+    try:
+        with (
+            httpcore.ConnectionPool(ssl_context=network.trust(), network_backend=wires) as pool,
+            pool.stream("POST", _url(address), headers=sent, content=data, extensions=_patience(limits)) as answer,
+        ):
+            return answer.status
+    except _NETWORK_ERRORS as error:
+        said = "" if isinstance(error, httpcore.LocalProtocolError) else f": {error}"[:200]
+        raise Trouble(f"{address.host}: {type(error).__name__}{said}", FailureKind.TRANSIENT) from None
 
 
 def _checked(url: str, own: Collection[str], since: Address | None = None) -> Address:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, and_, func, select, update
 
+from aiprod.ledger import outbox
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import approvals, reviews, runs, shown
 from aiprod.models import Envelope, Micros, Noun
@@ -50,7 +51,7 @@ def answer(
     now: datetime,
 ) -> Answer:
     """Write an answer once per (job, version, sequence); return the one that stands, be it somebody else's."""
-    insert_once(
+    fresh = insert_once(
         conn,
         approvals,
         {
@@ -66,6 +67,10 @@ def answer(
             "answered_at": now,
         },
     )
+    if fresh and word != "approved":
+        topic = "job_rejected" if word == "rejected" else "job_expired"
+        told = {"job_id": job_id, "version": version, "about": "money", "by": by}
+        outbox.emit(conn, f"{job_id}.v{version}.{word}.{sequence}", topic, now=now, **told)
     standing = latest(conn, job_id, version, sequence=sequence)
     assert standing is not None  # noqa: S101 - just inserted, or there before
     return standing
@@ -153,7 +158,10 @@ def asked_at(conn: Connection, job_id: str, *, about: Literal["money", "cut"]) -
 def review(conn: Connection, job_id: str, version: int, cut_sha: str, word: ReviewWord, *, by: str, now: datetime) -> Reviewed:
     """Write a person's word on one finished cut, once; return the word that stands."""
     key = {"job_id": job_id, "version": version, "cut_sha": cut_sha}
-    insert_once(conn, reviews, {**key, "answer": word, "answered_by": by, "answered_at": now})
+    fresh = insert_once(conn, reviews, {**key, "answer": word, "answered_by": by, "answered_at": now})
+    if fresh and word == "rejected":
+        told = {"job_id": job_id, "version": version, "about": "video", "by": by, "cut_sha": cut_sha}
+        outbox.emit(conn, f"{job_id}.v{version}.rejected.{cut_sha[:12]}", "job_rejected", now=now, **told)
     standing = reviewed(conn, job_id, version, cut_sha)
     assert standing is not None  # noqa: S101 - just inserted, or there before
     return standing

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, or_, select, update
 
 from aiprod.ledger.insertion import insert_once
-from aiprod.ledger.schema import outbox
+from aiprod.ledger.schema import notices, outbox
 from aiprod.models import Noun
 
-__all__ = ["Event", "claim", "delivered", "emit", "prunable", "prune"]
+__all__ = ["Event", "claim", "delivered", "emit", "event", "prunable", "prune", "waiting"]
 
 #: A relay that took events and died lets go of them after this long.
 CLAIM = timedelta(seconds=30)
@@ -45,10 +46,19 @@ def claim(conn: Connection, *, now: datetime, limit: int = 100) -> list[Event]:
     ids = conn.execute(wanted).scalars().all()
     conn.execute(update(outbox).where(outbox.c.id.in_(ids)).values(claimed_until=now + CLAIM, tries=outbox.c.tries + 1))
     rows = conn.execute(select(outbox).where(outbox.c.id.in_(ids)).order_by(outbox.c.id)).mappings()
-    return [
-        Event(event_key=r["event_key"], topic=r["topic"], payload=json.loads(r["payload"]), created_at=r["created_at"])
-        for r in rows
-    ]
+    return [event(row) for row in rows]
+
+
+def event(row: Mapping[Any, Any]) -> Event:
+    """Read an event off its row."""
+    payload = json.loads(row["payload"])
+    return Event(event_key=row["event_key"], topic=row["topic"], payload=payload, created_at=row["created_at"])
+
+
+def waiting(conn: Connection, *, now: datetime) -> bool:
+    """Whether there is an event to claim."""
+    free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until < now)
+    return conn.execute(select(outbox.c.id).where(outbox.c.delivered_at.is_(None), free).limit(1)).first() is not None
 
 
 def delivered(conn: Connection, event_keys: list[str], *, now: datetime) -> None:
@@ -62,9 +72,11 @@ def prunable(conn: Connection, *, before: datetime) -> bool:
 
 
 def prune(conn: Connection, *, before: datetime, limit: int) -> int:
-    """Delete up to `limit` events that were delivered before a time, the oldest first; return how many.
+    """Delete up to `limit` events that were delivered before a time, the oldest first, and their notices; return how many.
 
     What nobody delivered is kept, however old.
     """
-    oldest = select(outbox.c.id).where(outbox.c.delivered_at < before).order_by(outbox.c.id).limit(limit)
-    return conn.execute(delete(outbox).where(outbox.c.id.in_(oldest))).rowcount
+    oldest = select(outbox.c.id, outbox.c.event_key).where(outbox.c.delivered_at < before).order_by(outbox.c.id).limit(limit)
+    rows = conn.execute(oldest).all()
+    conn.execute(delete(notices).where(notices.c.event_key.in_([row.event_key for row in rows])))
+    return conn.execute(delete(outbox).where(outbox.c.id.in_([row.id for row in rows]))).rowcount

@@ -463,8 +463,11 @@ notices = Table(
     metadata,
     Column("event_key", Text, nullable=False),
     Column("channel", Text, nullable=False),
+    #: The message it goes out with, alone or with others; every try sends the same one.
+    Column("message", Text),
     Column("tries", Integer, nullable=False),
-    Column("next_at", Utc, nullable=False),
+    #: When it is due; none once it was sent, or given up.
+    Column("next_at", Utc),
     Column("sent_at", Utc),
     Column("trouble", Text),
     PrimaryKeyConstraint("event_key", "channel"),
@@ -479,8 +482,11 @@ erasures = Table(
     Column("erased_at", Utc, nullable=False),
     Column("erased_by", Text, nullable=False),
     Column("why", Text, nullable=False),
+    #: The files that were there when it was recorded, and their bytes.
     Column("files", Integer, nullable=False),
     Column("size", BigInteger, nullable=False),
+    #: When the last file was gone; without it, files may be left.
+    Column("finished_at", Utc),
 )
 
 metric_outbox = Table(
