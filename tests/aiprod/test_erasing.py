@@ -194,7 +194,9 @@ def test_an_erased_job_is_not_bought_again_by_the_same_order(local_market: Marke
     local_market.approved("a CANARY")
     local_market.pipeline.settle(RUN)
     erase(local_market)
-    local_market.approved("a CANARY", run_id="run-2")
+    local_market.order("a CANARY", run_id="run-2")
+    asked = local_market.pipeline.ask("job-1", run_id="run-2")
+    assert (asked.answer, asked.by) == ("rejected", "ann (erased) (cancelled)")
     with pytest.raises(JobFailed, match=r"was cancelled by ann \(erased\)"):
         local_market.pipeline.route(["job-1"], 1)
     assert local_market.accepts() == []
