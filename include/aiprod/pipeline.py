@@ -234,7 +234,7 @@ class Pipeline:
         """Put a job with shots that wait into the queue, until the last of them can be tried; else take it out."""
         with self.ledger.write() as conn:
             if not routed.waits:
-                return queue.take(conn, job_id)
+                return queue.take(conn, job_id, now=database_now(conn))
             last = max(routed.waits, key=lambda wait: wait.due_at)
             since = database_now(conn)
             queue.put(conn, Waiting(job_id=job_id, version=version, since=since, **last.model_dump()))

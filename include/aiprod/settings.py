@@ -14,6 +14,9 @@ __all__ = [
     "database_url",
     "dry_run",
     "first_event_seconds",
+    "gcm_endpoint",
+    "metrics_sinks",
+    "otlp_endpoint",
     "require_distributed_safe",
     "storage_url",
     "tariff",
@@ -103,3 +106,31 @@ def first_event_seconds() -> float:
         return float(raw)
     except ValueError:
         raise ConfigError(f"AIPROD_FIRST_EVENT_SECONDS must be a number of seconds, not {raw!r}") from None
+
+
+def metrics_sinks() -> tuple[str, ...]:
+    """Where metrics are sent besides the ledger (`AIPROD_METRICS_SINKS`): names with commas between, none by default."""
+    return tuple(dict.fromkeys(name.strip() for name in os.environ.get("AIPROD_METRICS_SINKS", "").split(",") if name.strip()))
+
+
+def otlp_endpoint() -> str:
+    """The OpenTelemetry collector that metrics are sent to (`AIPROD_OTLP_ENDPOINT`), by default one on this machine."""
+    return (os.environ.get("AIPROD_OTLP_ENDPOINT") or "http://127.0.0.1:4318").rstrip("/")
+
+
+def gcm_endpoint() -> str | None:
+    """Another Cloud Monitoring than Google's (`AIPROD_GCM_ENDPOINT`), as `host:port`; None for Google's.
+
+    Spoken without encryption and without credentials, so it must be on this machine: `grpc://127.0.0.1:8085`.
+    """
+    said = os.environ.get("AIPROD_GCM_ENDPOINT")
+    if not said:
+        return None
+    try:
+        parts = urlsplit(said)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    if parts.scheme != "grpc" or host not in ("127.0.0.1", "localhost", "::1") or port is None or parts.path not in ("", "/"):
+        raise ConfigError("AIPROD_GCM_ENDPOINT must be grpc://127.0.0.1:PORT: nothing is encrypted on the way there")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
