@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiprod.errors import BackendError
 from aiprod.ledger import Ledger, readings
@@ -15,12 +15,13 @@ from aiprod.ledger.points import Series
 from aiprod.metrics.google_client import Account
 from aiprod.metrics.sinks import Sent
 
+if TYPE_CHECKING:
+    from aiprod.metrics.google_words import Refusals
+
 __all__ = ["CloudMonitoring"]
 
 #: The service's limit.
 _PER_REQUEST = 200
-#: A batch whose bad series are not named is cut in two, and again: never for longer than this many requests.
-_MOST_REQUESTS = 60
 _PATIENCE = 10.0
 _MOST_SAID = 200
 
@@ -58,7 +59,7 @@ class CloudMonitoring:
 
 
 class _Writing:
-    """One batch on its way: what is stored, what is refused, and what is still to be tried."""
+    """One batch on its way: what is stored, what is refused, and why the rest is neither."""
 
     def __init__(self, client: Any, project: str, resource: dict[str, Any], ended_at: datetime, ends: float) -> None:
         self._client, self._project, self._resource = client, project, resource
@@ -66,26 +67,23 @@ class _Writing:
         self._stored: list[Series] = []
         self._refused: list[Refused] = []
         self._trouble = ""
+        #: Whether the service took anything at all: else it is not the fault of the series.
+        self._took_some = False
 
     def write(self, batch: Sequence[Series]) -> Sent:
-        # A part that was sent before, with others, may be stored: then it is refused as a repeat.
-        parts = [(list(batch[n : n + _PER_REQUEST]), False) for n in range(0, len(batch), _PER_REQUEST)]
-        for _ in range(_MOST_REQUESTS):
-            if not parts or self._ends <= monotonic():
+        for n in range(0, len(batch), _PER_REQUEST):
+            if self._ends <= monotonic():
+                self._trouble = "not all was told in time"
                 break
-            part, again = parts.pop(0)
-            if not self._sent(part, again, parts):
+            if not self._sent(batch[n : n + _PER_REQUEST]):
                 break
-        if parts and not self._trouble:
-            self._trouble = "not all was told in time"
-        # Where nothing at all is taken it is not the fault of the series.
-        blamed = self._refused if self._stored or len(batch) == 1 else []
+        blamed = self._refused if self._took_some or len(batch) == 1 else []
         if self._refused and not blamed:
-            self._trouble = f"nothing was taken: {self._refused[0].why}"[:_MOST_SAID]
-        return Sent(stored=tuple(self._stored), refused=tuple(blamed), trouble=self._trouble)
+            self._trouble = f"nothing was taken: {self._refused[0].why}"
+        return Sent(stored=tuple(self._stored), refused=tuple(blamed), trouble=self._trouble[:_MOST_SAID])
 
-    def _sent(self, part: list[Series], again: bool, parts: list[tuple[list[Series], bool]]) -> bool:
-        """Send one part; return whether it makes sense to go on."""
+    def _sent(self, part: Sequence[Series]) -> bool:
+        """Send one request; return whether another makes sense."""
         from google.api_core.exceptions import GoogleAPIError, InvalidArgument
 
         from aiprod.metrics import google_words as words
@@ -95,26 +93,30 @@ class _Writing:
         try:
             self._client.create_time_series(name=f"projects/{self._project}", time_series=told, timeout=max(0.01, left))
         except InvalidArgument as error:
-            bad = words.refusals(error, len(part))
-            if bad is None and len(part) > 1:
-                half = len(part) // 2
-                parts[:0] = [(part[:half], True), (part[half:], True)]
-                return True
-            self._sort(part, bad if bad is not None else {0: error.message}, again)
-        except GoogleAPIError as error:
-            self._trouble = f"{type(error).__name__}: {error}"[:_MOST_SAID]
+            self._sort(part, words.refusals(error, len(part)))
+        except (GoogleAPIError, ValueError) as error:
+            # A refusal longer than gRPC's metadata may be cannot be read by Google's own client, and comes as a ValueError.
+            self._trouble = f"{type(error).__name__}: {error}"
             return False
         else:
+            self._took_some = True
             self._stored += part
         return True
 
-    def _sort(self, part: list[Series], bad: dict[int, str], again: bool) -> None:
+    def _sort(self, part: Sequence[Series], said: Refusals) -> None:
+        """A request is refused in part: the valid series are stored, whether or not it can be told which they are.
+
+        Where it cannot, all of them are told again in a minute, with their next totals.
+        """
         from aiprod.metrics.google_words import passing
 
-        for n, each in enumerate(part):
-            if n not in bad or (again and passing(bad[n])):
-                self._stored.append(each)
-            elif passing(bad[n]):
-                self._trouble = bad[n][:_MOST_SAID]
+        self._took_some = self._took_some or said.some_stored
+        if said.complete:
+            self._stored += [each for n, each in enumerate(part) if n not in said.bad]
+        else:
+            self._trouble = f"refused without saying all that is wrong: {said.message}"
+        for n, why in said.bad.items():
+            if passing(why):
+                self._trouble = why
             else:
-                self._refused.append(Refused(each, bad[n]))
+                self._refused.append(Refused(part[n], why))

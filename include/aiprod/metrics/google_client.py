@@ -17,6 +17,9 @@ __all__ = ["Account"]
 #: Whose connection and keys they are.
 NAME = "cloud_monitoring"
 _PROJECTS = ("GCP_PROJECT_ID", "GOOGLE_CLOUD_PROJECT")
+_HOST = "monitoring.googleapis.com:443"
+#: A refusal travels as metadata and names up to 200 series. At gRPC's usual 8 KB it is cut off, and cannot be read at all.
+_OPTIONS = (("grpc.max_metadata_size", 128 << 10), ("grpc.absolute_max_metadata_size", 256 << 10))
 _Client = TypeVar("_Client")
 
 
@@ -56,11 +59,13 @@ class Account:
 
         made: Any = kind
         emulator, token = settings.gcm_endpoint(), self.token(seconds)
+        transport = made.get_transport_class("grpc")
         if emulator is not None or token is None:
-            transport = made.get_transport_class("grpc")
-            client = made(transport=transport(channel=grpc.insecure_channel(emulator)))
+            channel = grpc.insecure_channel(emulator, options=_OPTIONS)
         else:
-            client = made(credentials=Credentials(token.value, quota_project_id=token.quota_project))
+            who = Credentials(token.value, quota_project_id=token.quota_project)
+            channel = transport.create_channel(_HOST, credentials=who, options=_OPTIONS)
+        client = made(transport=transport(channel=channel))
         try:
             yield client
         finally:

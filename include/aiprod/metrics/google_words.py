@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.api import distribution_pb2, metric_pb2  # type: ignore[import-untyped]
 from google.api_core.exceptions import InvalidArgument
@@ -14,7 +14,7 @@ from google.cloud import monitoring_v3
 from aiprod.catalog import Metric, catalog
 from aiprod.ledger.points import Series
 
-__all__ = ["PREFIX", "descriptor", "passing", "refusals", "time_series"]
+__all__ = ["PREFIX", "Refusals", "descriptor", "passing", "refusals", "time_series"]
 
 PREFIX = "custom.googleapis.com/aiprod/"
 
@@ -84,17 +84,28 @@ def passing(why: str) -> bool:
     return _PASSING.search(why) is not None
 
 
-def refusals(error: InvalidArgument, sent: int) -> dict[int, str] | None:
-    """Return why which of the series that were sent are not stored; None where the answer does not name them all.
+class Refusals(NamedTuple):
+    """Why which of the series that were sent are not stored. Not `complete` where more are bad than are named."""
 
-    The valid series of a request that was refused are stored. Only the message says which are not, and it may name but a few
-    of them; the summary that comes along says how many there are.
+    bad: dict[int, str]
+    complete: bool
+    some_stored: bool
+    message: str
+
+
+def refusals(error: InvalidArgument, sent: int) -> Refusals:
+    """Return what a refusal says. The valid series of a request that was refused are stored.
+
+    Only the message says which are not, and it may name but a few of them; the summary that comes along says how many.
     """
     bad: dict[int, str] = {}
     for first, last, why in _NAMED.findall(error.message):
         bad |= {n: why.strip() for n in range(int(first), int(last or first) + 1) if n < sent}
-    missing = [s.total_point_count - s.success_point_count for s in _summaries(error.details)]
-    return bad if bad and (not missing or sum(missing) == len(bad)) else None
+    if not bad and sent == 1:
+        bad = {0: error.message}
+    told = _summaries(error.details)
+    missing = sum(s.total_point_count - s.success_point_count for s in told) if told else len(bad)
+    return Refusals(bad, complete=bool(bad) and missing == len(bad), some_stored=missing < sent, message=error.message)
 
 
 def _summaries(details: Sequence[Any]) -> list[monitoring_v3.CreateTimeSeriesSummary]:
