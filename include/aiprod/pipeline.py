@@ -12,7 +12,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
+from aiprod import (
+    alerting,
+    batching,
+    cancelling,
+    delivering,
+    finishing,
+    metrics,
+    ordering,
+    purchasing,
+    reconciling,
+    settings,
+    sourcing,
+)
+from aiprod.alerting import Change
 from aiprod.batching import Batch
 from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
@@ -214,10 +227,15 @@ class Pipeline:
 
     # 10. push_metrics
     def push_metrics(self) -> int:
-        """Fold the metric outbox into its series; return how many points."""
+        """Fold the metric outbox into its series and tell the sinks what fits into two seconds; return how many points."""
         return metrics.push(self.ledger, self.catalog)
 
-    # and, on a schedule of its own
+    # and, on schedules of their own
+    def flush_metrics(self) -> tuple[metrics.Flushed, list[Change]]:
+        """Tell every sink what it has not heard; return that, and the alerts that were raised or resolved."""
+        metrics.ask_for_credits(self.ledger, self.catalog)
+        return metrics.flush(self.ledger, self.catalog), alerting.watch(self.ledger, self.catalog)
+
     def reconcile(self) -> Reconciled:
         """Finish what nobody watched."""
         return reconciling.reconcile(self.ledger, self.catalog, self.storage)

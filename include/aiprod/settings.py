@@ -14,10 +14,12 @@ __all__ = [
     "database_url",
     "dry_run",
     "first_event_seconds",
+    "gcm_dashboards",
     "gcm_endpoint",
     "metrics_sinks",
     "otlp_endpoint",
     "require_distributed_safe",
+    "shipped_config_dir",
     "storage_url",
     "tariff",
     "var_dir",
@@ -37,7 +39,12 @@ def _home() -> Path:
 
 def config_dir() -> Path:
     """Where the catalogue's YAML files are (`AIPROD_CONFIG_DIR`)."""
-    return Path(os.environ.get("AIPROD_CONFIG_DIR") or _home() / "include" / "config")
+    return Path(os.environ.get("AIPROD_CONFIG_DIR") or shipped_config_dir())
+
+
+def shipped_config_dir() -> Path:
+    """Where the YAML files that came with this release are."""
+    return _home() / "include" / "config"
 
 
 def var_dir() -> Path:
@@ -124,13 +131,21 @@ def gcm_endpoint() -> str | None:
     Spoken without encryption and without credentials, so it must be on this machine: `grpc://127.0.0.1:8085`.
     """
     said = os.environ.get("AIPROD_GCM_ENDPOINT")
-    if not said:
-        return None
+    return _on_this_machine("AIPROD_GCM_ENDPOINT", "grpc", said) if said else None
+
+
+def gcm_dashboards() -> str | None:
+    """Where that one's dashboards are (`AIPROD_GCM_DASHBOARDS`): the service speaks of them over HTTP only. None for Google's."""
+    said = os.environ.get("AIPROD_GCM_DASHBOARDS")
+    return f"http://{_on_this_machine('AIPROD_GCM_DASHBOARDS', 'http', said)}" if said else None
+
+
+def _on_this_machine(name: str, scheme: str, said: str) -> str:
     try:
         parts = urlsplit(said)
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port, parts = None, None, urlsplit("")
-    if parts.scheme != "grpc" or host not in ("127.0.0.1", "localhost", "::1") or port is None or parts.path not in ("", "/"):
-        raise ConfigError("AIPROD_GCM_ENDPOINT must be grpc://127.0.0.1:PORT: nothing is encrypted on the way there")
+    if parts.scheme != scheme or host not in ("127.0.0.1", "localhost", "::1") or port is None or parts.path not in ("", "/"):
+        raise ConfigError(f"{name} must be {scheme}://127.0.0.1:PORT: nothing is encrypted on the way there")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -20,6 +20,7 @@ from google.protobuf import any_pb2, empty_pb2  # type: ignore[import-untyped]
 from google.rpc import code_pb2, status_pb2  # type: ignore[import-untyped]
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 
+from aiprod.emulators.monitoring_dashboards import DashboardServer
 from aiprod.emulators.monitoring_plans import Methods, Plans
 from aiprod.emulators.monitoring_rules import Key, Stored, check, key_of, problem_of_descriptor
 
@@ -55,21 +56,26 @@ class Monitoring:
         self.port: int = self._server.add_insecure_port(f"127.0.0.1:{port}")
         if not self.port:
             raise OSError(f"port {port} is taken")
+        self._dashboards = DashboardServer(self.plans)
 
     @property
     def environment(self) -> dict[str, str]:
         """What to set so that AIPROD writes here; nothing is set by itself."""
-        return {"AIPROD_GCM_ENDPOINT": f"grpc://127.0.0.1:{self.port}"}
+        dashboards = f"http://127.0.0.1:{self._dashboards.server_address[1]}"
+        return {"AIPROD_GCM_ENDPOINT": f"grpc://127.0.0.1:{self.port}", "AIPROD_GCM_DASHBOARDS": dashboards}
 
     def start(self) -> Self:
         """Serve from now on."""
         self._server.start()
+        threading.Thread(target=self._dashboards.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def stop(self) -> None:
         """Serve no more; what is stored stays to be looked at."""
         self._ended.set()
         self._server.stop(0).wait()
+        self._dashboards.shutdown()
+        self._dashboards.server_close()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -56,7 +56,7 @@ def values(backend: str, connection: Fields, *, needs: Collection[str] = ()) -> 
     Raises `ConfigError` for a connection that cannot be used, without a word of what it holds.
     """
     extra = _extra(connection)
-    if backend == "veo3":
+    if backend in ("veo3", "cloud_monitoring"):
         found = _google(connection, extra)
     else:
         # A vendor that is added later: its first need is its key, and its extra may name what else its adapter reads.
