@@ -128,6 +128,8 @@ class Plans:
         name = f"{request.name}/alertPolicies/{len(self.policies) + 1}"
         for n, condition in enumerate(policy.conditions):
             condition.name = f"{name}/conditions/{n + 1}"
+        # The service signs what it is given.
+        policy.creation_record.mutated_by = "somebody@example.com"
         return self._create(self.policies, name, policy)
 
     def _update_policy(self, request: Any, context: Any) -> Any:
