@@ -106,7 +106,8 @@ class Objective(Noun):
     def _can_fire(self) -> Self:
         if (self.good_below is None) == (self.good_from is None):
             raise ValueError("give either good_below or good_from")
-        never = [burn.name for burn in self.burns if burn.rate >= 1 / (1 - self.goal)]
+        # Rounded: 1 / (1 - 0.9) comes out a hair above 10.
+        never = [burn.name for burn in self.burns if burn.rate >= round(1 / (1 - self.goal), 6)]
         if never:
             raise ValueError(f"burn {never[0]} can never be: with every value bad the rate is {1 / (1 - self.goal):g}")
         return self
