@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from aiprod import settings
 from aiprod.catalog import catalog
 from aiprod.errors import AiprodError
 from aiprod.monitoring.deploying import deploy
 from aiprod.monitoring.files import write
+from aiprod.monitoring.pages import page
 
 __all__ = ["main"]
 
@@ -21,7 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     what = parser.parse_args(arguments).what
     try:
         if what == "files":
-            lines = write(catalog(), settings.shipped_config_dir().parent / "monitoring")
+            home = settings.shipped_config_dir().parents[1]
+            lines = [*write(catalog(), home / "include" / "monitoring"), *_written(home / "docs" / "monitoring.md")]
         else:
             lines = [str(difference) for difference in deploy(catalog(), apply=what == "deploy")]
     except AiprodError as error:
@@ -29,6 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print("\n".join(lines) or "nothing differs")
     return 2 if what == "plan" and lines else 0
+
+
+def _written(file: Path) -> list[str]:
+    before = file.read_text(encoding="utf-8")
+    after = page(before, catalog())
+    if after == before:
+        return []
+    file.write_text(after, encoding="utf-8")
+    return [f"wrote {file.name}"]
 
 
 if __name__ == "__main__":
