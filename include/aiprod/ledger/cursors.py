@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
 from aiprod.ledger import points
-from aiprod.ledger.insertion import insert_once
+from aiprod.ledger.insertion import insert_once, upsert
 from aiprod.ledger.points import Series, labels_key, series_of
 from aiprod.ledger.schema import metric_refusals, metric_sent, metric_series
 
@@ -51,11 +51,9 @@ def due(conn: Connection, sink: str, *, now: datetime, gap: timedelta, heartbeat
 
 def ack(conn: Connection, sink: str, stored: Sequence[Series], *, ended_at: datetime) -> None:
     """Note that a sink has these series, as of `ended_at`. A note that comes late never moves the cursor back."""
-    for each in stored:
-        key = {"sink": sink, "name": each.name, "labels": labels_key(each.labels)}
-        if not insert_once(conn, metric_sent, {**key, "ended_at": ended_at, "revision": each.revision}):
-            newer = and_(metric_sent.c.ended_at < ended_at, *(metric_sent.c[name] == value for name, value in key.items()))
-            conn.execute(update(metric_sent).where(newer).values(ended_at=ended_at, revision=each.revision))
+    told = {"sink": sink, "ended_at": ended_at}
+    rows = [{**told, "name": s.name, "labels": labels_key(s.labels), "revision": s.revision} for s in stored]
+    upsert(conn, metric_sent, rows, forward="ended_at")
     taken = {(each.name, labels_key(each.labels)) for each in stored}
     known = conn.execute(select(metric_refusals.c.name, metric_refusals.c.labels).where(metric_refusals.c.sink == sink)).all()
     for name, labels in ((name, labels) for name, labels in known if (name, labels) in taken):

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, select
 
-from aiprod.ledger.insertion import insert_once
+from aiprod.ledger.insertion import insert_many
 from aiprod.ledger.points import Series, labels_key, series_of
 from aiprod.ledger.schema import metric_history, metric_series
 from aiprod.models import Noun
@@ -32,11 +32,19 @@ class Growth(Noun):
 
 def keep(conn: Connection, series: Sequence[Series], *, at: datetime) -> None:
     """Note what series say at a moment."""
-    for each in series:
-        buckets = None if each.buckets is None else json.dumps(each.buckets)
-        key = {"name": each.name, "labels": labels_key(each.labels), "at": at}
-        said = {"count": each.count, "total": each.total, "buckets": buckets, "last": each.last}
-        insert_once(conn, metric_history, {**key, **said})
+    rows = [
+        {
+            "name": each.name,
+            "labels": labels_key(each.labels),
+            "at": at,
+            "count": each.count,
+            "total": each.total,
+            "buckets": None if each.buckets is None else json.dumps(each.buckets),
+            "last": each.last,
+        }
+        for each in series
+    ]
+    insert_many(conn, metric_history, rows)
 
 
 def growth(conn: Connection, name: str, *, since: datetime) -> list[Growth]:

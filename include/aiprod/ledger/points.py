@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from aiprod.catalog import Metric, catalog
 from aiprod.errors import ConfigError
-from aiprod.ledger.insertion import insert_once
+from aiprod.ledger.insertion import insert_once, upsert
 from aiprod.ledger.schema import metric_outbox, metric_series
 from aiprod.models import Noun
 
@@ -129,19 +129,19 @@ def seed(conn: Connection, name: str, *, now: datetime, **labels: str) -> bool:
 def fold(conn: Connection, *, limit: int = 5_000) -> int:
     """Move up to `limit` points into their series; return how many. Points and series change together or not at all."""
     rows = conn.execute(select(metric_outbox).order_by(metric_outbox.c.id).limit(limit).with_for_update()).all()
-    folded: dict[tuple[str, str], tuple[Series, _Tally]] = {}
+    stored = _stored(conn, {row.name for row in rows})
+    folded = {(known.name, labels_key(known.labels)): (known, _Tally.of(known)) for known in stored}
+    touched: dict[tuple[str, str], None] = {}
     registry = catalog().metrics
     for _, at, name, labels, value in rows:
         bounds = registry[name].bounds if name in registry else None
         if (name, labels) not in folded:
-            known = _stored(conn, name, labels) or _fresh(name, labels, value, at, bounds)
-            folded[name, labels] = known, _Tally.of(known)
+            new = _fresh(name, labels, value, at, bounds)
+            folded[name, labels] = new, _Tally.of(new)
         folded[name, labels][1].add(value, at, bounds)
-    for (name, labels), (known, tally) in folded.items():
-        row = _row(known.model_copy(update=tally.values()))
-        if not insert_once(conn, metric_series, row):
-            same = (metric_series.c.name == name) & (metric_series.c.labels == labels)
-            conn.execute(metric_series.update().where(same).values(**row))
+        touched[name, labels] = None
+    changed = (folded[key] for key in touched)
+    upsert(conn, metric_series, [_row(known.model_copy(update=tally.values())) for known, tally in changed])
     # By name and not by range: on Postgres a lower number may be committed after this look.
     conn.execute(delete(metric_outbox).where(metric_outbox.c.id.in_([row.id for row in rows])))
     return len(rows)
@@ -165,10 +165,10 @@ def series_of(row: Any) -> Series:
     return Series(**{**own, "labels": json.loads(row["labels"]), "buckets": buckets})
 
 
-def _stored(conn: Connection, name: str, labels: str) -> Series | None:
-    statement = select(metric_series).where(metric_series.c.name == name, metric_series.c.labels == labels)
-    row = conn.execute(statement.with_for_update()).mappings().first()
-    return None if row is None else series_of(row)
+def _stored(conn: Connection, names: set[str]) -> list[Series]:
+    """The series of some metrics, locked."""
+    statement = select(metric_series).where(metric_series.c.name.in_(sorted(names))).with_for_update()
+    return [series_of(row) for row in conn.execute(statement).mappings()] if names else []
 
 
 def _row(state: Series) -> dict[str, Any]:

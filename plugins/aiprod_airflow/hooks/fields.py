@@ -12,7 +12,7 @@ from aiprod.errors import ConfigError
 __all__ = ["SECRETS", "Fields", "secrets_in", "values"]
 
 #: Values of these names must never be seen; wherever they come from.
-SECRETS = ("RUNWAYML_API_SECRET", "REPLICATE_API_TOKEN", "GOOGLE_CREDENTIALS_JSON")
+SECRETS = ("RUNWAYML_API_SECRET", "REPLICATE_API_TOKEN", "GOOGLE_CREDENTIALS_JSON", "OTEL_EXPORTER_OTLP_HEADERS")
 
 
 class Fields(Protocol):

@@ -72,6 +72,16 @@ class TestExact:
         told(timed, config, clock)
         assert service.last("jobs", status="delivered").int64_value == 7
 
+    @pytest.mark.parametrize("fault", [grpc.StatusCode.UNAVAILABLE, "lost-ack"])
+    def test_what_was_not_taken_is_told_though_nothing_follows(
+        self, timed: Ledger, config: Catalog, clock: Clock, service: Monitoring, fault: object
+    ) -> None:
+        emit(timed, 3)
+        service.faults = [fault]  # type: ignore[list-item]
+        assert told(timed, config, clock).troubles
+        assert told(timed, config, clock).sent["cloud_monitoring"] > 40
+        assert service.last("jobs", status="delivered").int64_value == 3
+
     def test_an_outage_of_forty_hours_loses_nothing(
         self, timed: Ledger, config: Catalog, clock: Clock, service: Monitoring
     ) -> None:
