@@ -12,20 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from aiprod import (
-    alerting,
-    batching,
-    cancelling,
-    delivering,
-    finishing,
-    metrics,
-    ordering,
-    purchasing,
-    reconciling,
-    settings,
-    sourcing,
-)
-from aiprod.alerting import Change
+from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
 from aiprod.batching import Batch
 from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
@@ -39,6 +26,7 @@ from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
 from aiprod.storage import Storage
+from aiprod.watching import Minute, minute
 
 __all__ = ["Pipeline", "Scored"]
 
@@ -231,10 +219,9 @@ class Pipeline:
         return metrics.push(self.ledger, self.catalog)
 
     # and, on schedules of their own
-    def flush_metrics(self) -> tuple[metrics.Flushed, list[Change]]:
-        """Tell every sink what it has not heard; return that, and the alerts that were raised or resolved."""
-        metrics.ask_for_credits(self.ledger, self.catalog)
-        return metrics.flush(self.ledger, self.catalog), alerting.watch(self.ledger, self.catalog)
+    def flush_metrics(self) -> Minute:
+        """Tell every sink what it has not heard, and raise or resolve alerts."""
+        return minute(self.ledger, self.catalog)
 
     def reconcile(self) -> Reconciled:
         """Finish what nobody watched."""
