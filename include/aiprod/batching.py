@@ -10,7 +10,20 @@ from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
 from aiprod.estimating import price
-from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, outbox, points, purchases, queue, results
+from aiprod.ledger import (
+    Connection,
+    Ledger,
+    approvals,
+    campaigns,
+    durations,
+    gates,
+    jobs,
+    outbox,
+    points,
+    purchases,
+    queue,
+    results,
+)
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
@@ -161,7 +174,7 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
         before = jobs.settled_at(conn, run_id, job_id)
         jobs.settle_run(conn, run_id, now=database_now(conn), job_id=job_id)
         if results.delivery(conn, job_id, version) is not None:
-            queue.take(conn, job_id)
+            queue.take(conn, job_id, now=database_now(conn))
             return "delivered"
         waits = queue.waiting(conn, [job_id]).get(job_id)
         if waits is not None:
@@ -175,6 +188,9 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
             points.emit(conn, "jobs", 1, now=now, status=status)
             if status == "failed" and not _said_no(conn, job_id, version):
                 _tell_failure(conn, job_id, version, run_id=run_id, now=now)
+            took = durations.pipeline_seconds(conn, job_id, version, now=now) if status == "failed" else None
+            if took is not None:
+                points.emit(conn, "pipeline_duration", took, now=now, status=status)
         return status
 
 

@@ -24,6 +24,7 @@ from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
 from aiprod.verbs import Verbs
+from aiprod.watching import Minute, minute
 
 __all__ = ["Pipeline", "Scored"]
 
@@ -200,10 +201,14 @@ class Pipeline(Verbs):
 
     # 10. push_metrics
     def push_metrics(self) -> int:
-        """Fold the metric outbox into its series; return how many points."""
+        """Fold the metric outbox into its series and tell the sinks what fits into two seconds; return how many points."""
         return metrics.push(self.ledger, self.catalog)
 
-    # and, on a schedule of its own
+    # and, on schedules of their own
+    def flush_metrics(self) -> Minute:
+        """Tell every sink what it has not heard, and raise or resolve alerts."""
+        return minute(self.ledger, self.catalog)
+
     def reconcile(self) -> Reconciled:
         """Finish what nobody watched."""
         return reconciling.reconcile(self.ledger, self.catalog, self.storage)
@@ -216,7 +221,7 @@ class Pipeline(Verbs):
         """Put a job with shots that wait into the queue, until the last of them can be tried; else take it out."""
         with self.ledger.write() as conn:
             if not routed.waits:
-                return queue.take(conn, job_id)
+                return queue.take(conn, job_id, now=database_now(conn))
             last = max(routed.waits, key=lambda wait: wait.due_at)
             since = database_now(conn)
             queue.put(conn, Waiting(job_id=job_id, version=version, since=since, **last.model_dump()))

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal, NamedTuple
 
+from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.choosing import Chosen, JobOrder, Situation, decided, objections, ordered, situation
 from aiprod.errors import AiprodError, BudgetExceeded, JobFailed, KeyReused, MoneyError, StaleState
-from aiprod.ledger import Connection, Ledger, jobs, parked, purchases, results
+from aiprod.ledger import Connection, Ledger, jobs, parked, points, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import NewHold, Purchase
 from aiprod.models import Decision, Noun, Verdict
@@ -196,6 +197,7 @@ def _route_once(
     chosen = Chosen()
     rooms: dict[str, int] = {}
     news: dict[_Shot, NewHold] = {}
+    short: dict[_Shot, set[str]] = {}
     for one in found.open(shots):
         job = known[one.job_id]
         now = job.found.now
@@ -203,6 +205,8 @@ def _route_once(
         if (name := decision.chosen) is None:
             found.of[one] = _wait_for_money(catalog, job, decision, facts, chosen) or decision
             found.against[one] = decision
+            if decision.short_of_money:
+                short[one] = {cap.kind for caps in _short(catalog, job, facts, chosen) for cap in caps}
             continue
         if batch and name not in rooms:
             rooms[name] = purchases.room(conn, name, slots=catalog.backends[name].slots, now=now)
@@ -216,6 +220,9 @@ def _route_once(
         found.held(news, purchases.hold_all(conn, list(news.values()), catalog=catalog, now=now), shots)
         told = [(one.job_id, one.version, decision) for one, decision in found.against.items() if one.job_id not in found.failed]
         jobs.decide_against(conn, told, round, now=now)
+        # A shot that somebody could make if there were money, by the kinds of caps that were short.
+        for kind in [kind for one in found.against for kind in sorted(short.get(one, ()))]:
+            points.emit(conn, "money_refusals", 1, now=now, cap=kind)
     return found
 
 
@@ -264,13 +271,20 @@ def _wait_for_money(catalog: Catalog, job: _Job, decision: Decision, known: Sequ
     if not decision.short_of_money or (job.order.spec.at_cap != "wait" and not job.found.under_campaign):
         return None
     moments = []
+    for short in _short(catalog, job, known, chosen):
+        ends = [job.found.now + _CAMPAIGN_PAUSE if cap.kind == "campaign" else cap.ends_at for cap in short]
+        moments += [max(end for end in ends if end is not None)] if ends and None not in ends else []
+    if not moments:
+        return None
+    return Wait(reason="money", message=str(decision), due_at=min(moments))
+
+
+def _short(catalog: Catalog, job: _Job, known: Sequence[Facts], chosen: Chosen) -> list[list[Cap]]:
+    """For every backend that only money keeps from the shot: the caps that are short."""
+    found = []
     for facts in known:
         if fits_but_for_money(facts, job.order.floor(catalog)):
             limits = job.found.limits[facts.backend]
             free = job.found.free(limits, chosen)
-            short = [cap for cap in limits if free[cap.kind, cap.key] < (facts.quote or 0)]
-            ends = [job.found.now + _CAMPAIGN_PAUSE if cap.kind == "campaign" else cap.ends_at for cap in short]
-            moments += [max(end for end in ends if end is not None)] if ends and None not in ends else []
-    if not moments:
-        return None
-    return Wait(reason="money", message=str(decision), due_at=min(moments))
+            found.append([cap for cap in limits if free[cap.kind, cap.key] < (facts.quote or 0)])
+    return found

@@ -14,7 +14,20 @@ from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.forms import job_name
 from aiprod_airflow.pipelines import pipeline
 
-__all__ = ["assemble", "deliver", "estimate", "next_batch", "notify", "push_metrics", "reconcile", "route", "score", "settle"]
+__all__ = [
+    "assemble",
+    "deliver",
+    "deploy_monitoring",
+    "estimate",
+    "flush_metrics",
+    "next_batch",
+    "notify",
+    "push_metrics",
+    "reconcile",
+    "route",
+    "score",
+    "settle",
+]
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +132,35 @@ def notify() -> None:
         log.warning("%s; it is tried again", line)
     log.info("%d events, %d messages sent", told.events, told.sent)
     if told.given_up:
-        raise AirflowFailException("\n".join(told.given_up))
+        raise AirflowFailException(
+            "\
+".join(told.given_up)
+        )
+
+
+def flush_metrics() -> None:
+    """Tell every sink what it has not heard, and say which alerts were raised or resolved. A sink in trouble fails nothing."""
+    with told_to_airflow():
+        minute = pipeline().flush_metrics()
+    flushed = minute.flushed
+    log.info("%d points folded%s", flushed.folded, "" if flushed.leader else "; another process tells the sinks")
+    for sink, count in flushed.sent.items():
+        log.info("%s took %d series", sink, count)
+    for trouble in flushed.troubles:
+        log.warning("%s", trouble)
+    for change in minute.changes:
+        log.log(logging.WARNING if change.became == "raised" else logging.INFO, "alert %s: %s", change.became, change.message)
+
+
+def deploy_monitoring(*, plan: bool) -> None:
+    """Bring policies, dashboard and objectives in Cloud Monitoring up to this release; with `plan` only say what would change."""
+    # Only here: Google's client takes a second to load.
+    from aiprod.monitoring.deploying import deploy
+
+    with told_to_airflow():
+        changes = deploy(pipeline().catalog, apply=not plan)
+    for change in changes:
+        log.info("%s", change)
 
 
 def reconcile() -> None:

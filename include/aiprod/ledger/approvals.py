@@ -9,7 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, and_, func, select, update
 
-from aiprod.ledger import outbox
+from aiprod.ledger import outbox, points
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import approvals, reviews, runs, shown
 from aiprod.models import Envelope, Micros, Noun
@@ -67,6 +67,8 @@ def answer(
             "answered_at": now,
         },
     )
+    if fresh:
+        _count_wait(conn, "spend", job_id, version, "", now=now)
     if fresh and word != "approved":
         topic = "job_rejected" if word == "rejected" else "job_expired"
         told = {"job_id": job_id, "version": version, "about": "money", "by": by}
@@ -159,12 +161,22 @@ def review(conn: Connection, job_id: str, version: int, cut_sha: str, word: Revi
     """Write a person's word on one finished cut, once; return the word that stands."""
     key = {"job_id": job_id, "version": version, "cut_sha": cut_sha}
     fresh = insert_once(conn, reviews, {**key, "answer": word, "answered_by": by, "answered_at": now})
+    if fresh:
+        _count_wait(conn, "review", job_id, version, cut_sha, now=now)
     if fresh and word == "rejected":
         told = {"job_id": job_id, "version": version, "about": "video", "by": by, "cut_sha": cut_sha}
         outbox.emit(conn, f"{job_id}.v{version}.rejected.{cut_sha[:12]}", "job_rejected", now=now, **told)
     standing = reviewed(conn, job_id, version, cut_sha)
     assert standing is not None  # noqa: S101 - just inserted, or there before
     return standing
+
+
+def _count_wait(conn: Connection, question: str, job_id: str, version: int, content: str, *, now: datetime) -> None:
+    """How long a person took: nothing to count where the question was shown to nobody."""
+    asked = select(func.max(shown.c.shown_at)).where(shown.c.job_id == job_id, shown.c.version == version)
+    since = conn.execute(asked.where(shown.c.content == content)).scalar()
+    if since is not None:
+        points.emit(conn, "approval_wait", max(0.0, (now - since).total_seconds()), now=now, question=question)
 
 
 def reviewed(conn: Connection, job_id: str, version: int, cut_sha: str) -> Reviewed | None:

@@ -103,7 +103,7 @@ def record(conn: Connection, job_id: str, *, by: str, why: str, files: int, size
         conn.exec_driver_sql("PRAGMA secure_delete = ON")
     shut = update(jobs).where(jobs.c.job_id == job_id, jobs.c.cancelled_at.is_(None))
     conn.execute(shut.values(cancelled_at=now, cancelled_by=f"{by} (erased)"))
-    waiting.take(conn, job_id)
+    waiting.take(conn, job_id, now=now)
     _overwrite(conn, job_id)
     return standing
 
