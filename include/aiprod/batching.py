@@ -103,9 +103,11 @@ def enter_approved(
 
     Raises `SpecError` when it cannot be made any more, and `JobConflict` when the id names another order.
     """
-    if not jobs.enter(conn, job_id, spec, now=now, campaign=campaign):
-        return False
+    if jobs.known(conn, job_id):
+        return jobs.enter(conn, job_id, spec, now=now, campaign=campaign)
+    # Before anything is written: a row that is refused leaves nothing behind, and its neighbours stand.
     manifest, priced, names = price(job_id, spec, catalog, now=now)
+    jobs.enter(conn, job_id, spec, now=now, campaign=campaign)
     jobs.write_manifest(conn, manifest, priced, names, by=by, now=now)
     approve_for_campaign(conn, catalog, job_id, by=by, expires_at=now + valid, now=now)
     message = f"waits for a run of campaign {campaign}"

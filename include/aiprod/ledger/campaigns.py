@@ -20,6 +20,7 @@ __all__ = [
     "Terms",
     "active",
     "approve",
+    "approved_by",
     "cancel",
     "cap_of",
     "enter_row",
@@ -69,6 +70,11 @@ def approve(conn: Connection, campaign: str, amount: Micros, *, by: str) -> Micr
     standing = caps.balance(conn, "campaign", campaign)
     assert standing is not None  # noqa: S101 - just inserted, or there before
     return standing.cap
+
+
+def approved_by(conn: Connection, campaign: str) -> str | None:
+    """Return who approved a campaign's amount as it stands, or None when nobody did."""
+    return conn.execute(select(cap_rows.c.set_by).where(cap_rows.c.kind == "campaign", cap_rows.c.key == campaign)).scalar()
 
 
 def cap_of(conn: Connection, job_id: str) -> Cap | None:

@@ -51,7 +51,7 @@ def waiting(conn: Connection, job_ids: Sequence[str]) -> dict[str, Waiting]:
 
 
 def due(conn: Connection, *, now: datetime, limit: int) -> list[Waiting]:
-    """Return jobs that may be served now, most urgent first; never one that a run still carries, nor one that is cancelled or paused."""
+    """Return jobs that may be served now, most urgent first; none that a run carries, nor one that is cancelled or paused."""
     carried = exists().where(
         and_(runs.c.job_id == queue.c.job_id, runs.c.settled_at.is_(None), runs.c.started_at > now - ABANDONED)
     )
