@@ -1,4 +1,4 @@
-"""A campaign's report as one self-contained page: the figures, a contact sheet of what was delivered, and why the rest was not."""
+"""A campaign's report as one self-contained page: figures, a contact sheet of what was delivered, and why the rest was not."""
 
 from __future__ import annotations
 
