@@ -156,8 +156,9 @@ class TestAirflow:
             "import runpy; runpy.run_path('dags/reconcile.py')",
             "import runpy; runpy.run_path('dags/dispatch.py')",
             "import runpy; runpy.run_path('dags/parked.py')",
+            "import runpy; runpy.run_path('dags/bulk_render.py')",
         ],
-        ids=["plugin", "trigger", "render_video", "reconcile", "dispatch", "parked"],
+        ids=["plugin", "trigger", "render_video", "reconcile", "dispatch", "parked", "bulk_render"],
     )
     def test_what_every_process_loads_is_light(self, load: str) -> None:
         probe = f"import sys; exec({load!r}); print(sorted(set(sys.modules) & set({HEAVY!r})))"

@@ -152,9 +152,20 @@ def next_batch(ledger: Ledger, catalog: Catalog) -> Batch | None:
 
 
 def ready(ledger: Ledger, catalog: Catalog) -> bool:
-    """Whether `next_batch` would find jobs now. Writes nothing."""
+    """Whether a run is worth starting now: for something urgent, for half a batch, or because no run is under way.
+
+    A run costs the same for one job as for fifty; jobs that could go on now wait for company while others are made.
+    Writes nothing.
+    """
     with ledger.read() as conn:
-        return bool(_choose(conn, catalog, database_now(conn)))
+        now = database_now(conn)
+        chosen = _choose(conn, catalog, now)
+        if not chosen:
+            return False
+        slots = sum(entry.slots for name, entry in catalog.backends.items() if not why_not_configured(catalog, name))
+        idle = not queue.carried(conn, now=now) and not queue.asked_for(conn, now=now)
+        urgent = jobs.spec(conn, chosen[0]).priority == "high"
+        return idle or urgent or len(chosen) >= min(BATCH, 2 * slots) // 2
 
 
 def _choose(conn: Connection, catalog: Catalog, now: datetime) -> list[str]:

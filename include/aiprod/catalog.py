@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from aiprod import settings
 from aiprod.errors import ConfigError
-from aiprod.models import AspectRatio, Micros, Noun, Resolution, micros
+from aiprod.models import AspectRatio, Micros, Noun, Resolution, Slug, micros
 
 __all__ = [
     "BackendConfig",
@@ -30,6 +30,7 @@ __all__ = [
     "Preset",
     "Price",
     "Quality",
+    "ScheduledCampaign",
     "Tariff",
     "catalog",
     "load",
@@ -274,6 +275,23 @@ class MetricFile(Noun):
     metrics: dict[str, Metric]
 
 
+class ScheduledCampaign(Noun):
+    """A campaign that is read from its source on a schedule. The same rows again buy nothing."""
+
+    source: str
+    #: Five fields of cron, or a word such as `@daily`; by the clock of the budgets' zone.
+    schedule: Annotated[str, Field(pattern=r"^(@(hourly|daily|weekly|monthly)|[0-9*/,\-A-Za-z]+( [0-9*/,\-A-Za-z]+){4})$")]
+    #: What it may cost in all; None: whatever its rows may cost. A person approves it either way.
+    budget_usd: Annotated[Decimal, Field(ge=0)] | None = None
+    naming: str | None = None
+    in_flight: Annotated[int, Field(ge=1)] | None = None
+    defaults: dict[str, Any] = Field(default_factory=dict)
+
+
+class CampaignFile(Noun):
+    campaigns: dict[Slug, ScheduledCampaign]
+
+
 class PresetFile(Noun):
     presets: dict[str, Preset]
 
@@ -291,6 +309,7 @@ class Catalog(Noun):
     budgets: Budgets
     quality: Quality
     metrics: dict[str, Metric]
+    campaigns: dict[str, ScheduledCampaign] = Field(default_factory=dict)
     tariff: str = "list"
 
     @property
@@ -362,6 +381,7 @@ def load(folder: Path) -> Catalog:
         budgets=budgets,
         quality=_read(folder / "quality.yaml", Quality),
         metrics=_read(folder / "metrics.yaml", MetricFile).metrics,
+        campaigns=_read(folder / "campaigns.yaml", CampaignFile).campaigns,
         tariff=chosen,
     )
 

@@ -12,13 +12,13 @@ from aiprod.budgets import Scope
 from aiprod.bulk.plan import Plan, PlannedRow
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed, SpecError
-from aiprod.ledger import Connection, Ledger, campaigns, caps, gates, jobs, limits, queue, results
+from aiprod.ledger import Connection, Ledger, approvals, campaigns, caps, gates, jobs, limits, queue, results
 from aiprod.ledger.campaigns import Row
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Micros, Noun, dollars, fingerprint
 from aiprod.storage import Storage
 
-__all__ = ["Entered", "approve", "enter", "keep", "kept"]
+__all__ = ["Entered", "approve", "approved", "enter", "keep", "kept", "show"]
 
 #: Rows entered in one transaction: nobody waits long for the ledger, and what was entered before a crash stays entered.
 _TOGETHER = 25
@@ -56,6 +56,27 @@ def approve(ledger: Ledger, catalog: Catalog, plan: Plan, *, by: str) -> Micros:
         return limits.set_cap(conn, Scope(kind="campaign", name=name), plan.amount, by=by, catalog=catalog, now=now).cap
 
 
+def show(ledger: Ledger, plan: Plan, *, run_id: str, task_id: str) -> None:
+    """Note that a person is asked about this very plan. Raises `JobFailed` when the question shows another.
+
+    Airflow keeps the first text of a question, even after a retry or a clear.
+    """
+    with ledger.write() as conn:
+        name = f"campaign:{plan.wanted.campaign}"
+        shown = approvals.show(conn, run_id, task_id, name, 1, now=database_now(conn), content=plan.sha)[1]
+    if shown != plan.sha:
+        raise JobFailed(
+            f"campaign {plan.wanted.campaign}: its rows changed after they were shown; start a new run to be asked about them"
+        )
+
+
+def approved(ledger: Ledger, plan: Plan) -> bool:
+    """Whether what a plan costs was approved by now, by whomever; nobody needs to approve what costs nothing."""
+    with ledger.read() as conn:
+        cap = caps.balance(conn, "campaign", plan.wanted.campaign)
+    return plan.amount <= (cap.cap if cap else 0)
+
+
 def enter(ledger: Ledger, catalog: Catalog, plan: Plan) -> Entered:
     """Enter the rows of an approved plan. Doing it again, after a crash or with the same source, changes nothing.
 
@@ -64,6 +85,8 @@ def enter(ledger: Ledger, catalog: Catalog, plan: Plan) -> Entered:
     """
     wanted = plan.wanted
     with ledger.write() as conn:
+        if plan.amount == 0:
+            campaigns.approve(conn, wanted.campaign, 0, by="nobody: it costs nothing")
         cap = caps.balance(conn, "campaign", wanted.campaign)
         by = campaigns.approved_by(conn, wanted.campaign)
         if cap is None or by is None or cap.cap < plan.amount:

@@ -14,7 +14,7 @@ from aiprod.ledger.jobs import URGENCY
 from aiprod.ledger.schema import jobs, queue, runs
 from aiprod.models import Noun
 
-__all__ = ["ABANDONED", "Waiting", "asked_for", "due", "postpone", "put", "take", "waiting"]
+__all__ = ["ABANDONED", "Waiting", "asked_for", "carried", "due", "postpone", "put", "take", "waiting"]
 
 #: A run that never settled (its deployment was deleted) holds its jobs back no longer than this.
 ABANDONED = timedelta(hours=6)
@@ -63,6 +63,13 @@ def due(conn: Connection, *, now: datetime, limit: int) -> list[Waiting]:
         .limit(limit)
     )
     return [Waiting(**row) for row in conn.execute(statement).mappings()]
+
+
+def carried(conn: Connection, *, now: datetime) -> bool:
+    """Whether a run is under way that carries a job of a campaign."""
+    open_runs = (runs.c.settled_at.is_(None), runs.c.started_at > now - ABANDONED, jobs.c.campaign.is_not(None))
+    statement = select(runs.c.run_id).join(jobs, jobs.c.job_id == runs.c.job_id).where(*open_runs)
+    return conn.execute(statement.limit(1)).first() is not None
 
 
 def asked_for(conn: Connection, *, now: datetime) -> list[Waiting]:
