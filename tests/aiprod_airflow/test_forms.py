@@ -152,7 +152,8 @@ class TestCampaigns:
 
     @pytest.mark.parametrize("bad", [{"campaign": "No!"}, {"budget_usd": -1}, {"in_flight": 0}, {"defaults": "x"}])
     def test_what_cannot_be_is_refused_by_the_form(self, bad: dict[str, Any]) -> None:
-        said = ParamsDict({**campaign_params(), "source": "x.csv", "campaign": "spring"})
+        said = ParamsDict(campaign_params())
+        said.update({"source": "x.csv", "campaign": "spring"})
         with pytest.raises(ParamValidationError):
             said.update(bad)
 
