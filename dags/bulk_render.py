@@ -44,7 +44,7 @@ def bulk(dag_id, title, name=None, schedule=None):
     def build():
         @task(doc_md="Reads the source, names bad rows, prices the others. Costs nothing.", retry_policy=retry_unless_refused())
         def plan(**context):
-            return campaigns.plan(params=context["params"])
+            return campaigns.plan(params=context["params"], by=context["dag_run"].triggering_user_name)
 
         @task(doc_md="Enters the rows of the plan that was approved; each once.")
         def enlist(place):

@@ -9,11 +9,12 @@ from typing import Any
 from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
+from aiprod.estimating import price
 from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, points, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
-from aiprod.ordering import approve_for_campaign, price
+from aiprod.ordering import approve_for_campaign
 
 __all__ = [
     "BATCH",
@@ -70,6 +71,8 @@ def enlist(
             spec = JobSpec.parse(raw)
             job_id = spec.job_id or f"{campaign}-{n}"
             price(job_id, spec, catalog, now=now)
+            if catalog.presets[spec.preset].approver_differs:
+                raise SpecError([f"preset: {spec.preset} wants another person's word than {by}'s; order it by itself"])
             if asks_a_person(catalog.presets[spec.preset]):
                 raise SpecError([f"preset: {spec.preset} asks a person about every video; order it by itself"])
             read.append((job_id, spec))
@@ -96,19 +99,23 @@ def enter_approved(
     *,
     campaign: str,
     by: str,
+    ordered_by: str | None = None,
     valid: timedelta = VALID,
     now: datetime,
 ) -> bool:
     """Enter one job of a campaign that `by` approved, and let it wait for a run; return whether it is new.
 
+    `ordered_by` is who asked for the campaign, where that was somebody else.
+
     Raises `SpecError` when it cannot be made any more, and `JobConflict` when the id names another order.
     """
     if jobs.known(conn, job_id):
         return jobs.enter(conn, job_id, spec, now=now, campaign=campaign)
+    ordered_by = ordered_by or by
     # Before anything is written: a row that is refused leaves nothing behind, and its neighbours stand.
     manifest, priced, names = price(job_id, spec, catalog, now=now)
-    jobs.enter(conn, job_id, spec, now=now, campaign=campaign)
-    jobs.write_manifest(conn, manifest, priced, names, by=by, now=now)
+    jobs.enter(conn, job_id, spec, now=now, campaign=campaign, by=ordered_by)
+    jobs.write_manifest(conn, manifest, priced, names, by=ordered_by, now=now)
     approve_for_campaign(conn, catalog, job_id, by=by, expires_at=now + valid, now=now)
     message = f"waits for a run of campaign {campaign}"
     queue.put(conn, Waiting(job_id=job_id, version=1, reason="campaign", message=message, due_at=now, since=now))
@@ -237,7 +244,9 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
         if waits is not None:
             return told(waits)
         answer = approvals.latest(conn, job_id, version)
-        status = answer.answer if answer is not None and answer.answer != "approved" else "failed"
+        status: str = answer.answer if answer is not None and answer.answer != "approved" else "failed"
+        if jobs.cancelled_by(conn, job_id) is not None:
+            status = "cancelled"
         if before is None:
             points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
         return status

@@ -26,16 +26,17 @@ log = logging.getLogger(__name__)
 _TOLD = 50
 
 
-def plan(*, params: dict[str, Any]) -> str:
+def plan(*, params: dict[str, Any], by: str | None = None) -> str:
     """Read the source, say what is wrong with which row and what the rest would cost; store the plan and return where.
 
-    Nothing is written to the ledger, and nothing can be bought by this. Fails when no row at all can be ordered.
+    `by` is who started the run; nobody, where a schedule did. Nothing is written to the ledger, and nothing can be bought by
+    this. Fails when no row at all can be ordered.
     """
     # Not at the top: it loads every file system Airflow knows.
     from airflow.sdk import ObjectStoragePath
 
     with told_to_airflow():
-        wanted = _wanted(params)
+        wanted = _wanted(params, by)
         orders = pipeline()
         made = planned(orders.ledger, orders.catalog, wanted, load(wanted.source, opened=ObjectStoragePath))
         for problem in made.problems[:_TOLD]:
@@ -52,7 +53,7 @@ def plan(*, params: dict[str, Any]) -> str:
         return entering.keep(orders.storage, made)
 
 
-def _wanted(params: dict[str, Any]) -> Wanted:
+def _wanted(params: dict[str, Any], by: str | None) -> Wanted:
     budget = params.get("budget_usd")
     return Wanted(
         campaign=str(params.get("campaign") or ""),
@@ -61,6 +62,7 @@ def _wanted(params: dict[str, Any]) -> Wanted:
         naming=params.get("naming") or DEFAULT,
         in_flight=params.get("in_flight"),
         defaults=params.get("defaults") or {},
+        by=by,
     )
 
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from aiprod import cancelling
 from aiprod.batching import enter_approved
 from aiprod.budgets import Scope
-from aiprod.bulk.plan import Plan, PlannedRow
+from aiprod.bulk.plan import Plan, PlannedRow, Wanted
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed, SpecError
-from aiprod.ledger import Connection, Ledger, approvals, campaigns, caps, gates, jobs, limits, queue, results
+from aiprod.ledger import Connection, Ledger, approvals, campaigns, caps, four_eyes, gates, jobs, limits, queue, results
 from aiprod.ledger.campaigns import Row
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Micros, Noun, dollars, fingerprint
@@ -46,8 +46,12 @@ def kept(storage: Storage, place: str) -> Plan:
 
 
 def approve(ledger: Ledger, catalog: Catalog, plan: Plan, *, by: str) -> Micros:
-    """Let a campaign cost what its plan says, in all; return the amount that stands. A higher one from before is kept."""
+    """Let a campaign cost what its plan says, in all; return the amount that stands. A higher one from before is kept.
+
+    Raises `SamePerson` when a preset of its rows wants another person's word than that of who asks for them.
+    """
     name = plan.wanted.campaign
+    _require_two(plan, by)
     with ledger.write() as conn:
         standing = campaigns.approve(conn, name, plan.amount, by=by)
         if standing >= plan.amount:
@@ -77,6 +81,11 @@ def approved(ledger: Ledger, plan: Plan) -> bool:
     return plan.amount <= (cap.cap if cap else 0)
 
 
+def _require_two(plan: Plan, by: str) -> None:
+    if plan.two_people:
+        four_eyes.require_other(f"campaign {plan.wanted.campaign}", {"ordered": plan.wanted.by}, by=by)
+
+
 def enter(ledger: Ledger, catalog: Catalog, plan: Plan) -> Entered:
     """Enter the rows of an approved plan. Doing it again, after a crash or with the same source, changes nothing.
 
@@ -91,6 +100,7 @@ def enter(ledger: Ledger, catalog: Catalog, plan: Plan) -> Entered:
         by = campaigns.approved_by(conn, wanted.campaign)
         if cap is None or by is None or cap.cap < plan.amount:
             raise JobFailed(f"campaign {wanted.campaign}: nobody approved {dollars(plan.amount)}; nothing was entered")
+        _require_two(plan, by)
         now = database_now(conn)
         campaigns.set_terms(
             conn, wanted.campaign, source=wanted.source, naming=wanted.naming, in_flight=wanted.in_flight, by=by, now=now
@@ -99,7 +109,7 @@ def enter(ledger: Ledger, catalog: Catalog, plan: Plan) -> Entered:
     refused: list[str] = []
     for start in range(0, len(plan.to_enter), _TOGETHER):
         some = plan.to_enter[start : start + _TOGETHER]
-        outcomes = ledger.transact(lambda conn, some=some: _enter_some(conn, catalog, wanted.campaign, some, by=by))  # type: ignore[misc]
+        outcomes = ledger.transact(lambda conn, some=some: _enter_some(conn, catalog, wanted, some, by=by))  # type: ignore[misc]
         for change, detail in outcomes:
             told.append(change)
             if change == "refused":
@@ -112,17 +122,17 @@ def enter(ledger: Ledger, catalog: Catalog, plan: Plan) -> Entered:
 
 
 def _enter_some(
-    conn: Connection, catalog: Catalog, campaign: str, some: Sequence[PlannedRow], *, by: str
+    conn: Connection, catalog: Catalog, wanted: Wanted, some: Sequence[PlannedRow], *, by: str
 ) -> list[tuple[str, str]]:
     """Enter a few rows; return what became of each: `new`, `changed` with the job it replaced, `same`, or `refused` and why."""
     now = database_now(conn)
     known: dict[str, list[Row]] = {}
-    for row in campaigns.rows(conn, campaign, [planned.key for planned in some]):
+    for row in campaigns.rows(conn, wanted.campaign, [planned.key for planned in some]):
         known.setdefault(row.row_key, []).append(row)
     outcomes = []
     for planned in some:
         try:
-            outcomes.append(_enter_one(conn, catalog, campaign, planned, known.get(planned.key, []), by=by, now=now))
+            outcomes.append(_enter_one(conn, catalog, wanted, planned, known.get(planned.key, []), by=by, now=now))
         except SpecError as error:
             # Its price was right when the plan was made: what it is refused for has changed since.
             outcomes.append(("refused", f"line {planned.line} ({planned.key}): {'; '.join(error.problems)}"))
@@ -130,9 +140,9 @@ def _enter_some(
 
 
 def _enter_one(
-    conn: Connection, catalog: Catalog, campaign: str, planned: PlannedRow, before: Sequence[Row], *, by: str, now: datetime
+    conn: Connection, catalog: Catalog, wanted: Wanted, planned: PlannedRow, before: Sequence[Row], *, by: str, now: datetime
 ) -> tuple[str, str]:
-    content = planned.order.fingerprint
+    campaign, content = wanted.campaign, planned.order.fingerprint
     last = before[-1] if before else None
     if last is not None and last.content_sha == content:
         return "same", ""
@@ -141,7 +151,7 @@ def _enter_one(
     twin = next((row for row in reversed(before) if row.content_sha == content and _delivered(conn, row.job_id)), None)
     job_id = twin.job_id if twin else _free_name(conn, campaign, planned.key, revision)
     if twin is None:
-        enter_approved(conn, catalog, job_id, planned.order, campaign=campaign, by=by, now=now)
+        enter_approved(conn, catalog, job_id, planned.order, campaign=campaign, by=by, ordered_by=wanted.by, now=now)
     entered = Row(
         row_key=planned.key,
         revision=revision,

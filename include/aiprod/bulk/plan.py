@@ -14,10 +14,10 @@ from aiprod.bulk.naming import DEFAULT, Naming
 from aiprod.bulk.rows import Problem, Row, Table, read
 from aiprod.catalog import Catalog
 from aiprod.errors import SpecError
+from aiprod.estimating import price
 from aiprod.ledger import Connection, Ledger, approvals, campaigns, caps, jobs, limits, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import JobSpec, Micros, Noun, Slug, fingerprint
-from aiprod.ordering import price
 
 __all__ = ["Plan", "PlannedRow", "Wanted", "plan"]
 
@@ -33,6 +33,8 @@ class Wanted(Noun):
     naming: str = DEFAULT
     in_flight: int | None = None
     defaults: dict[str, Any] = Field(default_factory=dict)
+    #: Who asks for it; without a name, a schedule.
+    by: str | None = None
 
 
 class PlannedRow(Noun):
@@ -66,6 +68,8 @@ class Plan(Noun):
     today_left: Micros
     fits_today: int
     fits_campaign: int
+    #: Whether a preset of its rows wants the word of another person than who asks for them.
+    two_people: bool = False
 
     @property
     def to_enter(self) -> tuple[PlannedRow, ...]:
@@ -129,6 +133,7 @@ def plan(ledger: Ledger, catalog: Catalog, wanted: Wanted, table: Table) -> Plan
         today_left=today_left,
         fits_today=_reached(to_enter, today_left),
         fits_campaign=_reached(to_enter, max(amount, approved or 0) - spent),
+        two_people=any(catalog.presets[row.order.preset].approver_differs for row in to_enter),
     )
 
 

@@ -9,7 +9,7 @@ from aiprod import settings
 from aiprod.bulk import entering
 from aiprod.bulk.entering import Entered
 from aiprod.bulk.plan import Plan, Wanted, plan
-from aiprod.bulk.rows import Raw, Table, from_jsonl
+from aiprod.bulk.rows import Raw, Table
 from aiprod.errors import JobFailed
 from aiprod.models import Micros
 from aiprod.storage import Storage
@@ -30,10 +30,10 @@ class Campaign:
     def storage(self) -> Storage:
         return Storage.at(settings.storage_url())
 
-    def plan(self, *rows: dict[str, Any], budget: Micros | None = None, lines: str = "", **options: Any) -> Plan:
+    def plan(self, *rows: dict[str, Any], budget: Micros | None = None, asked_by: str | None = None, **options: Any) -> Plan:
         """Plan rows of one second each, unless they say otherwise."""
-        table = from_jsonl(lines) if lines else Table(rows=tuple(self.row(n, row) for n, row in enumerate(rows, start=1)))
-        wanted = Wanted(campaign=self.name, source="rows.csv", budget=budget, **{**self.options, **options})
+        table = Table(rows=tuple(self.row(n, row) for n, row in enumerate(rows, start=1)))
+        wanted = Wanted(campaign=self.name, source="rows.csv", budget=budget, by=asked_by, **{**self.options, **options})
         return plan(self.market.ledger, self.market.catalog, wanted, table)
 
     @staticmethod

@@ -7,7 +7,7 @@ import pytest
 from aiprod import cancelling
 from aiprod.bulk import entering
 from aiprod.bulk.entering import Entered
-from aiprod.errors import JobFailed
+from aiprod.errors import JobFailed, SamePerson
 from aiprod.models import USD
 from tests.aiprod.bulk.campaign import Campaign, keys
 
@@ -129,3 +129,21 @@ def test_a_plan_that_was_kept_is_the_plan_that_is_read(campaign: Campaign) -> No
     place = entering.keep(campaign.storage, made)
     assert entering.keep(campaign.storage, made) == place
     assert entering.kept(campaign.storage, place) == made
+
+
+class TestTwoPeople:
+    def test_who_asks_for_a_campaign_does_not_approve_it_where_a_preset_wants_two(self, campaign: Campaign) -> None:
+        campaign.market.with_preset(approver_differs=True)
+        for by in ("Ann", "somebody"):
+            with pytest.raises(SamePerson):
+                campaign.enter(*keys("a"), by=by, asked_by="ann")
+        assert (campaign.market.count("caps"), campaign.market.count("jobs")) == (0, 0)
+        assert campaign.enter(*keys("a"), by="bob", asked_by="ann") == Entered(new=1)
+        assert campaign.market.count("jobs WHERE created_by = 'ann'") == 1
+
+    def test_an_amount_that_one_approved_before_does_not_cover_rows_of_their_own(self, campaign: Campaign) -> None:
+        campaign.enter(*keys("a", "b"), by="ann")
+        campaign.run()
+        campaign.market.with_preset(approver_differs=True)
+        with pytest.raises(SamePerson, match="ann ordered campaign spring"):
+            campaign.enter(*keys("a", "b", "c"), by="bob", asked_by="ann")
