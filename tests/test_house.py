@@ -41,7 +41,10 @@ LONG = {
 }
 
 #: What only steps that draw, decode or migrate may load: 0.3 s of imports that every task process would pay.
-HEAVY = ("av", "cv2", "PIL", "numpy", "alembic", "psycopg", "runwayml", "google.genai")
+HEAVY = (
+    "av", "cv2", "PIL", "numpy", "alembic", "psycopg", "runwayml", "google.genai", "grpc", "google.cloud.monitoring_v3",
+    "aiprod.metrics.google", "aiprod.metrics.otlp",
+)  # fmt: skip
 
 #: Where the environment is read: settings, and the vendors' keys.
 READ_THE_ENVIRONMENT = {"aiprod/settings.py", "aiprod/backends/keys.py"}
@@ -157,8 +160,20 @@ class TestAirflow:
             "import runpy; runpy.run_path('dags/dispatch.py')",
             "import runpy; runpy.run_path('dags/parked.py')",
             "import runpy; runpy.run_path('dags/bulk_render.py')",
+            "import runpy; runpy.run_path('dags/metrics.py')",
+            "import runpy; runpy.run_path('dags/deploy_monitoring.py')",
         ],
-        ids=["plugin", "trigger", "render_video", "reconcile", "dispatch", "parked", "bulk_render"],
+        ids=[
+            "plugin",
+            "trigger",
+            "render_video",
+            "reconcile",
+            "dispatch",
+            "parked",
+            "bulk_render",
+            "metrics",
+            "deploy_monitoring",
+        ],
     )
     def test_what_every_process_loads_is_light(self, load: str) -> None:
         probe = f"import sys; exec({load!r}); print(sorted(set(sys.modules) & set({HEAVY!r})))"

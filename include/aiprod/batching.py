@@ -10,7 +10,7 @@ from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
 from aiprod.estimating import price
-from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, points, purchases, queue, results
+from aiprod.ledger import Connection, Ledger, approvals, campaigns, durations, gates, jobs, points, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
@@ -238,7 +238,7 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
         before = jobs.settled_at(conn, run_id, job_id)
         jobs.settle_run(conn, run_id, now=database_now(conn), job_id=job_id)
         if results.delivery(conn, job_id, version) is not None:
-            queue.take(conn, job_id)
+            queue.take(conn, job_id, now=database_now(conn))
             return "delivered"
         waits = queue.waiting(conn, [job_id]).get(job_id)
         if waits is not None:
@@ -248,7 +248,11 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
         if jobs.cancelled_by(conn, job_id) is not None:
             status = "cancelled"
         if before is None:
-            points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
+            now = database_now(conn)
+            points.emit(conn, "jobs", 1, now=now, status=status)
+            took = durations.pipeline_seconds(conn, job_id, version, now=now) if status == "failed" else None
+            if took is not None:
+                points.emit(conn, "pipeline_duration", took, now=now, status=status)
         return status
 
 

@@ -35,8 +35,9 @@ def cancel_job(ledger: Ledger, catalog: Catalog, job_id: str, *, by: str) -> Can
     with ledger.write() as conn:
         if job_status.status_of(conn, job_id) is JobStatus.DELIVERED:
             raise JobMoved(f"job {job_id} is delivered; there is nothing left to cancel")
-        fresh = gates.cancel_job(conn, job_id, by=by, now=database_now(conn))
-        queue.take(conn, job_id)
+        now = database_now(conn)
+        fresh = gates.cancel_job(conn, job_id, by=by, now=now)
+        queue.take(conn, job_id, now=now)
         made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
     held = [p for p in made if p.state == "held"]
     for version in {p.version for p in held}:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from aiprod import settings
 from aiprod.errors import ConfigError
+from aiprod.measures import AlertFile, AlertRule, Metric, MetricFile, Objective, problems
 from aiprod.models import AspectRatio, Micros, Noun, Resolution, Slug, micros
 
 __all__ = [
@@ -257,26 +258,6 @@ class Quality(Noun):
         return Quality.model_validate({**own, **change, "severities": {**self.severities, **change.get("severities", {})}})
 
 
-class Metric(Noun):
-    """One exported metric: the label set is closed, the bounds never change (a new shape is a new name)."""
-
-    kind: Literal["distribution", "counter", "amount", "gauge"]
-    unit: str
-    labels: tuple[str, ...]
-    bounds: tuple[float, ...] | None = None
-    description: str
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
-        if (self.kind == "distribution") != (self.bounds is not None):
-            raise ValueError("a distribution has bounds, and nothing else has")
-        return self
-
-
-class MetricFile(Noun):
-    metrics: dict[str, Metric]
-
-
 class ScheduledCampaign(Noun):
     """A campaign that is read from its source on a schedule. The same rows again buy nothing."""
 
@@ -311,6 +292,8 @@ class Catalog(Noun):
     budgets: Budgets
     quality: Quality
     metrics: dict[str, Metric]
+    alerts: dict[str, AlertRule]
+    objectives: dict[str, Objective]
     campaigns: dict[str, ScheduledCampaign] = Field(default_factory=dict)
     tariff: str = "list"
 
@@ -369,6 +352,7 @@ def load(folder: Path) -> Catalog:
     if strangers:
         # A cap on a name nobody has would cap nothing.
         raise ConfigError(f"{folder / 'budgets.yaml'}: backend_day_usd names unknown backends: {', '.join(sorted(strangers))}")
+    metrics, alerts = _measured(folder, budgets)
     chosen = settings.tariff()
     if chosen not in {t.name for t in tariffs}:
         raise ConfigError(f"AIPROD_TARIFF={chosen!r}: no such tariff; known: {', '.join(t.name for t in tariffs)}")
@@ -382,10 +366,32 @@ def load(folder: Path) -> Catalog:
         tariffs={t.name: t for t in tariffs},
         budgets=budgets,
         quality=_read(folder / "quality.yaml", Quality),
-        metrics=_read(folder / "metrics.yaml", MetricFile).metrics,
+        metrics=metrics,
+        alerts=alerts.alerts,
+        objectives=alerts.objectives,
         campaigns=_read(folder / "campaigns.yaml", CampaignFile).campaigns,
         tariff=chosen,
     )
+
+
+def _measured(folder: Path, budgets: Budgets) -> tuple[dict[str, Metric], AlertFile]:
+    """Read what is measured and when somebody is told.
+
+    A folder of one's own declares at least what this release reports: a figure must never be what stops a purchase from
+    being written down.
+    """
+    metrics = _read(folder / "metrics.yaml", MetricFile).metrics
+    ours = settings.shipped_config_dir()
+    if folder.resolve() != ours.resolve():
+        for name, metric in _read(ours / "metrics.yaml", MetricFile).metrics.items():
+            own = metrics.get(name)
+            if own is None or (own.kind, set(own.labels)) != (metric.kind, set(metric.labels)):
+                raise ConfigError(f"{folder / 'metrics.yaml'}: {name} is missing, or not what this release reports under it")
+    alerts = _read(folder / "alerts.yaml", AlertFile)
+    wrong = next(problems(alerts, metrics, budgets.model_dump()), None)
+    if wrong is not None:
+        raise ConfigError(f"{folder / 'alerts.yaml'}: {wrong}")
+    return metrics, alerts
 
 
 @cache

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from aiprod import reporting
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed
 from aiprod.finishing import Review, review_job
-from aiprod.ledger import Connection, Ledger, approvals, jobs, outbox, points, purchases, queue, results
+from aiprod.ledger import Connection, Ledger, approvals, jobs, outbox, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
 from aiprod.models import USD, Delivery, fingerprint
@@ -57,7 +58,7 @@ def deliver_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str,
     )
     with ledger.write() as conn:
         if results.deliver(conn, delivery, now=database_now(conn)):
-            _count_delivery(conn, delivery)
+            _tell(conn, delivery)
         return results.delivery(conn, job_id, version) or delivery
 
 
@@ -138,18 +139,9 @@ def _worst(scores: list[float | None]) -> float | None:
     return min(known) if len(known) == len(scores) and known else None
 
 
-def _count_delivery(conn: Connection, delivery: Delivery) -> None:
+def _tell(conn: Connection, delivery: Delivery) -> None:
     now = database_now(conn)
-    approved = approvals.latest(conn, delivery.job_id, delivery.version)
-    if approved is not None:
-        took = (now - approved.answered_at).total_seconds()
-        points.emit(conn, "pipeline_duration", took, now=now, status="delivered")
-    points.emit(conn, "jobs", 1, now=now, status="delivered")
-    by_backend: dict[str, int] = {}
-    for purchase in purchases.of_job(conn, delivery.job_id, delivery.version):
-        by_backend[purchase.backend] = by_backend.get(purchase.backend, 0) + (purchase.charged or 0)
-    for name, cost in by_backend.items():
-        points.emit(conn, "cost_per_job", cost / USD, now=now, backend=name)
+    reporting.delivered(conn, delivery, now=now)
     outbox.emit(
         conn,
         f"{delivery.job_id}.v{delivery.version}.delivered",

@@ -412,6 +412,8 @@ class Checkup(Noun):
 
     authenticated: Literal["yes", "no", "unknown"] = "unknown"
     left: str = ""
+    #: The same as a number, in the vendor's units, where it is one.
+    credits: float | None = None
     #: Models of the catalogue that the vendor does not offer any more.
     retired: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

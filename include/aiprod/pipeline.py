@@ -11,7 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, reviewing, sourcing
+from aiprod import (
+    alerting,
+    batching,
+    cancelling,
+    delivering,
+    finishing,
+    metrics,
+    ordering,
+    purchasing,
+    reconciling,
+    reviewing,
+    sourcing,
+)
+from aiprod.alerting import Change
 from aiprod.batching import Batch
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
@@ -197,10 +210,15 @@ class Pipeline(Verbs):
 
     # 10. push_metrics
     def push_metrics(self) -> int:
-        """Fold the metric outbox into its series; return how many points."""
+        """Fold the metric outbox into its series and tell the sinks what fits into two seconds; return how many points."""
         return metrics.push(self.ledger, self.catalog)
 
-    # and, on a schedule of its own
+    # and, on schedules of their own
+    def flush_metrics(self) -> tuple[metrics.Flushed, list[Change]]:
+        """Tell every sink what it has not heard; return that, and the alerts that were raised or resolved."""
+        metrics.ask_for_credits(self.ledger, self.catalog)
+        return metrics.flush(self.ledger, self.catalog), alerting.watch(self.ledger, self.catalog)
+
     def reconcile(self) -> Reconciled:
         """Finish what nobody watched."""
         return reconciling.reconcile(self.ledger, self.catalog, self.storage)
@@ -209,7 +227,7 @@ class Pipeline(Verbs):
         """Put a job with shots that wait into the queue, until the last of them can be tried; else take it out."""
         with self.ledger.write() as conn:
             if not routed.waits:
-                return queue.take(conn, job_id)
+                return queue.take(conn, job_id, now=database_now(conn))
             last = max(routed.waits, key=lambda wait: wait.due_at)
             since = database_now(conn)
             queue.put(conn, Waiting(job_id=job_id, version=version, since=since, **last.model_dump()))

@@ -9,7 +9,7 @@ from aiprod import sweeping
 from aiprod.backends import backend, why_not_configured
 from aiprod.catalog import Catalog
 from aiprod.errors import AiprodError
-from aiprod.ledger import Ledger, outbox, purchases
+from aiprod.ledger import Ledger, outbox, points, purchases
 from aiprod.ledger.audit import audit
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.states import Step
@@ -80,9 +80,12 @@ def audited(ledger: Ledger, catalog: Catalog) -> list[str]:
     """Return one line per invariant of the books that does not hold; each is told once, as `invariant_broken`."""
     with ledger.read() as conn:
         found = audit(conn, catalog=catalog, now=database_now(conn))
-    if found:
+        shown = points.last(conn, "invariants_broken")
+    if found or shown:
         with ledger.write() as conn:
             now = database_now(conn)
+            if len(found) != shown:
+                points.emit(conn, "invariants_broken", len(found), now=now)
             for finding in found:
                 key = f"invariant_broken.{fingerprint(str(finding))[:32]}"
                 outbox.emit(conn, key, "invariant_broken", now=now, **finding.model_dump())

@@ -14,7 +14,12 @@ __all__ = [
     "database_url",
     "dry_run",
     "first_event_seconds",
+    "gcm_dashboards",
+    "gcm_endpoint",
+    "metrics_sinks",
+    "otlp_endpoint",
     "require_distributed_safe",
+    "shipped_config_dir",
     "storage_url",
     "tariff",
     "var_dir",
@@ -34,7 +39,12 @@ def _home() -> Path:
 
 def config_dir() -> Path:
     """Where the catalogue's YAML files are (`AIPROD_CONFIG_DIR`)."""
-    return Path(os.environ.get("AIPROD_CONFIG_DIR") or _home() / "include" / "config")
+    return Path(os.environ.get("AIPROD_CONFIG_DIR") or shipped_config_dir())
+
+
+def shipped_config_dir() -> Path:
+    """Where the YAML files that came with this release are."""
+    return _home() / "include" / "config"
 
 
 def var_dir() -> Path:
@@ -103,3 +113,39 @@ def first_event_seconds() -> float:
         return float(raw)
     except ValueError:
         raise ConfigError(f"AIPROD_FIRST_EVENT_SECONDS must be a number of seconds, not {raw!r}") from None
+
+
+def metrics_sinks() -> tuple[str, ...]:
+    """Where metrics are sent besides the ledger (`AIPROD_METRICS_SINKS`): names with commas between, none by default."""
+    return tuple(dict.fromkeys(name.strip() for name in os.environ.get("AIPROD_METRICS_SINKS", "").split(",") if name.strip()))
+
+
+def otlp_endpoint() -> str:
+    """The OpenTelemetry collector that metrics are sent to (`AIPROD_OTLP_ENDPOINT`), by default one on this machine."""
+    return (os.environ.get("AIPROD_OTLP_ENDPOINT") or "http://127.0.0.1:4318").rstrip("/")
+
+
+def gcm_endpoint() -> str | None:
+    """Another Cloud Monitoring than Google's (`AIPROD_GCM_ENDPOINT`), as `host:port`; None for Google's.
+
+    Spoken without encryption and without credentials, so it must be on this machine: `grpc://127.0.0.1:8085`.
+    """
+    said = os.environ.get("AIPROD_GCM_ENDPOINT")
+    return _on_this_machine("AIPROD_GCM_ENDPOINT", "grpc", said) if said else None
+
+
+def gcm_dashboards() -> str | None:
+    """Where that one's dashboards are (`AIPROD_GCM_DASHBOARDS`): the service speaks of them over HTTP only. None for Google's."""
+    said = os.environ.get("AIPROD_GCM_DASHBOARDS")
+    return f"http://{_on_this_machine('AIPROD_GCM_DASHBOARDS', 'http', said)}" if said else None
+
+
+def _on_this_machine(name: str, scheme: str, said: str) -> str:
+    try:
+        parts = urlsplit(said)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    if parts.scheme != scheme or host not in ("127.0.0.1", "localhost", "::1") or port is None or parts.path not in ("", "/"):
+        raise ConfigError(f"{name} must be {scheme}://127.0.0.1:PORT: nothing is encrypted on the way there")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
+from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.choosing import ShotOrder, decided, objections, ordered, purchases_of_shot
 from aiprod.errors import BudgetExceeded, JobFailed, KeyReused, StaleState
-from aiprod.ledger import Connection, Ledger, caps, jobs, limits, parked, purchases, results
+from aiprod.ledger import Connection, Ledger, caps, jobs, limits, parked, points, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import Decision, Noun, Verdict
@@ -130,6 +131,7 @@ def _choose_once(
     decision, known = decided(conn, catalog, order, now=now, against=against)
     if decision.chosen is None:
         jobs.decide(conn, job_id, version, round, decision, None, now=now)
+        _count_refusal(conn, catalog, order, decision, known, now=now)
         return _wait_for_money(conn, catalog, order, decision, known, now=now) or decision
     slots = catalog.backends[decision.chosen].slots
     if batch and purchases.room(conn, decision.chosen, slots=slots, now=now) < 1:
@@ -158,12 +160,30 @@ def _wait_for_money(
     if not decision.short_of_money or (order.spec.at_cap != "wait" and rules.campaign is None):
         return None
     moments = []
-    for facts in known:
-        if fits_but_for_money(facts, order.floor(catalog)):
-            wanted = order.caps(rules, facts.backend, catalog, now=now)
-            short = [cap for cap in wanted if caps.headroom(conn, [cap])[0] < (facts.quote or 0)]
-            ends = [now + _CAMPAIGN_PAUSE if cap.kind == "campaign" else cap.ends_at for cap in short]
-            moments += [max(end for end in ends if end is not None)] if ends and None not in ends else []
+    for short in _short(conn, catalog, order, known, now=now):
+        ends = [now + _CAMPAIGN_PAUSE if cap.kind == "campaign" else cap.ends_at for cap in short]
+        moments += [max(end for end in ends if end is not None)] if ends and None not in ends else []
     if not moments:
         return None
     return Wait(reason="money", message=str(decision), due_at=min(moments))
+
+
+def _short(conn: Connection, catalog: Catalog, order: ShotOrder, known: Sequence[Facts], *, now: datetime) -> list[list[Cap]]:
+    """For every backend that only money keeps from the shot: the caps that are short."""
+    rules = limits.in_force(conn, catalog, order.envelope.job_id, now=now)
+    found = []
+    for facts in known:
+        if fits_but_for_money(facts, order.floor(catalog)):
+            wanted = order.caps(rules, facts.backend, catalog, now=now)
+            found.append([cap for cap in wanted if caps.headroom(conn, [cap])[0] < (facts.quote or 0)])
+    return found
+
+
+def _count_refusal(
+    conn: Connection, catalog: Catalog, order: ShotOrder, decision: Decision, known: Sequence[Facts], *, now: datetime
+) -> None:
+    """A shot that somebody could make if there were money, by the kinds of caps that were short."""
+    if decision.short_of_money:
+        kinds = {cap.kind for short in _short(conn, catalog, order, known, now=now) for cap in short}
+        for kind in sorted(kinds):
+            points.emit(conn, "money_refusals", 1, now=now, cap=kind)

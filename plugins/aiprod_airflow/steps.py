@@ -16,7 +16,19 @@ from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.forms import job_name
 from aiprod_airflow.pipelines import pipeline
 
-__all__ = ["assemble", "deliver", "estimate", "next_batch", "push_metrics", "reconcile", "route", "score", "settle"]
+__all__ = [
+    "assemble",
+    "deliver",
+    "deploy_monitoring",
+    "estimate",
+    "flush_metrics",
+    "next_batch",
+    "push_metrics",
+    "reconcile",
+    "route",
+    "score",
+    "settle",
+]
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +126,30 @@ def push_metrics() -> None:
         log.info("%d points folded", pipeline().push_metrics())
     except Exception:
         log.exception("Metrics were not pushed; they stay in the outbox for the next time")
+
+
+def flush_metrics() -> None:
+    """Tell every sink what it has not heard, and say which alerts were raised or resolved. A sink in trouble fails nothing."""
+    with told_to_airflow():
+        flushed, changes = pipeline().flush_metrics()
+    log.info("%d points folded%s", flushed.folded, "" if flushed.leader else "; another process tells the sinks")
+    for sink, count in flushed.sent.items():
+        log.info("%s took %d series", sink, count)
+    for trouble in flushed.troubles:
+        log.warning("%s", trouble)
+    for change in changes:
+        log.log(logging.WARNING if change.became == "raised" else logging.INFO, "alert %s: %s", change.became, change.message)
+
+
+def deploy_monitoring(*, plan: bool) -> None:
+    """Bring policies, dashboard and objectives in Cloud Monitoring up to this release; with `plan` only say what would change."""
+    # Only here: Google's client takes a second to load.
+    from aiprod.monitoring.deploying import deploy
+
+    with told_to_airflow():
+        changes = deploy(pipeline().catalog, apply=not plan)
+    for change in changes:
+        log.info("%s", change)
 
 
 def reconcile() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
+from aiprod.emulators.monitoring import Monitoring
 from aiprod.models import JobSpec
 from aiprod_airflow import steps
 from aiprod_airflow.failures import OrderRefused
@@ -214,6 +215,46 @@ class TestPushMetrics:
         steps.push_metrics()
 
         assert "Metrics were not pushed; they stay in the outbox" in caplog.text
+
+
+class TestFlushMetrics:
+    def test_it_says_what_was_told_and_which_alerts_came(
+        self, shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIPROD_METRICS_SINKS", "otlp")
+        monkeypatch.setenv("AIPROD_OTLP_ENDPOINT", "http://127.0.0.1:9")
+
+        with caplog.at_level(logging.INFO):
+            steps.flush_metrics()
+
+        assert "points folded" in caplog.text
+        assert "otlp: no answer" in caplog.text, "a sink in trouble is told, and fails nothing"
+        assert "alert raised: Prices were not compared for long" in caplog.text
+
+    def test_a_sink_that_nobody_knows_is_red(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIPROD_METRICS_SINKS", "nowhere")
+
+        with pytest.raises(AirflowFailException, match="no sink is called 'nowhere'"):
+            steps.flush_metrics()
+
+
+class TestDeployMonitoring:
+    def test_a_plan_changes_nothing_and_a_run_does(
+        self, shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Monitoring() as service, caplog.at_level(logging.INFO):
+            for name, value in {**service.environment, "GCP_PROJECT_ID": "p"}.items():
+                monkeypatch.setenv(name, value)
+            steps.deploy_monitoring(plan=True)
+            assert service.plans.changes == []
+            steps.deploy_monitoring(plan=False)
+
+        assert "policy budget_warning: missing, would be created" in caplog.text
+        assert "policy budget_warning: created" in caplog.text
+
+    def test_without_a_project_it_is_red_and_says_so(self, shop: Shop) -> None:
+        with pytest.raises(AirflowFailException, match="GCP_PROJECT_ID is not set"):
+            steps.deploy_monitoring(plan=True)
 
 
 class TestReconcile:

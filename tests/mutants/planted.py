@@ -27,6 +27,7 @@ class Mutant:
 _LEDGER = "tests/aiprod/ledger"
 _BUYING = "tests/aiprod/test_purchasing.py"
 _VEO = "tests/aiprod/backends/test_veo3.py"
+_TOLD = "tests/aiprod/metrics/test_google.py"
 #: An independent model of the whole ledger. Where it is named it finds the bug by itself, whatever it happens to try.
 MODEL = f"{_LEDGER}/test_model.py::test_the_ledger_does_what_the_model_does"
 
@@ -614,5 +615,57 @@ PLANTED = (
         "            again.append(_late_at(catalog, p))\n",
         "",
         (f"{_BUYING}::TestDeadline",),
+    ),
+    Mutant(
+        # An outage would then lose what was to be told.
+        "a sink's cursor moves before anything is sent",
+        "metrics/flushing.py",
+        "    try:\n        told = sink.send(batch, now, seconds=seconds)\n",
+        "    with ledger.write() as conn:\n        cursors.ack(conn, sink.name, batch, ended_at=now)\n"
+        "    try:\n        told = sink.send(batch, now, seconds=seconds)\n",
+        (f"{_TOLD}::TestExact::test_what_was_not_taken_is_told_though_nothing_follows",),
+    ),
+    Mutant(
+        "a sink is believed to have what it did not take",
+        "metrics/flushing.py",
+        "cursors.ack(conn, sink.name, told.stored, ended_at=now)",
+        "cursors.ack(conn, sink.name, batch, ended_at=now)",
+        (f"{_TOLD}::TestExact::test_what_was_not_taken_is_told_though_nothing_follows",),
+        ("metrics/flushing.py", "    if told.stored or told.refused:\n", "    if batch:\n"),
+    ),
+    Mutant(
+        "points are deleted that were not folded",
+        "ledger/points.py",
+        "delete(metric_outbox).where(metric_outbox.c.id.in_([row.id for row in rows]))",
+        "delete(metric_outbox)",
+        (f"{_LEDGER}/test_points.py::TestFold",),
+    ),
+    Mutant(
+        "points are folded and kept",
+        "ledger/points.py",
+        "delete(metric_outbox).where(metric_outbox.c.id.in_([row.id for row in rows]))",
+        "delete(metric_outbox).where(metric_outbox.c.id < 0)",
+        (f"{_LEDGER}/test_points.py::TestFold::test_each_point_is_folded_once_however_often_and_by_however_many",),
+    ),
+    Mutant(
+        "a late word turns a sink's cursor back",
+        "ledger/cursors.py",
+        'upsert(conn, metric_sent, rows, forward="ended_at")',
+        "upsert(conn, metric_sent, rows)",
+        (f"{_LEDGER}/test_cursors.py::test_a_word_that_comes_late_does_not_turn_the_cursor_back",),
+    ),
+    Mutant(
+        "figures are told as differences and not as totals",
+        "metrics/google_words.py",
+        'return {"int64_value": round(series.total)}',
+        'return {"int64_value": round(series.last)}',
+        (f"{_TOLD}::TestExact::test_a_flush_tells_every_series_and_the_next_tells_only_what_changed",),
+    ),
+    Mutant(
+        "an alert is told every minute",
+        "ledger/alerts.py",
+        "    if conn.execute(update(alerts).where(pending).values(raised_at=now)).rowcount != 1:\n        return False\n",
+        "    conn.execute(update(alerts).where(pending).values(raised_at=now))\n",
+        (f"{_LEDGER}/test_alerts.py::test_of_many_who_raise_and_resolve_it_each_is_told_once",),
     ),
 )

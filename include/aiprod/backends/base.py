@@ -31,6 +31,8 @@ class Backend(ABC):
     reads: ClassVar[tuple[str, ...]] = ()
     #: Whether the vendor, as configured, offers any way to look for a lost request. Without one it is parked at once.
     can_find: bool = False
+    #: Whether `checkup` tells what is left on the account as a number.
+    tells_credits: ClassVar[bool] = False
 
     def __init__(self, name: str, entry: BackendEntry) -> None:
         self.name = name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ class RunwayBackend(Backend):
 
     reads: ClassVar[tuple[str, ...]] = (_KEY, _BASE)
     can_find = False
+    tells_credits: ClassVar[bool] = True
 
     def __init__(self, name: str, entry: BackendEntry, *, network: Network = INTERNET) -> None:
         super().__init__(name, entry)
@@ -129,6 +131,7 @@ class RunwayBackend(Backend):
         return Checkup(
             authenticated="yes",
             left=f"{account.get('creditBalance', 'an unknown number of')} credits",
+            credits=_number(account.get("creditBalance")),
             retired=tuple(name for name in names if name not in known),
             notes=tuple(notes),
         )
@@ -184,6 +187,10 @@ class RunwayBackend(Backend):
         if not answer.row:
             raise BackendError(f"{who}: the answer cannot be read", kind=FailureKind.VENDOR_INTERNAL, money_moved="maybe")
         return answer.row
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
 
 
 def _object(value: object) -> dict[str, Any]:

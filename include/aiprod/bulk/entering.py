@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from aiprod import cancelling
@@ -11,7 +12,7 @@ from aiprod.batching import enter_approved
 from aiprod.budgets import Scope
 from aiprod.bulk.plan import Plan, PlannedRow, Wanted
 from aiprod.catalog import Catalog
-from aiprod.errors import JobFailed, SpecError
+from aiprod.errors import JobFailed, JobMoved, SpecError
 from aiprod.ledger import Connection, Ledger, approvals, campaigns, caps, four_eyes, gates, jobs, limits, queue, results
 from aiprod.ledger.campaigns import Row
 from aiprod.ledger.engine import now as database_now
@@ -115,8 +116,9 @@ def enter(ledger: Ledger, catalog: Catalog, plan: Plan) -> Entered:
             if change == "refused":
                 refused.append(detail)
             elif change == "changed" and detail:
-                # The flag stands already; this gives holds back and stops what runs.
-                cancelling.cancel_job(ledger, catalog, detail, by=by)
+                # The flag stands already; this gives holds back and stops what runs. What was delivered in between stays.
+                with suppress(JobMoved):
+                    cancelling.cancel_job(ledger, catalog, detail, by=by)
     same = len(plan.rows) - len(plan.to_enter) + told.count("same")
     return Entered(new=told.count("new"), changed=told.count("changed"), same=same, refused=tuple(refused))
 
@@ -166,7 +168,7 @@ def _enter_one(
     if _delivered(conn, last.job_id):
         return "changed", ""
     gates.cancel_job(conn, last.job_id, by=f"{by}: the row changed", now=now)
-    queue.take(conn, last.job_id)
+    queue.take(conn, last.job_id, now=now)
     return "changed", last.job_id
 
 

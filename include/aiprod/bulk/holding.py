@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal
 
 from aiprod import cancelling
 from aiprod.batching import ready
 from aiprod.catalog import Catalog
-from aiprod.errors import JobFailed
+from aiprod.errors import JobFailed, JobMoved
 from aiprod.ledger import Connection, Ledger, campaigns, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Micros, Noun
@@ -54,9 +55,9 @@ def cancel(ledger: Ledger, catalog: Catalog, campaign: str, *, by: str) -> Cance
         left = campaigns.unfinished(conn, campaign)
     stopped = []
     for job_id in left:
-        stopped.append(cancelling.cancel_job(ledger, catalog, job_id, by=by))
-        with ledger.write() as conn:
-            queue.take(conn, job_id)
+        # What was delivered in between stays.
+        with suppress(JobMoved):
+            stopped.append(cancelling.cancel_job(ledger, catalog, job_id, by=by))
     renders = tuple(line for one in stopped for line in one.renders)
     return Cancelled(fresh=fresh, jobs=len(stopped), money=sum(one.money for one in stopped), renders=renders)
 

@@ -31,6 +31,9 @@ def add(commands: Commands) -> None:
     emulate.add_argument(
         "--seconds-per-render", type=float, default=0.0, metavar="S", help="how long a render takes (default: 0)"
     )
+    emulate.add_argument(
+        "--monitoring", type=int, metavar="PORT", help="serve Google Cloud Monitoring there, too; 0: any free one"
+    )
     emulate.set_defaults(run=_emulate)
 
 
@@ -44,5 +47,5 @@ def _emulate(args: argparse.Namespace) -> None:
 
 def _handed_on(args: argparse.Namespace) -> list[str]:
     given = [f"--port={args.port}", f"--seconds-per-render={args.seconds_per_render}"]
-    given += [f"--{name}={value}" for name in ("folder", "books") if (value := getattr(args, name)) is not None]
+    given += [f"--{name}={value}" for name in ("folder", "books", "monitoring") if (value := getattr(args, name)) is not None]
     return given + [f"--{name}={value}" for name in _REPEATED for value in getattr(args, name)]

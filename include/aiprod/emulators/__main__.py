@@ -44,8 +44,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with opening as server, contextlib.suppress(KeyboardInterrupt):
         origin, key_file = f"http://{given.host or '127.0.0.1'}:{server.server_address[1]}", folder / "service-account.json"
         write_key_file(key_file, origin)
-        print(f"# vendors at {origin}", exports(environment(origin, key_file, keys)), "", sep="\n", flush=True)
+        variables = environment(origin, key_file, keys)
+        if given.monitoring is not None:
+            variables |= _monitoring(given.monitoring)
+        print(f"# vendors at {origin}", exports(variables), "", sep="\n", flush=True)
         server.serve_forever()
+
+
+def _monitoring(port: int) -> dict[str, str]:
+    """Serve Cloud Monitoring too, until this process ends; return what to set."""
+    # Only here: Google's messages take a second to load, and most people watch nothing.
+    from aiprod.emulators.monitoring import Monitoring
+
+    try:
+        return {**Monitoring(port=port).start().environment, "AIPROD_METRICS_SINKS": "cloud_monitoring"}
+    except (OSError, RuntimeError) as error:
+        sys.exit(f"--monitoring {port}: {error}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--price", type=_price, action="append", default=[], metavar="BACKEND[/MODEL]=USD", help="per second")
     parser.add_argument("--key", type=_pair, action="append", default=[], metavar="BACKEND=KEY", help="what a vendor wants")
     parser.add_argument("--seconds-per-render", type=float, default=0.0, metavar="S", help="how long a render takes (default: 0)")
+    parser.add_argument(
+        "--monitoring", type=int, metavar="PORT", help="serve Google Cloud Monitoring there, too; 0: any free one"
+    )
     parser.add_argument("--leash", action="store_true", help="end when standard input does: with whoever started it")
     return parser
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, and_, func, select, update
 
+from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import approvals, reviews, runs, shown
 from aiprod.models import Envelope, Micros, Noun
@@ -50,7 +51,7 @@ def answer(
     now: datetime,
 ) -> Answer:
     """Write an answer once per (job, version, sequence); return the one that stands, be it somebody else's."""
-    insert_once(
+    written = insert_once(
         conn,
         approvals,
         {
@@ -66,6 +67,8 @@ def answer(
             "answered_at": now,
         },
     )
+    if written:
+        _count_wait(conn, "spend", job_id, version, "", now=now)
     standing = latest(conn, job_id, version, sequence=sequence)
     assert standing is not None  # noqa: S101 - just inserted, or there before
     return standing
@@ -153,10 +156,19 @@ def asked_at(conn: Connection, job_id: str, *, about: Literal["money", "cut"]) -
 def review(conn: Connection, job_id: str, version: int, cut_sha: str, word: ReviewWord, *, by: str, now: datetime) -> Reviewed:
     """Write a person's word on one finished cut, once; return the word that stands."""
     key = {"job_id": job_id, "version": version, "cut_sha": cut_sha}
-    insert_once(conn, reviews, {**key, "answer": word, "answered_by": by, "answered_at": now})
+    if insert_once(conn, reviews, {**key, "answer": word, "answered_by": by, "answered_at": now}):
+        _count_wait(conn, "review", job_id, version, cut_sha, now=now)
     standing = reviewed(conn, job_id, version, cut_sha)
     assert standing is not None  # noqa: S101 - just inserted, or there before
     return standing
+
+
+def _count_wait(conn: Connection, question: str, job_id: str, version: int, content: str, *, now: datetime) -> None:
+    """How long a person took: nothing to count where the question was shown to nobody."""
+    asked = select(func.max(shown.c.shown_at)).where(shown.c.job_id == job_id, shown.c.version == version)
+    since = conn.execute(asked.where(shown.c.content == content)).scalar()
+    if since is not None:
+        points.emit(conn, "approval_wait", max(0.0, (now - since).total_seconds()), now=now, question=question)
 
 
 def reviewed(conn: Connection, job_id: str, version: int, cut_sha: str) -> Reviewed | None:

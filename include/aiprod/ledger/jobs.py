@@ -97,6 +97,7 @@ def enter(
         "created_by": by,
     }
     if insert_once(conn, jobs, row):
+        points.emit(conn, "jobs_created", 1, now=now, preset=spec.preset)
         return True
     stored = conn.execute(select(jobs.c.spec_sha).where(jobs.c.job_id == job_id)).scalar_one()
     if stored != spec.fingerprint:

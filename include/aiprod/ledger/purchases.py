@@ -160,7 +160,17 @@ def hold(
         if not taken.placed:
             raise StaleState(f"{envelope.job_id} {kind} of {subject}: the ledger moved on while the money was set aside")
     caps.warn_if_crossed(conn, [leg.cap_id for leg in taken.legs if leg.crosses], now=now)
+    if sequence > 1:
+        _count_fallback(conn, row, now=now)
     return _purchase({**_NEW, **row})
+
+
+def _count_fallback(conn: Connection, row: dict[str, Any], *, now: datetime) -> None:
+    """A shot that goes on at another backend than the one that was asked for it before."""
+    before = purchase_key(row["job_id"], row["version"], row["kind"], row["subject"], row["sequence"] - 1)
+    last = conn.execute(select(purchases.c.backend).where(purchases.c.purchase_id == before)).scalar()
+    if last is not None and last != row["backend"]:
+        points.emit(conn, "fallbacks", 1, now=now, backend=last, to=row["backend"])
 
 
 def _refuse(
@@ -216,6 +226,7 @@ def claim(
     )
     if claimed.rowcount != 1:
         raise StaleState(f"the hold of purchase {purchase_id} ran out; it has to be placed again")
+    points.emit(conn, "backend_requests", 1, now=now, backend=name)
     return purchase.fence + 1
 
 
@@ -290,6 +301,7 @@ def lose(conn: Connection, purchase_id: str, *, catalog: Catalog, now: datetime,
     if done.rowcount == 1:
         purchase = _must_get(conn, purchase_id)
         health.observe(conn, purchase_id, purchase.backend, ok=False, catalog=catalog, now=now)
+        points.emit(conn, "backend_errors", 1, now=now, backend=purchase.backend, code=FailureKind.TIMEOUT.value)
         outbox.emit(conn, f"{purchase_id}.unknown.{purchase.fence}", "purchase_unknown", now=now, purchase_id=purchase_id)
     return done.rowcount == 1
 
@@ -377,6 +389,7 @@ def _count(
     elif failure is not None and step in (Step.FAIL, Step.REJECT):
         if failure.strike and failure.kind not in health.NO_STRIKE:
             health.observe(conn, purchase.purchase_id, purchase.backend, ok=False, catalog=catalog, now=now)
+            points.emit(conn, "backend_errors", 1, now=now, backend=purchase.backend, code=failure.kind.value)
         points.emit(conn, "errors", 1, now=now, stage="render", code=failure.kind.value)
     if charge:
         points.emit(conn, "cost", charge / USD, now=now, backend=purchase.backend)
@@ -389,8 +402,9 @@ def adjust(conn: Connection, purchase_id: str, delta: Micros, *, reference: str,
     """
     dedup = f"{purchase_id}.adjust.{reference}"
     # The purchase before its caps, as `close` does: two that wait for each other would both die.
-    locked = select(purchases.c.charged).where(purchases.c.purchase_id == purchase_id).with_for_update()
-    left = (conn.execute(locked).scalar() or 0) + delta
+    locked = select(purchases.c.charged, purchases.c.backend).where(purchases.c.purchase_id == purchase_id).with_for_update()
+    known = conn.execute(locked).first()
+    left = ((known.charged if known else 0) or 0) + delta
     if left < 0 and conn.execute(select(postings.c.kind).where(postings.c.dedup == dedup)).first() is None:
         raise MoneyError(f"purchase {purchase_id}: a refund of {-delta} micro-dollars is {-left} more than was charged")
     if not caps.move(conn, purchase_id, "adjust", d_reserved=0, d_settled=delta, dedup=dedup, now=now):
@@ -398,6 +412,8 @@ def adjust(conn: Connection, purchase_id: str, delta: Micros, *, reference: str,
     charged = func.coalesce(purchases.c.charged, 0) + delta
     conn.execute(update(purchases).where(purchases.c.purchase_id == purchase_id).values(charged=charged, updated_at=now))
     outbox.emit(conn, dedup, "charge_adjusted", now=now, purchase_id=purchase_id, delta_micros=delta)
+    if delta and known is not None:
+        points.emit(conn, "cost" if delta > 0 else "refunds", abs(delta) / USD, now=now, backend=known.backend)
     return True
 
 

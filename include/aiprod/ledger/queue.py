@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Connection, and_, delete, exists, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, select, update
 
+from aiprod.ledger import points
 from aiprod.ledger.campaigns import held_back
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.jobs import URGENCY
-from aiprod.ledger.schema import jobs, queue, runs
+from aiprod.ledger.schema import jobs, queue, runs, waits
 from aiprod.models import Noun
 
 __all__ = ["ABANDONED", "Waiting", "asked_for", "carried", "due", "postpone", "put", "take", "waiting"]
@@ -35,13 +36,27 @@ def put(conn: Connection, entry: Waiting) -> None:
     """Let a job wait, or change what it waits for; its place among equals stays the one it had."""
     row = entry.model_dump()
     if not insert_once(conn, queue, row):
+        before = waiting(conn, [entry.job_id]).get(entry.job_id)
+        if before is not None and before.reason != entry.reason:
+            _over(conn, before, until=entry.since)
         changed = {name: row[name] for name in ("version", "reason", "message", "due_at")}
         conn.execute(update(queue).where(queue.c.job_id == entry.job_id).values(**changed))
 
 
-def take(conn: Connection, job_id: str) -> None:
-    """The job waits no more: a run has all it needs for it, or it is over."""
-    conn.execute(delete(queue).where(queue.c.job_id == job_id))
+def take(conn: Connection, job_id: str, *, now: datetime) -> None:
+    """The job waits no more: a run has all it needs for it, or it is over. How long it waited is written down."""
+    before = waiting(conn, [job_id]).get(job_id)
+    if before is not None and conn.execute(delete(queue).where(queue.c.job_id == job_id)).rowcount == 1:
+        _over(conn, before, until=now)
+
+
+def _over(conn: Connection, wait: Waiting, *, until: datetime) -> None:
+    """One wait is over. A job that waited for something else before began to wait for this when that was over."""
+    last = select(func.max(waits.c.until)).where(waits.c.job_id == wait.job_id, waits.c.version == wait.version)
+    since = max(wait.since, conn.execute(last).scalar() or wait.since)
+    row = {"job_id": wait.job_id, "version": wait.version, "reason": wait.reason, "since": since, "until": until}
+    if until > since and insert_once(conn, waits, row):
+        points.emit(conn, "queue_wait", (until - since).total_seconds(), now=until, reason=wait.reason)
 
 
 def waiting(conn: Connection, job_ids: Sequence[str]) -> dict[str, Waiting]:

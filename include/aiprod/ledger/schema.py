@@ -420,6 +420,18 @@ queue = Table(
     Index("queue_by_due", "due_at"),
 )
 
+#: A wait in the queue that is over; a job's duration does not count what it waited for money.
+waits = Table(
+    "waits",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.job_id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Utc, nullable=False),
+    Column("until", Utc, nullable=False),
+    PrimaryKeyConstraint("job_id", "version", "since"),
+)
+
 #: What a person said about a parked purchase, and why. Append-only by use: a second word is a second row.
 resolutions = Table(
     "resolutions",
@@ -561,4 +573,57 @@ leases = Table(
     Column("name", Text, primary_key=True),
     Column("owner", Text, nullable=False),
     Column("expires_at", Utc, nullable=False),
+)
+
+#: A sink's refusals of one series for what it is; cleared when it takes the series again.
+metric_refusals = Table(
+    "metric_refusals",
+    metadata,
+    Column("sink", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("refused_at", Utc, nullable=False),
+    Column("why", Text, nullable=False),
+    PrimaryKeyConstraint("sink", "name", "labels"),
+)
+
+#: What a series said at a moment: what an alert over the last hour is computed from.
+metric_history = Table(
+    "metric_history",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("total", Float, nullable=False),
+    Column("buckets", Text),
+    Column("last", Float, nullable=False),
+    PrimaryKeyConstraint("name", "labels", "at"),
+    Index("metric_history_by_time", "at"),
+)
+
+#: One row per time that an alert's condition held: pending until `raised_at`, over with `resolved_at`.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("alert_id", _Serial, primary_key=True, autoincrement=True),
+    Column("alert", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("since", Utc, nullable=False),
+    Column("raised_at", Utc),
+    Column("resolved_at", Utc),
+    CheckConstraint("severity IN ('warning','critical')", name="alert_severity"),
+)
+Index(
+    "one_open_alert",
+    alerts.c.alert,
+    alerts.c.subject,
+    unique=True,
+    sqlite_where=alerts.c.resolved_at.is_(None),
+    postgresql_where=alerts.c.resolved_at.is_(None),
 )

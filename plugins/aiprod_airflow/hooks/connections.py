@@ -23,6 +23,9 @@ __all__ = ["ConnectionUnreachable", "connection_id", "find", "forget_connections
 
 log = logging.getLogger(__name__)
 
+#: What is no backend and has a connection all the same, and what it needs.
+_OTHERS = {"cloud_monitoring": ("GCP_PROJECT_ID",)}
+
 
 class ConnectionUnreachable(AiprodError):
     """Airflow could not say whether a connection exists. Not knowing is no reason to go on without the vendor."""
@@ -57,13 +60,14 @@ def _hide_environment() -> None:
 def _known(backend: str) -> Mapping[str, str]:
     """What Airflow knows of a backend. Only where there is a supervisor to ask: in a task or a trigger."""
     entry = catalog().backends.get(backend)
-    if entry is None or not entry.needs or getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
+    needs = _OTHERS.get(backend) or (entry.needs if entry else ())
+    if not needs or getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
         return {}
     connection = find(connection_id(backend))
     if connection is None:
         return {}
-    found = values(backend, connection, needs=entry.needs)
-    for secret in secrets_in(found, needs=entry.needs):
+    found = values(backend, connection, needs=needs)
+    for secret in secrets_in(found, needs=needs):
         mask_secret(secret)
     return found
 

@@ -12,7 +12,7 @@ from aiprod.errors import ConfigError
 __all__ = ["SECRETS", "Fields", "secrets_in", "values"]
 
 #: Values of these names must never be seen; wherever they come from.
-SECRETS = ("RUNWAYML_API_SECRET", "REPLICATE_API_TOKEN", "GOOGLE_CREDENTIALS_JSON")
+SECRETS = ("RUNWAYML_API_SECRET", "REPLICATE_API_TOKEN", "GOOGLE_CREDENTIALS_JSON", "OTEL_EXPORTER_OTLP_HEADERS")
 
 
 class Fields(Protocol):
@@ -56,7 +56,7 @@ def values(backend: str, connection: Fields, *, needs: Collection[str] = ()) -> 
     Raises `ConfigError` for a connection that cannot be used, without a word of what it holds.
     """
     extra = _extra(connection)
-    if backend == "veo3":
+    if backend in ("veo3", "cloud_monitoring"):
         found = _google(connection, extra)
     else:
         # A vendor that is added later: its first need is its key, and its extra may name what else its adapter reads.

@@ -16,9 +16,19 @@ from aiprod.cli import emulate, main
 def test_what_was_asked_for_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     became: list[list[str]] = []
     monkeypatch.setattr(emulate.os, "execv", lambda program, command: became.append(command))
-    main(["emulate", "--port=0", "--books=b.jsonl", "--rule=runway=fail", "--rule=veo3=lose|ok", "--price=runway=0.2"])
+    main(
+        [
+            "emulate",
+            "--port=0",
+            "--books=b.jsonl",
+            "--rule=runway=fail",
+            "--rule=veo3=lose|ok",
+            "--price=runway=0.2",
+            "--monitoring=0",
+        ]
+    )
     assert became == [
-        [sys.executable, "-m", "aiprod.emulators", "--port=0", "--seconds-per-render=0.0", "--books=b.jsonl",
+        [sys.executable, "-m", "aiprod.emulators", "--port=0", "--seconds-per-render=0.0", "--books=b.jsonl", "--monitoring=0",
          "--rule=runway=fail", "--rule=veo3=lose|ok", "--price=runway=0.2"],
     ]  # fmt: skip
 
@@ -28,7 +38,16 @@ def _interruptible() -> None:
 
 
 def test_it_says_what_to_export_and_ends_with_an_interrupt(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "aiprod.cli", "emulate", "--port=0", f"--folder={tmp_path}", "--key=runway=mine"]
+    command = [
+        sys.executable,
+        "-m",
+        "aiprod.cli",
+        "emulate",
+        "--port=0",
+        f"--folder={tmp_path}",
+        "--key=runway=mine",
+        "--monitoring=0",
+    ]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     pipe = subprocess.PIPE
     # What runs in the background, as this suite may, has interrupts ignored, and so would its children.
@@ -42,4 +61,5 @@ def test_it_says_what_to_export_and_ends_with_an_interrupt(tmp_path: Path) -> No
             process.kill()
     assert lines[0].startswith("# vendors at http://127.0.0.1:")
     assert "export RUNWAYML_API_SECRET=mine\n" in lines
+    assert any(line.startswith("export AIPROD_GCM_ENDPOINT=grpc://127.0.0.1:") for line in lines)
     assert f"export GOOGLE_APPLICATION_CREDENTIALS={tmp_path}/service-account.json\n" in lines

@@ -77,7 +77,7 @@ def test_who_waits_no_more_is_not_served(ledger: Ledger, end: str) -> None:
     wait(ledger, "gone")
     with ledger.write() as conn:
         if end == "taken":
-            queue.take(conn, "gone")
+            queue.take(conn, "gone", now=NOW)
         else:
             gates.cancel_job(conn, "gone", by="somebody", now=NOW)
     assert due(ledger) == []

@@ -156,3 +156,11 @@ def test_keys_of_the_environment_are_hidden_too(asked: Supervisor, monkeypatch: 
     offer_connections()
 
     assert asked.masked == ["CANARY-replicate"]
+
+
+def test_cloud_monitoring_has_a_connection_of_its_own(asked: Supervisor) -> None:
+    asked.connections["aiprod_cloud_monitoring"] = {"extra": '{"project": "p", "keyfile_dict": {"private_key": "CANARY-gcm"}}'}
+    offer_connections()
+    found = keys.keys_of("cloud_monitoring", ("GCP_PROJECT_ID", "GOOGLE_CREDENTIALS_JSON"), needs=("GCP_PROJECT_ID",))
+    assert found["GCP_PROJECT_ID"] == "p"
+    assert "CANARY-gcm" in found["GOOGLE_CREDENTIALS_JSON"]
