@@ -272,3 +272,10 @@ def test_a_run_that_was_asked_for_takes_its_room_before_it_holds_anything(market
     assert market.pipeline.next_batch() is not None
     assert market.pipeline.next_batch() is None
     assert not batching.ready(market.ledger, market.catalog)
+
+
+def test_a_campaign_cannot_approve_what_wants_another_person(local_market: Market) -> None:
+    local_market.with_preset(approver_differs=True)
+    with pytest.raises(SpecError, match="row 1: preset: quick_social wants another person's word than ann's"):
+        local_market.pipeline.enlist([{"prompt": "a lake"}], campaign="spring", amount=10**8, by="ann")
+    assert local_market.count("jobs") == 0
