@@ -27,10 +27,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import Asset, TaskGroup, dag, task
+from airflow.sdk import TaskGroup, dag, task
 from airflow.sdk.definitions.param import ParamsDict
 
 from aiprod_airflow import steps
+from aiprod_airflow.assets import DELIVERED
 from aiprod_airflow.failures import retry_unless_refused
 from aiprod_airflow.forms import backend_tasks, job_params
 from aiprod_airflow.operators.approval import ApproveSpendOperator, ReviewVideoOperator
@@ -66,15 +67,19 @@ def render_video():
         steps.assemble(job_ids)
 
     @task(
-        outlets=[Asset("aiprod://deliveries")],
         doc_md="Publishes the video with poster, contact sheet and manifest. The result is in this task's XCom.",
     )
     def deliver(job_ids, **context):
         return steps.deliver(job_ids, push=context["ti"].xcom_push)
 
-    @task(doc_md="Gives back money that was set aside and not used.")
+    # Here and not at `deliver`: a task that fails tells nothing, and a run that lost one video has delivered the others.
+    @task(
+        outlets=[DELIVERED],
+        doc_md="Gives back money that was set aside and not used. Every delivered video is an event of the asset "
+        "`aiprod://deliveries`.",
+    )
     def settle(**context):
-        steps.settle(run_id=context["run_id"])
+        steps.settle(run_id=context["run_id"], tell=context["outlet_events"][DELIVERED].add)
 
     @task(doc_md="Folds what happened into the exported metrics, best effort.")
     def push_metrics():

@@ -160,10 +160,22 @@ class TestAirflow:
             "import runpy; runpy.run_path('dags/dispatch.py')",
             "import runpy; runpy.run_path('dags/parked.py')",
             "import runpy; runpy.run_path('dags/notify.py')",
+            "import runpy; runpy.run_path('dags/bulk_render.py')",
             "import runpy; runpy.run_path('dags/metrics.py')",
             "import runpy; runpy.run_path('dags/deploy_monitoring.py')",
         ],
-        ids=["plugin", "trigger", "render_video", "reconcile", "dispatch", "parked", "notify", "metrics", "deploy_monitoring"],
+        ids=[
+            "plugin",
+            "trigger",
+            "render_video",
+            "reconcile",
+            "dispatch",
+            "parked",
+            "notify",
+            "bulk_render",
+            "metrics",
+            "deploy_monitoring",
+        ],
     )
     def test_what_every_process_loads_is_light(self, load: str) -> None:
         probe = f"import sys; exec({load!r}); print(sorted(set(sys.modules) & set({HEAVY!r})))"

@@ -29,7 +29,19 @@ from aiprod.ledger.queue import Waiting
 from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
 from aiprod.ordering import approve_for_campaign
 
-__all__ = ["Batch", "carry", "ended", "enlist", "next_batch", "told"]
+__all__ = [
+    "BATCH",
+    "VALID",
+    "Batch",
+    "asks_a_person",
+    "carry",
+    "ended",
+    "enlist",
+    "enter_approved",
+    "next_batch",
+    "ready",
+    "told",
+]
 
 #: How many jobs one run carries: one process start serves them all.
 BATCH = 50
@@ -37,6 +49,8 @@ BATCH = 50
 _LOOKED_AT = 4 * BATCH
 #: A run that was asked for and has not begun by then is asked for again.
 _PATIENCE = timedelta(minutes=15)
+#: How long a campaign's approval is good for: a month of days whose money is used up.
+VALID = timedelta(days=30)
 
 
 class Batch(Noun):
@@ -54,7 +68,7 @@ def enlist(
     campaign: str,
     amount: Micros,
     by: str,
-    valid: timedelta = timedelta(days=7),
+    valid: timedelta = VALID,
 ) -> list[str]:
     """Enter the jobs of a campaign, approved together up to `amount`, and let them wait for a run; return their ids.
 
@@ -72,7 +86,7 @@ def enlist(
             price(job_id, spec, catalog, now=now)
             if catalog.presets[spec.preset].approver_differs:
                 raise SpecError([f"preset: {spec.preset} wants another person's word than {by}'s; order it by itself"])
-            if _asks_a_person(catalog.presets[spec.preset]):
+            if asks_a_person(catalog.presets[spec.preset]):
                 raise SpecError([f"preset: {spec.preset} asks a person about every video; order it by itself"])
             read.append((job_id, spec))
         except SpecError as error:
@@ -86,13 +100,39 @@ def enlist(
         for n, (job_id, spec) in enumerate(read):
             # A microsecond apart, so that equally urgent rows are served in the order in which they came.
             now = start + timedelta(microseconds=n)
-            if jobs.enter(conn, job_id, spec, now=now, campaign=campaign, by=by):
-                manifest, priced, names = price(job_id, spec, catalog, now=now)
-                jobs.write_manifest(conn, manifest, priced, names, by=by, now=now)
-                approve_for_campaign(conn, catalog, job_id, by=by, expires_at=now + valid, now=now)
-                message = f"waits for a run of campaign {campaign}"
-                queue.put(conn, Waiting(job_id=job_id, version=1, reason="campaign", message=message, due_at=now, since=now))
+            enter_approved(conn, catalog, job_id, spec, campaign=campaign, by=by, valid=valid, now=now)
     return [job_id for job_id, _ in read]
+
+
+def enter_approved(
+    conn: Connection,
+    catalog: Catalog,
+    job_id: str,
+    spec: JobSpec,
+    *,
+    campaign: str,
+    by: str,
+    ordered_by: str | None = None,
+    valid: timedelta = VALID,
+    now: datetime,
+) -> bool:
+    """Enter one job of a campaign that `by` approved, and let it wait for a run; return whether it is new.
+
+    `ordered_by` is who asked for the campaign, where that was somebody else.
+
+    Raises `SpecError` when it cannot be made any more, and `JobConflict` when the id names another order.
+    """
+    if jobs.known(conn, job_id):
+        return jobs.enter(conn, job_id, spec, now=now, campaign=campaign)
+    ordered_by = ordered_by or by
+    # Before anything is written: a row that is refused leaves nothing behind, and its neighbours stand.
+    manifest, priced, names = price(job_id, spec, catalog, now=now)
+    jobs.enter(conn, job_id, spec, now=now, campaign=campaign, by=ordered_by)
+    jobs.write_manifest(conn, manifest, priced, names, by=ordered_by, now=now)
+    approve_for_campaign(conn, catalog, job_id, by=by, expires_at=now + valid, now=now)
+    message = f"waits for a run of campaign {campaign}"
+    queue.put(conn, Waiting(job_id=job_id, version=1, reason="campaign", message=message, due_at=now, since=now))
+    return True
 
 
 def carry(ledger: Ledger, catalog: Catalog, job_ids: Sequence[str], *, run_id: str) -> list[str]:
@@ -123,12 +163,7 @@ def next_batch(ledger: Ledger, catalog: Catalog) -> Batch | None:
     """
     with ledger.write() as conn:
         now = database_now(conn)
-        due = queue.due(conn, now=now, limit=_LOOKED_AT)
-        if not due or gates.stopped(conn) is not None:
-            return None
-        first = due[0].job_id
-        alone = not _needs_nobody(conn, catalog, first, now)
-        chosen = [first] if alone else _that_find_room(conn, catalog, due, now)
+        chosen = _choose(conn, catalog, now)
         if not chosen:
             return None
         queue.postpone(conn, chosen, now + _PATIENCE)
@@ -136,21 +171,63 @@ def next_batch(ledger: Ledger, catalog: Catalog) -> Batch | None:
     return Batch(run_id=f"{name}__{now:%Y%m%dT%H%M%S%f}", job_ids=tuple(chosen))
 
 
+def ready(ledger: Ledger, catalog: Catalog) -> bool:
+    """Whether a run is worth starting now: for something urgent, for half a batch, or because no run is under way.
+
+    A run costs the same for one job as for fifty; jobs that could go on now wait for company while others are made.
+    Writes nothing.
+    """
+    with ledger.read() as conn:
+        now = database_now(conn)
+        chosen = _choose(conn, catalog, now)
+        if not chosen:
+            return False
+        slots = sum(entry.slots for name, entry in catalog.backends.items() if not why_not_configured(catalog, name))
+        idle = not queue.carried(conn, now=now) and not queue.asked_for(conn, now=now)
+        urgent = jobs.spec(conn, chosen[0]).priority == "high"
+        return idle or urgent or len(chosen) >= min(BATCH, 2 * slots) // 2
+
+
+def _choose(conn: Connection, catalog: Catalog, now: datetime) -> list[str]:
+    """The jobs of the next run, most urgent first; none when none can go on."""
+    due = queue.due(conn, now=now, limit=_LOOKED_AT)
+    if not due or gates.stopped(conn) is not None:
+        return []
+    first = due[0].job_id
+    alone = not _needs_nobody(conn, catalog, first, now)
+    return [first] if alone else _that_find_room(conn, catalog, due, now)
+
+
 def _that_find_room(conn: Connection, catalog: Catalog, due: Sequence[Waiting], now: datetime) -> list[str]:
     """Up to a batch of jobs that need nobody, each with a backend that has room; a run that found none would only be red."""
-    entries = catalog.backends.items()
-    open_for_orders = {name: entry.slots for name, entry in entries if not why_not_configured(catalog, name)}
-    room = {name: purchases.room(conn, name, slots=slots, now=now) for name, slots in open_for_orders.items()}
+    room = _room(conn, catalog, now)
+    left = campaigns.room(conn, since=now - queue.ABANDONED)
     chosen: list[str] = []
     for waiting in due:
-        if not _needs_nobody(conn, catalog, waiting.job_id, now):
+        campaign = jobs.campaign_of(conn, waiting.job_id) or ""
+        if left.get(campaign, 1) <= 0 or not _needs_nobody(conn, catalog, waiting.job_id, now):
             continue
         priced = jobs.priced(conn, waiting.job_id, waiting.version)
         free = next((name for name in priced.backends if room.get(name, 0) > 0), None)
         if free is not None and len(chosen) < BATCH:
             room[free] -= len(priced.manifest.shots)
             chosen.append(waiting.job_id)
+            if campaign in left:
+                left[campaign] -= 1
     return chosen
+
+
+def _room(conn: Connection, catalog: Catalog, now: datetime) -> dict[str, int]:
+    """How many shots every backend still takes, less those of jobs for which a run was asked for and holds nothing yet."""
+    entries = catalog.backends.items()
+    open_for_orders = {name: entry.slots for name, entry in entries if not why_not_configured(catalog, name)}
+    room = {name: purchases.room(conn, name, slots=slots, now=now) for name, slots in open_for_orders.items()}
+    for waiting in queue.asked_for(conn, now=now):
+        priced = jobs.priced(conn, waiting.job_id, waiting.version)
+        taken = next((name for name in priced.backends if room.get(name, 0) > 0), None)
+        if taken is not None:
+            room[taken] -= len(priced.manifest.shots)
+    return room
 
 
 def _needs_nobody(conn: Connection, catalog: Catalog, job_id: str, now: datetime) -> bool:
@@ -160,11 +237,11 @@ def _needs_nobody(conn: Connection, catalog: Catalog, job_id: str, now: datetime
     if results.delivery(conn, job_id, version) is not None:
         return True
     return (
-        envelope is not None and envelope.expires_at > now and not _asks_a_person(catalog.presets[jobs.spec(conn, job_id).preset])
+        envelope is not None and envelope.expires_at > now and not asks_a_person(catalog.presets[jobs.spec(conn, job_id).preset])
     )
 
 
-def _asks_a_person(preset: Preset) -> bool:
+def asks_a_person(preset: Preset) -> bool:
     return preset.second_review or preset.unscored == "ask"
 
 

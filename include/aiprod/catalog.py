@@ -20,7 +20,7 @@ from aiprod import settings
 from aiprod.channels import Notifications
 from aiprod.errors import ConfigError
 from aiprod.measures import AlertFile, AlertRule, Metric, MetricFile, Objective, problems
-from aiprod.models import AspectRatio, Micros, Noun, Resolution, micros
+from aiprod.models import AspectRatio, Micros, Noun, Resolution, Slug, micros
 
 __all__ = [
     "BackendConfig",
@@ -33,6 +33,7 @@ __all__ = [
     "Price",
     "Quality",
     "Retention",
+    "ScheduledCampaign",
     "Tariff",
     "catalog",
     "load",
@@ -271,6 +272,23 @@ class Retention(Noun):
         return any(days is not None for days in (self.days, *self.projects.values()))
 
 
+class ScheduledCampaign(Noun):
+    """A campaign that is read from its source on a schedule. The same rows again buy nothing."""
+
+    source: str
+    #: Five fields of cron, or a word such as `@daily`; by the clock of the budgets' zone.
+    schedule: Annotated[str, Field(pattern=r"^(@(hourly|daily|weekly|monthly)|[0-9*/,\-A-Za-z]+( [0-9*/,\-A-Za-z]+){4})$")]
+    #: What it may cost in all; None: whatever its rows may cost. A person approves it either way.
+    budget_usd: Annotated[Decimal, Field(ge=0)] | None = None
+    naming: str | None = None
+    in_flight: Annotated[int, Field(ge=1)] | None = None
+    defaults: dict[str, Any] = Field(default_factory=dict)
+
+
+class CampaignFile(Noun):
+    campaigns: dict[Slug, ScheduledCampaign]
+
+
 class PresetFile(Noun):
     presets: dict[str, Preset]
 
@@ -292,6 +310,7 @@ class Catalog(Noun):
     retention: Retention
     alerts: dict[str, AlertRule]
     objectives: dict[str, Objective]
+    campaigns: dict[str, ScheduledCampaign] = Field(default_factory=dict)
     tariff: str = "list"
 
     @property
@@ -368,6 +387,7 @@ def load(folder: Path) -> Catalog:
         retention=_read(folder / "retention.yaml", Retention),
         alerts=alerts.alerts,
         objectives=alerts.objectives,
+        campaigns=_read(folder / "campaigns.yaml", CampaignFile).campaigns,
         tariff=chosen,
     )
 

@@ -15,7 +15,7 @@ from aiprod.ledger.results import Cut, Judged
 from aiprod.models import USD, Delivery, fingerprint
 from aiprod.storage import Storage
 
-__all__ = ["deliver_job", "result"]
+__all__ = ["deliver_job", "delivered_by", "result"]
 
 
 def deliver_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> Delivery:
@@ -152,6 +152,25 @@ def _tell(conn: Connection, delivery: Delivery) -> None:
         video=delivery.video.url,
         cost_micros=delivery.cost,
     )
+
+
+def delivered_by(ledger: Ledger, run_id: str) -> list[dict[str, Any]]:
+    """Return what a run delivered, ready for JSON: whose video, where it is, what it scored and what it cost in dollars."""
+    with ledger.read() as conn:
+        made = results.delivered_by(conn, run_id)
+        campaigns = {one.job_id: jobs.campaign_of(conn, one.job_id) for one in made}
+    return [
+        {
+            "job_id": one.job_id,
+            "version": one.version,
+            "campaign": campaigns[one.job_id],
+            "video": one.video.url,
+            "poster": one.poster.url,
+            "quality": one.quality,
+            "cost_usd": one.cost / USD,
+        }
+        for one in made
+    ]
 
 
 def result(ledger: Ledger, job_id: str) -> dict[str, Any]:

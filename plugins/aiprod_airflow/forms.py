@@ -8,10 +8,11 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from aiprod.bulk.naming import DEFAULT
 from aiprod.catalog import catalog
 from aiprod.models import JobSpec, VideoBackend
 
-__all__ = ["backend_tasks", "job_name", "job_params"]
+__all__ = ["backend_tasks", "campaign_params", "campaigns", "job_name", "job_params", "zone"]
 
 #: The form opens on these; the rest waits in a folded section (Airflow shows one section at a time).
 _FIRST = ("prompt", "preset", "seconds", "aspect_ratio", "audio", "backend", "budget_usd")
@@ -37,6 +38,66 @@ def job_params() -> dict[str, Param]:
             field["section"] = _MORE
         params[name] = Param(default, description=field.pop("description", None), **field)
     return params
+
+
+def campaigns() -> dict[str, str]:
+    """Return the schedule of every campaign that has one, by name."""
+    return {name: said.schedule for name, said in catalog().campaigns.items()}
+
+
+def zone() -> str:
+    """Return the time zone by which days and schedules are told."""
+    return catalog().budgets.zone
+
+
+def campaign_params(name: str | None = None) -> dict[str, Param]:
+    """Return what a campaign is asked for; with a `name`, what the configuration says of it stands there already."""
+    said = catalog().campaigns.get(name or "")
+    budget = None if said is None or said.budget_usd is None else float(said.budget_usd)
+    row = "one row per video: the fields of an order and a `key`, which names the row for good"
+    return {
+        "source": Param(
+            said.source if said else "",
+            type="string",
+            minLength=1,
+            title="Source",
+            description=f"A .csv or .jsonl file or a folder of them, here or at gs://…, or a Google Sheet's address; {row}.",
+        ),
+        "campaign": Param(
+            name or "",
+            type="string",
+            pattern="^[a-z0-9][a-z0-9_-]{0,63}$",
+            title="Campaign",
+            description="Its name: the same name again goes on with it, and the same rows buy nothing twice.",
+        ),
+        "budget_usd": Param(
+            budget,
+            type=["number", "null"],
+            minimum=0,
+            title="Budget (USD)",
+            description="What all rows together may ever cost. Empty: as much as they may cost at worst. A person approves it.",
+        ),
+        "naming": Param(
+            (said.naming if said else None) or DEFAULT,
+            type="string",
+            title="Naming",
+            description="Names of the delivered videos, folders and all: {campaign} {row} {revision} {project} {preset} "
+            "{aspect_ratio} {seconds} {prompt}.",
+        ),
+        "in_flight": Param(
+            said.in_flight if said else None,
+            type=["integer", "null"],
+            minimum=1,
+            title="At the same time",
+            description="So many of its jobs go through runs at once. Empty: as many as the backends have room for.",
+        ),
+        "defaults": Param(
+            dict(said.defaults) if said else {},
+            type="object",
+            title="Defaults",
+            description='Fields of an order where a row leaves them empty, such as {"preset": "quick_social", "seconds": 4}.',
+        ),
+    }
 
 
 def _inlined(raw: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from aiprod import settings
+from aiprod.delivering import delivered_by
 from aiprod.errors import SpecError
+from aiprod_airflow.assets import DELIVERIES
 from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.forms import job_name
 from aiprod_airflow.pipelines import pipeline
@@ -107,10 +109,16 @@ def next_batch() -> dict[str, Any]:
     return {"run_id": batch.run_id, "conf": {"batch": list(batch.job_ids)}}
 
 
-def settle(*, run_id: str) -> None:
-    """Give back what was held and never sent. `reconcile` is the guarantee; this is the convenience."""
-    for line in pipeline().settle(run_id):
+def settle(*, run_id: str, tell: Callable[..., None]) -> None:
+    """Give back what was held and never sent. `reconcile` is the guarantee; this is the convenience.
+
+    `tell` is called with an asset and the facts of one video, for every video that this run delivered.
+    """
+    orders = pipeline()
+    for line in orders.settle(run_id):
         log.info("%s", line)
+    for made in delivered_by(orders.ledger, run_id):
+        tell(DELIVERIES, extra=made)
 
 
 def push_metrics() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from aiprod.bulk.plan import Plan, PlannedRow
 from aiprod.models import Estimate, Manifest, dollars
 from aiprod.parking import Parked
 
-__all__ = ["parked_body", "plain", "review_body", "spend_body"]
+__all__ = ["campaign_body", "parked_body", "plain", "review_body", "spend_body"]
 
 #: A prompt is shown, not published: the rest is in the studio.
 _LONGEST = 160
+#: So many rows of a campaign are shown, and problems; the rest is in the stored plan.
+_ROWS = 25
 #: GitHub Markdown looks for addresses in the finished text, so escapes do not keep it from linking them. A joiner that
 #: nobody sees, put here, does.
 _LINK_STARTS = re.compile(r"(https?://|www(?=\.)|@)", re.IGNORECASE)
@@ -70,6 +73,48 @@ def spend_body(
 
 def _not_by(name: str | None) -> list[str]:
     return [] if name is None else ["", f"{plain(name)} ordered it: another person has to answer."]
+
+
+def campaign_body(plan: Plan) -> str:
+    """Return the question about a campaign's money: its rows, what they may cost in all, and what is left out."""
+    wanted, new = plan.wanted, [row for row in plan.rows if row.change == "new"]
+    changed = len(plan.to_enter) - len(new)
+    shown = [_line(row) for row in plan.to_enter]
+    left = [f"* {plain(str(problem))}" for problem in plan.problems]
+    before = "" if plan.approved is None else f" · {dollars(plan.approved)} approved before"
+    return "\n".join(
+        [
+            f"**Campaign** `{wanted.campaign}` · {plain(wanted.source)}{before}",
+            "",
+            f"{len(new)} new rows, {changed} changed, {len(plan.rows) - len(plan.to_enter)} as before, {len(left)} problems.",
+            "",
+            "| | |",
+            "|---|---:|",
+            f"| Expected for what is new or changed | {dollars(plan.expected)} |",
+            f"| Worst case, every allowed attempt charged | {dollars(plan.worst_case)} |",
+            f"| Rows that today's budget ({dollars(plan.today_left)} left) reaches | {plan.fits_today} |",
+            f"| Rows that this amount reaches | {plan.fits_campaign} |",
+            f"| **You approve at most, for the whole campaign** | **{dollars(plan.amount)}** |",
+            "",
+            "| Line | Row | Expected | At most | What it shows |",
+            "|---:|---|---:|---:|---|",
+            *shown[:_ROWS],
+            *([f"| … | {len(shown) - _ROWS} more rows | | | |"] if len(shown) > _ROWS else []),
+            "",
+            *(["Left out:", *left[:_ROWS]] if left else []),
+            *([f"* … and {len(left) - _ROWS} more"] if len(left) > _ROWS else []),
+            *(["", "Ordered twice:", *(f"* {plain(line)}" for line in plan.duplicates[:_ROWS])] if plan.duplicates else []),
+            "",
+            "Approve: these rows are bought inside this amount, and what no day's budget reaches waits for the next. "
+            "Reject: nothing is entered.",
+            *_not_by(wanted.by if plan.two_people else None),
+        ]
+    )
+
+
+def _line(row: PlannedRow) -> str:
+    words = row.order.prompt or " / ".join(shot.prompt for shot in row.order.shots or ())
+    return f"| {row.line} | {plain(row.key)} | {dollars(row.expected)} | {dollars(row.most)} | {plain(words)} |"
 
 
 def review_body(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from aiprod import batching
 from aiprod.errors import JobFailed, SpecError
 from aiprod.ledger import Ledger, queue
 from aiprod.ledger.engine import now as database_now
@@ -262,6 +263,15 @@ def test_a_job_degrades_at_the_cap_only_where_it_asks_to(ledger: Ledger, market:
                 market.pipeline.route([at_cap], 1)
         else:
             assert market.pipeline.route([at_cap], 1) == [chosen]
+
+
+def test_a_run_that_was_asked_for_takes_its_room_before_it_holds_anything(market: Market) -> None:
+    market.with_backend("runway", slots=1)
+    enlist(market, rows(5, backend="runway"))
+    assert batching.ready(market.ledger, market.catalog)
+    assert market.pipeline.next_batch() is not None
+    assert market.pipeline.next_batch() is None
+    assert not batching.ready(market.ledger, market.catalog)
 
 
 def test_a_campaign_cannot_approve_what_wants_another_person(local_market: Market) -> None:

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import ParamValidationError
 
 from aiprod.catalog import catalog
 from aiprod.models import JobSpec
-from aiprod_airflow.forms import backend_tasks, job_name, job_params
+from aiprod_airflow.forms import backend_tasks, campaign_params, job_name, job_params
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "jobs").glob("*.yaml"))
 
@@ -135,6 +135,27 @@ def test_a_budget_is_a_number_box() -> None:
 
 def test_every_backend_of_the_catalogue_gets_a_task() -> None:
     assert set(backend_tasks()) == set(catalog().backends)
+
+
+class TestCampaigns:
+    def test_every_field_explains_itself_in_a_schema_that_airflow_can_check(self) -> None:
+        for param in campaign_params().values():
+            jsonschema.Draft202012Validator.check_schema(param.schema)
+            assert len(param.description or "") > 10 and param.schema["title"]
+
+    def test_a_source_and_a_name_are_all_it_needs(self) -> None:
+        params = ParamsDict(campaign_params())
+        with pytest.raises(ParamValidationError):
+            params.validate()
+        params.update({"source": "gs://bucket/rows.csv", "campaign": "spring"})
+        assert params.validate()["defaults"] == {}
+
+    @pytest.mark.parametrize("bad", [{"campaign": "No!"}, {"budget_usd": -1}, {"in_flight": 0}, {"defaults": "x"}])
+    def test_what_cannot_be_is_refused_by_the_form(self, bad: dict[str, Any]) -> None:
+        said = ParamsDict(campaign_params())
+        said.update({"source": "x.csv", "campaign": "spring"})
+        with pytest.raises(ParamValidationError):
+            said.update(bad)
 
 
 class TestJobName:

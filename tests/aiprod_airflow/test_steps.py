@@ -23,6 +23,10 @@ def form(**filled: Any) -> dict[str, Any]:
     return {**{name: param.value for name, param in job_params().items()}, "seconds": 2, **filled}
 
 
+def unsaid(*_: Any, **__: Any) -> None:
+    pytest.fail("a video was announced that this run did not deliver")
+
+
 def buy(call: Call, *job_ids: str, backend: str = "runway", attempt: int = 1) -> None:
     call(RenderOperator(task_id=backend, job_ids=list(job_ids), backend=backend, attempt=attempt))
 
@@ -168,19 +172,36 @@ class TestToTheEnd:
         shop.routed()
 
         with caplog.at_level(logging.INFO):
-            steps.settle(run_id=RUN)
+            steps.settle(run_id=RUN, tell=unsaid)
 
         assert "job-1: failed, 1 unused holds given back" in [record.getMessage() for record in caplog.records]
         assert [p.state for p in shop.purchases()] == ["voided"]
 
+    def test_every_video_of_a_run_is_announced_though_another_was_lost(self, shop: Shop, call: Call, ti: TaskInstance) -> None:
+        self.made(shop, call, "one", "two")
+        shop.routed("[[runway=fail]]", job_id="lost")
+        jobs = ["lost", "one", "two"]
+        steps.assemble(jobs)
+        with pytest.raises(AirflowFailException, match="1 of 3 jobs were not delivered"):
+            steps.deliver(jobs, push=ti.xcom_push)
+
+        told: list[dict[str, Any]] = []
+        steps.settle(run_id=RUN, tell=lambda asset, extra: told.append({"asset": asset.name, **extra}))
+        assert [(one["asset"], one["job_id"], one["version"], one["cost_usd"]) for one in told] == [
+            ("aiprod://deliveries", "one", 1, 0.24),
+            ("aiprod://deliveries", "two", 1, 0.24),
+        ]
+        shop.pipeline.carry(["one", "two"], run_id="later")
+        steps.settle(run_id="later", tell=unsaid)
+
     def test_settle_of_a_run_that_took_no_order_is_fine(self, shop: Shop) -> None:
-        steps.settle(run_id="another")
+        steps.settle(run_id="another", tell=unsaid)
 
 
 class TestPushMetrics:
     def test_it_folds_what_happened(self, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
         shop.routed()
-        steps.settle(run_id=RUN)
+        steps.settle(run_id=RUN, tell=unsaid)
 
         with caplog.at_level(logging.INFO):
             steps.push_metrics()

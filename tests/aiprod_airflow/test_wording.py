@@ -8,10 +8,12 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
+from aiprod.bulk.plan import Plan, PlannedRow, Wanted
+from aiprod.bulk.rows import Problem
 from aiprod.ledger.purchases import Purchase
-from aiprod.models import USD, Estimate, EstimateLine, Manifest, Shot
+from aiprod.models import USD, Estimate, EstimateLine, JobSpec, Manifest, Shot
 from aiprod.parking import Parked
-from aiprod_airflow.wording import parked_body, plain, review_body, spend_body
+from aiprod_airflow.wording import campaign_body, parked_body, plain, review_body, spend_body
 from tests.desk import NOW
 
 #: GitHub's tables and strikethrough over CommonMark, HTML let through: no stricter than Airflow's page.
@@ -222,3 +224,31 @@ class TestParkedBody:
     @pytest.mark.parametrize("nasty", NASTY)
     def test_nobodys_words_add_anything_to_the_page(self, nasty: str) -> None:
         assert self.body(nasty, why=nasty, vendor_id=nasty).tags == self.body("a", why="a", vendor_id="a").tags
+
+
+class TestCampaign:
+    def body(self, words: str, rows: int = 1, problems: int = 0) -> Page:
+        order = JobSpec(prompt=words)
+        planned = tuple(
+            PlannedRow(line=n, key=words[:40], change="new", order=order, expected=USD, most=3 * USD) for n in range(1, rows + 1)
+        )
+        wrong = tuple(Problem(line=n, column="2 (seconds)", message=words) for n in range(problems))
+        wanted = Wanted(campaign="spring", source=words)
+        sums = {"expected": USD, "worst_case": 3 * USD, "amount": 3 * USD, "approved": USD, "today_left": 2 * USD}
+        plan = Plan(wanted=wanted, rows=planned, problems=wrong, duplicates=(words,), fits_today=1, fits_campaign=1, **sums)
+        return page(campaign_body(plan))
+
+    @pytest.mark.parametrize("text", NASTY)
+    def test_nothing_of_a_row_is_more_than_text(self, text: str) -> None:
+        shown = self.body(text, problems=1)
+
+        assert set(shown.tags) <= {"p", "strong", "code", "table", "thead", "tbody", "tr", "th", "td", "ul", "li"}
+        assert [pattern.search(shown.text) for pattern in LINKED_LATER] == [None, None]
+        assert seen(shown.rows[-1][-1]) == on_one_line(text)
+
+    def test_a_long_campaign_is_shown_by_its_first_rows_and_how_many_more(self) -> None:
+        shown = self.body("a lake", rows=60, problems=30)
+
+        assert shown.rows[-1][1] == "35 more rows"
+        assert "… and 5 more" in shown.text
+        assert ["You approve at most, for the whole campaign", "$3.00"] in shown.rows

@@ -20,6 +20,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from aiprod.catalog import catalog
 from aiprod_airflow.forms import job_params
+from tests.catalogue import write_catalogue
 
 DAGS = Path(__file__).parents[2] / "dags"
 ATTEMPTS = (1, 2, 3)
@@ -172,7 +173,8 @@ class TestRenderVideo:
         assert {str(value) for values in given.values() for value in values} == {ids}
 
     def test_only_a_delivery_is_announced_to_other_dags(self, video: Any) -> None:
-        assert {task.task_id for task in video.tasks if task.outlets} == {"deliver"}
+        """By the teardown, which runs and succeeds however the others went; `steps.settle` tells what this run delivered."""
+        assert {task.task_id for task in video.tasks if task.outlets} == {"settle"}
 
     def test_no_retry_can_order_again_what_was_refused(self, video: Any) -> None:
         assert video.get_task("estimate").retry_policy is not None
@@ -218,3 +220,40 @@ class TestParked:
         assert ask.retries >= 2
         assert set(ask.template_fields) == {"purchase"}
         assert list(ask.serialized_params) == ["why", "vendor_id", "charged_usd"]
+
+
+class TestBulkRender:
+    def test_a_plan_is_approved_before_anything_is_entered_and_reported_at_the_end(self, bag: DagBag) -> None:
+        dag = bag.dags["bulk_render"]
+
+        for before, after in pairwise(["plan", "approve", "enlist", "carry", "report"]):
+            assert before in dag.get_task(after).upstream_task_ids
+        assert {task.trigger_rule for task in dag.tasks} == {"all_success"}, "what nobody approved is neither carried nor green"
+
+    def test_waiting_campaigns_never_stop_another_and_every_wait_survives_the_resume_race(self, bag: DagBag) -> None:
+        dag = bag.dags["bulk_render"]
+
+        assert dag.schedule is None
+        assert dag.max_active_runs == 1_000
+        assert min(task.retries for task in dag.tasks) >= 2
+
+    def test_a_question_renders_a_place_and_no_customers_words(self, bag: DagBag) -> None:
+        assert set(bag.dags["bulk_render"].get_task("approve").template_fields) == {"plan"}
+
+    def test_a_campaign_of_the_configuration_has_a_dag_on_its_schedule(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        campaigns = {"postcards": {"source": "gs://b/x.csv", "schedule": "0 6 * * 1-5", "budget_usd": 50, "in_flight": 9}}
+        folder = write_catalogue(tmp_path / "config", campaigns={"campaigns": campaigns}, budgets={"zone": "Europe/Berlin"})
+        monkeypatch.setenv("AIPROD_CONFIG_DIR", str(folder))
+        made = DagBag(dag_folder=str(DAGS / "bulk_render.py"), safe_mode=False).dags["bulk_render_postcards"]
+
+        assert made.schedule == "0 6 * * 1-5" and str(made.timezone) == "Europe/Berlin"
+        assert {name: param.value for name, param in made.params.items()} == {
+            "source": "gs://b/x.csv",
+            "campaign": "postcards",
+            "budget_usd": 50.0,
+            "naming": "{campaign}/{row}.mp4",
+            "in_flight": 9,
+            "defaults": {},
+        }

@@ -12,12 +12,13 @@ from aiprod.catalog import BackendEntry, Catalog
 from tools.airflow_env import CHECKOUT
 
 
-def test_it_names_what_the_settings_and_vendors_read_and_nothing_else(config: Catalog):
+def test_it_names_what_the_settings_the_vendors_and_compose_read_and_nothing_else(config: Catalog):
     text = (CHECKOUT / ".env.example").read_text(encoding="utf-8")
     offered = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", text, re.MULTILINE))
     read = set(re.findall(r"[\"`](AIPROD_[A-Z0-9_]+)[\"`]", Path(settings.__file__).read_text(encoding="utf-8")))
     vendors = {name for entry in config.backends.values() for name in (*entry.needs, *_adapter(entry).reads)}
-    assert offered == read | vendors
+    compose = set(re.findall(r"(?<!\$)\$\{([A-Z][A-Z0-9_]+)", (CHECKOUT / "docker-compose.yaml").read_text(encoding="utf-8")))
+    assert offered == read | vendors | compose
 
 
 def _adapter(entry: BackendEntry) -> type[Backend]:

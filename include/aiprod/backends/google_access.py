@@ -46,10 +46,11 @@ class Token(NamedTuple):
 class GoogleAccess:
     """One identity for the life of an adapter. Nothing is read, and nobody asked, before a token is wanted."""
 
-    def __init__(self, key: str = "", *, network: Network = INTERNET) -> None:
+    def __init__(self, key: str = "", *, network: Network = INTERNET, scope: str = _SCOPE) -> None:
         """`key` is a service account's key as text; without one, the machine's application default credentials are used."""
         self._key = key
         self._network = network
+        self._scope = scope
         self._credentials: Credentials | None = None
         self._turn = threading.Lock()
 
@@ -103,11 +104,11 @@ class GoogleAccess:
         if self._key:
             from google.oauth2 import service_account
 
-            key: Credentials = service_account.Credentials.from_service_account_info(json.loads(self._key), scopes=[_SCOPE])
+            key: Credentials = service_account.Credentials.from_service_account_info(json.loads(self._key), scopes=[self._scope])
             return key
         import google.auth
 
-        return google.auth.default(scopes=[_SCOPE], request=errand)[0]
+        return google.auth.default(scopes=[self._scope], request=errand)[0]
 
 
 class _Reply(NamedTuple):

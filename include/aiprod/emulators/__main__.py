@@ -36,11 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except StrangeOrder as error:
         sys.exit(f"--rule: {error}")
     try:
-        opening = opened(given.port, house, Studio(folder / "films"), keys)
+        # Other containers reach it by name; their network is not the machine's.
+        listen = "0.0.0.0" if given.host else "127.0.0.1"  # noqa: S104 - asked for
+        opening = opened(given.port, house, Studio(folder / "films"), keys, listen=listen)
     except OSError as error:
         sys.exit(f"--port {given.port}: {error.strerror}")
     with opening as server, contextlib.suppress(KeyboardInterrupt):
-        origin, key_file = f"http://127.0.0.1:{server.server_address[1]}", folder / "service-account.json"
+        origin, key_file = f"http://{given.host or '127.0.0.1'}:{server.server_address[1]}", folder / "service-account.json"
         write_key_file(key_file, origin)
         variables = environment(origin, key_file, keys)
         if given.monitoring is not None:
@@ -63,6 +65,7 @@ def _monitoring(port: int) -> dict[str, str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m aiprod.emulators", description="Runway, Veo on Vertex, and Replicate.")
     parser.add_argument("--port", type=int, default=8911, help="0: any free one (default: 8911)")
+    parser.add_argument("--host", default="", metavar="NAME", help="be called this, and listen everywhere (default: loopback)")
     parser.add_argument("--folder", type=Path, help="where films, the key file and the books are kept (default: a temporary one)")
     parser.add_argument("--books", type=Path, metavar="FILE", help="what was accepted, and every fault (default: in the folder)")
     parser.add_argument("--rule", type=_pair, action="append", default=[], metavar="BACKEND=WORDS", help="what goes wrong")

@@ -55,12 +55,12 @@ def exports(variables: Mapping[str, str]) -> str:
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
 
 
-def opened(port: int, house: House, studio: Studio, keys: Mapping[str, str] = KEYS) -> VendorServer:
-    """Return all vendors on one port of loopback; nobody is served yet."""
+def opened(port: int, house: House, studio: Studio, keys: Mapping[str, str] = KEYS, *, listen: str = "127.0.0.1") -> VendorServer:
+    """Return all vendors on one port, of loopback unless told otherwise; nobody is served yet."""
     access = GoogleAccess(house, studio, keys["veo3"])
     google = (access, Vertex(house, studio, access), Gcs(house, studio, access))
     others = (Runway(house, studio, keys["runway"]), Replicate(house, studio, keys["replicate"]))
-    return VendorServer(port, house, (*google, *others))
+    return VendorServer(port, house, (*google, *others), listen=listen)
 
 
 class _Running(ABC):

@@ -42,19 +42,19 @@ _SILENCE_SECONDS = 20.0
 
 
 class VendorServer(ThreadingHTTPServer):
-    """One vendor on loopback. `house` decides, the server carries."""
+    """One vendor, on loopback unless told otherwise. `house` decides, the server carries."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, house: House, wires: Sequence[Wire] = ()) -> None:
+    def __init__(self, port: int, house: House, wires: Sequence[Wire] = (), *, listen: str = "127.0.0.1") -> None:
         self.house = house
         self.generic = Generic(house)
         self.wires = wires
         self._wires: dict[int, tuple[socket.socket, bool]] = {}
         self._turn = threading.Lock()
         # Last: a port that is taken closes the server again.
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__((listen, port), Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Note a connection before its thread starts, in the order in which they came."""

@@ -1,16 +1,65 @@
-"""Campaigns: the jobs of one bulk order, approved once, under one cap."""
+"""Campaigns: the jobs of one bulk order, approved once, under one cap, and kept up with the rows of their source."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, exists, func, insert, or_, select, update
 
 from aiprod.budgets import LOCK_ORDER, Cap
-from aiprod.ledger import caps, jobs
+from aiprod.ledger import caps, jobs, outbox
 from aiprod.ledger.insertion import insert_once
+from aiprod.ledger.schema import campaign_rows, campaigns, deliveries, manifests, queue, runs
 from aiprod.ledger.schema import caps as cap_rows
-from aiprod.models import Micros
+from aiprod.ledger.schema import jobs as job_rows
+from aiprod.models import Micros, Noun
 
-__all__ = ["approve", "cap_of"]
+__all__ = [
+    "Row",
+    "Terms",
+    "active",
+    "approve",
+    "approved_by",
+    "cancel",
+    "cap_of",
+    "enter_row",
+    "held_back",
+    "pause",
+    "publish",
+    "resume",
+    "room",
+    "rows",
+    "set_terms",
+    "terms",
+    "unfinished",
+]
+
+
+class Terms(Noun):
+    """What was said of a campaign besides its money."""
+
+    campaign: str
+    source: str
+    naming: str
+    in_flight: int | None
+    created_at: datetime
+    created_by: str
+    paused_at: datetime | None
+    paused_by: str | None
+    cancelled_at: datetime | None
+    cancelled_by: str | None
+
+
+class Row(Noun):
+    """One revision of a row: which job it stands for, and the name its video was given."""
+
+    row_key: str
+    revision: int
+    job_id: str
+    line: int
+    content_sha: str
+    published: str | None
 
 
 def approve(conn: Connection, campaign: str, amount: Micros, *, by: str) -> Micros:
@@ -23,8 +72,118 @@ def approve(conn: Connection, campaign: str, amount: Micros, *, by: str) -> Micr
     return standing.cap
 
 
+def approved_by(conn: Connection, campaign: str) -> str | None:
+    """Return who approved a campaign's amount as it stands, or None when nobody did."""
+    return conn.execute(select(cap_rows.c.set_by).where(cap_rows.c.kind == "campaign", cap_rows.c.key == campaign)).scalar()
+
+
 def cap_of(conn: Connection, job_id: str) -> Cap | None:
     """Return the campaign's cap that a job is under, or None for a job ordered by itself."""
     campaign = jobs.campaign_of(conn, job_id)
     found = None if campaign is None else caps.balance(conn, "campaign", campaign)
     return None if found is None else Cap(kind="campaign", key=found.key, cap=found.cap)
+
+
+def set_terms(
+    conn: Connection, campaign: str, *, source: str, naming: str, in_flight: int | None, by: str, now: datetime
+) -> None:
+    """Write down what a campaign is made from and how; a later word on these replaces the earlier one."""
+    said = {"source": source, "naming": naming, "in_flight": in_flight}
+    if not insert_once(conn, campaigns, {"campaign": campaign, **said, "created_at": now, "created_by": by}):
+        conn.execute(update(campaigns).where(campaigns.c.campaign == campaign).values(**said))
+
+
+def terms(conn: Connection, campaign: str) -> Terms | None:
+    """Return what was said of a campaign, or None for one that has no source."""
+    row = conn.execute(select(campaigns).where(campaigns.c.campaign == campaign)).mappings().first()
+    return None if row is None else Terms(**row)
+
+
+def pause(conn: Connection, campaign: str, *, by: str, now: datetime) -> bool:
+    """Start no more jobs of a campaign; those that a run carries go on. Returns whether it was going on before."""
+    going = (campaigns.c.campaign == campaign, campaigns.c.paused_at.is_(None), campaigns.c.cancelled_at.is_(None))
+    paused = conn.execute(update(campaigns).where(*going).values(paused_at=now, paused_by=by)).rowcount == 1
+    if paused:
+        _tell(conn, campaign, "campaign_paused", by=by, now=now)
+    return paused
+
+
+def resume(conn: Connection, campaign: str, *, by: str, now: datetime) -> bool:
+    """Start its jobs again. Returns whether it was paused before."""
+    held = (campaigns.c.campaign == campaign, campaigns.c.paused_at.is_not(None))
+    resumed = conn.execute(update(campaigns).where(*held).values(paused_at=None, paused_by=None)).rowcount == 1
+    if resumed:
+        _tell(conn, campaign, "campaign_resumed", by=by, now=now)
+    return resumed
+
+
+def cancel(conn: Connection, campaign: str, *, by: str, now: datetime) -> bool:
+    """Start nothing more of a campaign, ever. Returns whether it was not cancelled before."""
+    going = (campaigns.c.campaign == campaign, campaigns.c.cancelled_at.is_(None))
+    cancelled = conn.execute(update(campaigns).where(*going).values(cancelled_at=now, cancelled_by=by)).rowcount == 1
+    if cancelled:
+        _tell(conn, campaign, "campaign_cancelled", by=by, now=now)
+    return cancelled
+
+
+def _tell(conn: Connection, campaign: str, topic: str, *, by: str, now: datetime) -> None:
+    outbox.emit(conn, f"{topic}.{campaign}.{now.isoformat()}", topic, now=now, campaign=campaign, by=by)
+
+
+def held_back() -> ColumnElement[bool]:
+    """That a job's campaign is paused or cancelled, as a condition on the row of `jobs`."""
+    shut = or_(campaigns.c.paused_at.is_not(None), campaigns.c.cancelled_at.is_not(None))
+    return exists().where(campaigns.c.campaign == job_rows.c.campaign, shut)
+
+
+def rows(conn: Connection, campaign: str, keys: Collection[str] | None = None) -> list[Row]:
+    """Return every revision of a campaign's rows, or of those with these keys, the oldest of each row first."""
+    statement = select(campaign_rows).where(campaign_rows.c.campaign == campaign)
+    if keys is not None:
+        statement = statement.where(campaign_rows.c.row_key.in_(keys))
+    statement = statement.order_by(campaign_rows.c.line, campaign_rows.c.row_key, campaign_rows.c.revision)
+    return [Row(**{name: row[name] for name in Row.model_fields}) for row in conn.execute(statement).mappings()]
+
+
+def enter_row(conn: Connection, campaign: str, row: Row, *, now: datetime) -> None:
+    """Note which job a revision of a row stands for."""
+    conn.execute(insert(campaign_rows).values(campaign=campaign, entered_at=now, **row.model_dump()))
+
+
+def publish(conn: Connection, campaign: str, row: Row, name: str) -> None:
+    """Note the name that a row's video was given."""
+    key = (campaign_rows.c.campaign == campaign, campaign_rows.c.row_key == row.row_key)
+    conn.execute(update(campaign_rows).where(*key, campaign_rows.c.revision == row.revision).values(published=name))
+
+
+def active(conn: Connection, campaign: str, *, since: datetime) -> list[str]:
+    """Return the jobs of a campaign that wait, or go through runs that began after `since` and are not over."""
+    waits = exists().where(queue.c.job_id == job_rows.c.job_id)
+    carried = exists().where(runs.c.job_id == job_rows.c.job_id, runs.c.settled_at.is_(None), runs.c.started_at > since)
+    mine = (job_rows.c.campaign == campaign, job_rows.c.cancelled_at.is_(None), or_(waits, carried))
+    return list(conn.execute(select(job_rows.c.job_id).where(*mine).order_by(job_rows.c.created_at, job_rows.c.job_id)).scalars())
+
+
+def unfinished(conn: Connection, campaign: str) -> list[str]:
+    """Return the jobs of a campaign whose newest version was not delivered, those that are cancelled left out."""
+    newest = select(func.max(manifests.c.version)).where(manifests.c.job_id == job_rows.c.job_id).scalar_subquery()
+    delivered = exists().where(deliveries.c.job_id == job_rows.c.job_id, deliveries.c.version == newest)
+    mine = (job_rows.c.campaign == campaign, job_rows.c.cancelled_at.is_(None), ~delivered)
+    return list(conn.execute(select(job_rows.c.job_id).where(*mine).order_by(job_rows.c.created_at, job_rows.c.job_id)).scalars())
+
+
+def room(conn: Connection, *, since: datetime) -> dict[str, int]:
+    """How many more jobs may go through runs, for each campaign that said how many at the same time.
+
+    A run that began before `since` and never ended is not counted.
+    """
+    carried = (
+        select(job_rows.c.campaign, func.count(runs.c.job_id.distinct()).label("jobs"))
+        .join(runs, runs.c.job_id == job_rows.c.job_id)
+        .where(runs.c.settled_at.is_(None), runs.c.started_at > since)
+        .group_by(job_rows.c.campaign)
+        .subquery()
+    )
+    bounded = select(campaigns.c.campaign, campaigns.c.in_flight, func.coalesce(carried.c.jobs, 0).label("jobs"))
+    bounded = bounded.outerjoin(carried, carried.c.campaign == campaigns.c.campaign).where(campaigns.c.in_flight.is_not(None))
+    return {row.campaign: row.in_flight - row.jobs for row in conn.execute(bounded)}

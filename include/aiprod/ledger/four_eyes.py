@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection
 
 from aiprod.catalog import Preset
 from aiprod.errors import SamePerson
 from aiprod.ledger import jobs
 
-__all__ = ["creator", "require_another"]
+__all__ = ["creator", "require_another", "require_other"]
 
 #: What the Airflow side calls an answerer whom Airflow does not name.
 _UNNAMED = ("", "somebody")
@@ -24,14 +26,18 @@ def require_another(conn: Connection, preset: Preset, job_id: str, version: int,
 
     A word without a name cannot be shown to be another's.
     """
-    if not preset.approver_differs:
-        return
-    wrote = {"ordered": jobs.entry(conn, job_id).created_by, "changed": jobs.priced(conn, job_id, version).created_by}
+    if preset.approver_differs:
+        wrote = {"ordered": jobs.entry(conn, job_id).created_by, "changed": jobs.priced(conn, job_id, version).created_by}
+        require_other(f"job {job_id}", wrote, by=by)
+
+
+def require_other(what: str, wrote: Mapping[str, str | None], *, by: str) -> None:
+    """Raise `SamePerson` when `by` has no name, or is one of those who `wrote` it, told by what they did."""
     if _plain(by) in _UNNAMED:
-        raise SamePerson(f"job {job_id} has to be approved by somebody with a name")
+        raise SamePerson(f"{what} has to be approved by somebody with a name")
     for did, who in wrote.items():
         if who is not None and _plain(who) == _plain(by):
-            raise SamePerson(f"{by} {did} job {job_id}; its preset wants the word of another person")
+            raise SamePerson(f"{by} {did} {what}; its preset wants the word of another person")
 
 
 def _plain(name: str) -> str:

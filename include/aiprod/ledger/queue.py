@@ -9,15 +9,16 @@ from typing import Literal
 from sqlalchemy import Connection, and_, delete, exists, func, select, update
 
 from aiprod.ledger import points
+from aiprod.ledger.campaigns import held_back
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.jobs import URGENCY
 from aiprod.ledger.schema import jobs, queue, runs, waits
 from aiprod.models import Noun
 
-__all__ = ["Waiting", "due", "postpone", "put", "take", "waiting"]
+__all__ = ["ABANDONED", "Waiting", "asked_for", "carried", "due", "postpone", "put", "take", "waiting"]
 
 #: A run that never settled (its deployment was deleted) holds its jobs back no longer than this.
-_ABANDONED = timedelta(hours=6)
+ABANDONED = timedelta(hours=6)
 
 
 class Waiting(Noun):
@@ -65,18 +66,31 @@ def waiting(conn: Connection, job_ids: Sequence[str]) -> dict[str, Waiting]:
 
 
 def due(conn: Connection, *, now: datetime, limit: int) -> list[Waiting]:
-    """Return jobs that may be served now, most urgent first; never one that a run still carries, nor a cancelled one."""
+    """Return jobs that may be served now, most urgent first; none that a run carries, nor one that is cancelled or paused."""
     carried = exists().where(
-        and_(runs.c.job_id == queue.c.job_id, runs.c.settled_at.is_(None), runs.c.started_at > now - _ABANDONED)
+        and_(runs.c.job_id == queue.c.job_id, runs.c.settled_at.is_(None), runs.c.started_at > now - ABANDONED)
     )
     statement = (
         select(queue)
         .join(jobs, jobs.c.job_id == queue.c.job_id)
-        .where(queue.c.due_at <= now, jobs.c.cancelled_at.is_(None), ~carried)
+        .where(queue.c.due_at <= now, jobs.c.cancelled_at.is_(None), ~held_back(), ~carried)
         .order_by(URGENCY, queue.c.since, queue.c.job_id)
         .limit(limit)
     )
     return [Waiting(**row) for row in conn.execute(statement).mappings()]
+
+
+def carried(conn: Connection, *, now: datetime) -> bool:
+    """Whether a run is under way that carries a job of a campaign."""
+    open_runs = (runs.c.settled_at.is_(None), runs.c.started_at > now - ABANDONED, jobs.c.campaign.is_not(None))
+    statement = select(runs.c.run_id).join(jobs, jobs.c.job_id == runs.c.job_id).where(*open_runs)
+    return conn.execute(statement.limit(1)).first() is not None
+
+
+def asked_for(conn: Connection, *, now: datetime) -> list[Waiting]:
+    """Return jobs for which a run was asked for that holds nothing yet: their place is taken, though nothing shows it."""
+    statement = select(queue).where(queue.c.reason.in_(("campaign", "slots")), queue.c.due_at > now)
+    return [Waiting(**row) for row in conn.execute(statement.order_by(queue.c.job_id)).mappings()]
 
 
 def postpone(conn: Connection, job_ids: Sequence[str], until: datetime) -> None:

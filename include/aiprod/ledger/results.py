@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, union_all, update
+from sqlalchemy import Connection, and_, func, insert, select, union_all, update
 
 from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
-from aiprod.ledger.schema import cuts, deliveries, qa_reports, reuses, takes
+from aiprod.ledger.schema import cuts, deliveries, qa_reports, reuses, runs, takes
 from aiprod.models import Delivery, Micros, Noun, QAReport, StoredFile, Take, Verdict
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "best_first",
     "cut",
     "deliver",
+    "delivered_by",
     "delivery",
     "judge",
     "judged",
@@ -177,6 +178,14 @@ def delivery(conn: Connection, job_id: str, version: int) -> Delivery | None:
     statement = select(deliveries.c.delivery).where(deliveries.c.job_id == job_id, deliveries.c.version == version)
     found = conn.execute(statement).scalar()
     return None if found is None else Delivery.model_validate_json(found)
+
+
+def delivered_by(conn: Connection, run_id: str) -> list[Delivery]:
+    """Return what was delivered while a run carried it; what an earlier run delivered is not this one's."""
+    mine = (runs.c.job_id == deliveries.c.job_id, runs.c.version == deliveries.c.version)
+    statement = select(deliveries.c.delivery).join(runs, and_(*mine)).where(runs.c.run_id == run_id)
+    found = conn.execute(statement.where(deliveries.c.delivered_at >= runs.c.started_at).order_by(deliveries.c.job_id)).scalars()
+    return [Delivery.model_validate_json(text) for text in found]
 
 
 def takes_by_id(conn: Connection, ids: Sequence[str]) -> dict[str, Take]:

@@ -79,6 +79,44 @@ jobs = Table(
     Column("created_by", Text),
     Index("jobs_by_time", "created_at"),
     Index("jobs_by_project", "project", "created_at"),
+    Index("jobs_by_campaign", "campaign", "created_at"),
+)
+
+#: A bulk order that is kept up with its source. Its money is a cap of the kind `campaign`.
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("campaign", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    #: The template by which its videos are named.
+    Column("naming", Text, nullable=False),
+    #: How many of its jobs go through runs at the same time; without a number, as many as there is room for.
+    Column("in_flight", Integer),
+    Column("created_at", Utc, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("paused_at", Utc),
+    Column("paused_by", Text),
+    Column("cancelled_at", Utc),
+    Column("cancelled_by", Text),
+    CheckConstraint("in_flight > 0", name="in_flight_positive"),
+)
+
+#: Which job a row of a campaign's source stands for; a row that changed has another revision, the highest one counts.
+campaign_rows = Table(
+    "campaign_rows",
+    metadata,
+    Column("campaign", Text, ForeignKey("campaigns.campaign"), nullable=False),
+    Column("row_key", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("job_id", Text, ForeignKey("jobs.job_id"), nullable=False),
+    #: Where the row stood when it was entered.
+    Column("line", Integer, nullable=False),
+    Column("content_sha", Text, nullable=False),
+    Column("entered_at", Utc, nullable=False),
+    #: The name its video has been given, once it has one.
+    Column("published", Text),
+    PrimaryKeyConstraint("campaign", "row_key", "revision"),
+    Index("campaign_rows_by_job", "job_id"),
 )
 
 #: A manifest version; its estimate and the backends it was priced for are frozen with it.

@@ -12,8 +12,11 @@ import httpx
 import pytest
 
 from aiprod.emulators.__main__ import _parser, main
+from aiprod.emulators.books import Books
+from aiprod.emulators.film import Studio
+from aiprod.emulators.house import House, Terms
 from aiprod.emulators.orders import StrangeOrder
-from aiprod.emulators.running import Emulators, Vendors, environment, exports
+from aiprod.emulators.running import Emulators, Vendors, environment, exports, opened
 
 BODY = {"model": "gen4.5", "promptText": "a kite", "ratio": "1280:720", "duration": 2}
 HEADERS = {"Authorization": "Bearer emulated-runway", "X-Runway-Version": "2024-11-06"}
@@ -118,6 +121,14 @@ def test_what_is_no_price_stops_the_start(argument: str, capsys: pytest.CaptureF
     with pytest.raises(SystemExit) as stopped:
         main([argument])
     assert stopped.value.code == 2 and argument.partition("=")[2].rpartition("=")[2] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "heard"), [({}, "127.0.0.1"), ({"listen": "0.0.0.0"}, "0.0.0.0")])  # noqa: S104 - compared
+def test_only_who_is_given_a_name_is_heard_beyond_this_machine(tmp_path: Path, options: dict[str, str], heard: str) -> None:
+    house = House(Books(tmp_path / "books.jsonl"), Terms())
+    with opened(0, house, Studio(tmp_path), **options) as server:
+        assert server.server_address[0] == heard
+    assert _parser().parse_args([]).host == ""
 
 
 def test_a_price_is_in_dollars_per_second() -> None:
