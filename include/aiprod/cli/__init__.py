@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from typer import Abort
+
 from aiprod.cli.commands import WrongUsage, program
-from aiprod.cli.troubles import lines_of
+from aiprod.cli.troubles import REFUSED, lines_of
 
 __all__ = ["main"]
 
@@ -20,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = getattr(getattr(error, "ctx", None), "command_path", "aiprod")
         print(f"{where}: {error.format_message()}\n`{where} --help` says more", file=sys.stderr)
         raise SystemExit(2) from None
+    except Abort:
+        print("aiprod: nothing was done", file=sys.stderr)
+        return REFUSED
     except Exception as error:
         trouble = lines_of(error)
         if trouble is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -16,15 +18,18 @@ else:
     #: Whatever is wrong with the words of a command; typer has no public name for the base of its errors.
     WrongUsage = typer.BadParameter.__bases__[0]
 
-__all__ = ["COMMANDS", "WrongUsage", "load", "program"]
+__all__ = ["COMMANDS", "Server", "WrongUsage", "load", "program"]
 
-_HELP = """Orders finished videos from paid AI backends: never over budget, never billed twice.
+_HELP = """Order finished videos from paid AI backends: never over budget, never billed twice.
 
-Commands about jobs go to the API of a running AIPROD when AIPROD_API_URL names one (AIPROD_API_TOKEN, or AIPROD_API_USER and
-AIPROD_API_PASSWORD, say who asks). The others work on the ledger of this machine (AIPROD_DATABASE_URL).
+Commands about jobs ask the running AIPROD that AIPROD_API_URL names, as AIPROD_API_TOKEN, or as AIPROD_API_USER with
+AIPROD_API_PASSWORD. All others work on the ledger of this machine (AIPROD_DATABASE_URL); so do `job`, `jobs`, `costs` and
+`cancel` with --local, and where no server is named.
 
-Exit codes: 0 done, 1 refused or in trouble, 2 wrong usage, 3 not there or no server, 4 waits for a person,
-130 interrupted (a watched job goes on)."""
+Exit codes: 0 done, 1 refused or in trouble, 2 wrong usage, 3 not there or no server, 4 waits for a person, 130 interrupted
+(a watched job goes on).
+
+In files, amounts are in dollars as people write them; with --json they are in micro-dollars (1,000,000 = $1)."""
 
 _JOBS, _MONEY, _SETUP = "Jobs", "Money", "This installation"
 
@@ -56,6 +61,27 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Server:
+    """Which AIPROD was named before the command, and who asks it; what is empty comes from the environment."""
+
+    url: str = ""
+    user: str = ""
+    token_file: Path | None = None
+
+
+def _program(
+    context: typer.Context,
+    *,
+    api: Annotated[str, typer.Option(metavar="URL", help="The running AIPROD to ask, instead of AIPROD_API_URL.")] = "",
+    user: Annotated[str, typer.Option(metavar="NAME", help="Who asks, instead of AIPROD_API_USER.")] = "",
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file that holds the token, instead of AIPROD_API_TOKEN.")
+    ] = None,
+) -> None:
+    context.obj = Server(api, user, token_file)
+
+
 class _Lazy(TyperGroup):
     """A group whose commands are names until one of them is called."""
 
@@ -74,8 +100,8 @@ def load(name: str) -> Any:
 @cache
 def program() -> TyperGroup:
     """Return the whole program."""
-    app = typer.Typer(cls=_Lazy, help=_HELP)
-    app.callback()(_nothing)
+    app = typer.Typer(cls=_Lazy)
+    app.callback(help=_HELP, epilog="Example: aiprod submit examples/jobs/lighthouse.yaml --watch")(_program)
     for name, (_, panel, what) in COMMANDS.items():
         app.command(name, help=what, rich_help_panel=panel)(_nothing)
     return cast("TyperGroup", get_group(app))

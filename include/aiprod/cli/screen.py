@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Json", "console", "line", "plain", "show_json", "table"]
+from aiprod.cli.troubles import plain
+
+__all__ = ["Json", "console", "line", "show_json", "table"]
 
 #: The option of every command that programs may call.
 Json = Annotated[bool, typer.Option("--json", help="For programs; amounts in micro-dollars, times in UTC.")]
@@ -25,11 +27,6 @@ def console() -> Console:
     """Return where people read. Nothing in a text is markup: prompts are full of brackets."""
     edge = None if sys.stdout.isatty() else _NO_EDGE
     return Console(width=edge, markup=False, highlight=False, emoji=False)
-
-
-def plain(text: str) -> str:
-    """Return a text without what would move the cursor, change colours or turn the direction of writing."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def line(text: str = "") -> None:

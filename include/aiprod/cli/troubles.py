@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from aiprod.errors import AiprodError, SpecError
+from aiprod.errors import AiprodError, ApiRefused, ApiUnreachable, JobUnknown, SpecError
 
-__all__ = ["DONE", "NOT_THERE", "REFUSED", "WAITS", "Trouble", "lines_of"]
+__all__ = ["DONE", "NOT_THERE", "REFUSED", "WAITS", "Trouble", "lines_of", "plain"]
 
+#: What a command ends with. Wrong usage is 2, an interrupt 130.
 DONE, REFUSED, NOT_THERE, WAITS = 0, 1, 3, 4
 
 
@@ -24,7 +25,8 @@ def lines_of(error: Exception) -> Trouble | None:
     """Return what an error says to a person; None for an error that nobody meant."""
     if isinstance(error, AiprodError):
         problems = error.problems if isinstance(error, SpecError) else (str(error),)
-        return Trouble(tuple(_one_line(problem) for problem in problems), REFUSED)
+        away = isinstance(error, JobUnknown | ApiUnreachable) or (isinstance(error, ApiRefused) and error.status == 404)
+        return Trouble(tuple(_one_line(problem) for problem in problems), NOT_THERE if away else REFUSED)
     if isinstance(error, OSError):
         return Trouble((f"{error.filename}: {error.strerror}" if error.filename else _one_line(str(error)),))
     # Only a command that opened the ledger can have a trouble with it; to ask must not load it.
@@ -35,5 +37,10 @@ def lines_of(error: Exception) -> Trouble | None:
     return None
 
 
+def plain(text: str) -> str:
+    """Return a text without what would move the cursor, change colours or turn the direction of writing."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return plain(" ".join(text.split()))
