@@ -163,7 +163,14 @@ def view(status: JobStatus | str = "rendering", *, revision: str = "r1", **chang
     fields: dict[str, Any] = {name: None for name in JobView.model_fields}
     fields |= {"job_id": "job-1", "status": status, "revision": revision, "version": 1, "project": "default"}
     fields |= {"preset": "quick_social", "priority": "normal", "created_at": NOW, "created_by": "ann"}
-    fields |= {"order": JobSpec(prompt="a lighthouse"), "versions": (), "shots": (shot,), "decisions": (), "problems": (), "runs": ()}
+    fields |= {
+        "order": JobSpec(prompt="a lighthouse"),
+        "versions": (),
+        "shots": (shot,),
+        "decisions": (),
+        "problems": (),
+        "runs": (),
+    }
     fields |= {"manifest": Manifest(job_id="job-1", version=1, aspect_ratio="16:9", resolution="720p", audio=True,
                                     shots=(Shot(index=1, prompt="a lighthouse", seconds=5),))}  # fmt: skip
     fields |= {"estimate": Estimate(tariff="list", lines=(), expected=600_000, worst_case=3_100_000), "needs_you": False}

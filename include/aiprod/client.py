@@ -26,7 +26,7 @@ from aiprod.client_watch import Watch
 from aiprod.client_wire import Answer, Credentials, Wire, path
 from aiprod.errors import ApiUnreachable, ConfigError
 from aiprod.models import JobSpec, JobStatus, Manifest, Micros, Noun
-from aiprod.views import JobCosts, JobPage, JobView
+from aiprod.views import Edited, JobCosts, JobPage, JobView
 
 __all__ = ["Client", "Created", "Fetched"]
 
@@ -113,7 +113,8 @@ class Client:
     def manifest(self, job_id: str, *, version: int | None = None) -> Manifest:
         """Return the shot list of a job: the newest version, or the one named."""
         params = {} if version is None else {"version": version}
-        return _read(Manifest, self._wire.ask("GET", path("job", job_id, "manifest"), params=params, again=True))
+        answer = self._wire.ask("GET", path("job", job_id, "manifest"), params=params, again=True)
+        return _noun(Manifest, _object(answer).get("manifest"))
 
     def costs(self, job_id: str) -> JobCosts:
         """Return what every purchase of a job was quoted and charged."""
@@ -131,9 +132,7 @@ class Client:
         return Watch(self._wire, job_id, parse=lambda told: _noun(JobView, told), patience=patience).views()
 
     # answer
-    def approve(
-        self, job_id: str, *, version: int, amount: Micros | None = None, cut_sha: str | None = None
-    ) -> JobView:
+    def approve(self, job_id: str, *, version: int, amount: Micros | None = None, cut_sha: str | None = None) -> JobView:
         """Allow the money of one version (`amount`, as it was shown), or its finished video (`cut_sha`).
 
         Raises `JobMoved` when either is not what it is now; look again then. `SamePerson` where another one has to say so.
@@ -149,14 +148,14 @@ class Client:
         return _read(JobView, self._wire.ask("POST", path("job", job_id, "reject"), body=body))
 
     # change
-    def edit(self, job_id: str, change: Mapping[str, Any], *, base_version: int) -> JobView:
+    def edit(self, job_id: str, change: Mapping[str, Any], *, base_version: int) -> Edited:
         """Write a new version of the shot list before its money is approved; it is priced at once.
 
         `change` holds `shots`, and perhaps `audio_style`, `aspect_ratio`, `audio`. Raises `JobMoved` when `base_version` is
         not the newest, or the money is approved.
         """
         body = {**change, "base_version": base_version}
-        return _read(JobView, self._wire.ask("POST", path("job", job_id, "manifest"), body=body))
+        return _read(Edited, self._wire.ask("POST", path("job", job_id, "manifest"), body=body))
 
     def redo(
         self,

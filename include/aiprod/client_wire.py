@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,7 +99,8 @@ class Wire:
         except ValueError as error:
             raise ConfigError(f"{url or 'the empty text'!r} is no address of an AIPROD: {error}") from None
         self.server = url.split("?")[0].rstrip("/").removesuffix(_MOUNT)
-        self.host = address.origin
+        # A proxy of the environment cannot reach this machine's own loopback.
+        self._proxies = {"no_proxy": address.host} if _loopback(address.host) else {}
         self._credentials, self._read, self.sleep = credentials, read, sleep
         self._session = requests.Session()
         self._session.headers.update({"Accept-Encoding": "identity", "User-Agent": "aiprod"})
@@ -162,7 +164,7 @@ class Wire:
 
     def _send(self, method: str, url: str, **words: Any) -> requests.Response:
         # Another host is never given our token: where a redirect leads, a person has to say.
-        words = {"timeout": (CONNECT, self._read), "allow_redirects": False, **words}
+        words = {"timeout": (CONNECT, self._read), "allow_redirects": False, "proxies": self._proxies, **words}
         try:
             return self._session.request(method, url, **words)
         except (requests.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
@@ -188,6 +190,13 @@ class Wire:
                 f"{self.server} {name}: set AIPROD_API_TOKEN, or AIPROD_API_USER and AIPROD_API_PASSWORD",
             )
         return token
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _why(error: Exception) -> str:

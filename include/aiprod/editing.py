@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError
 
 from aiprod.catalog import Catalog
 from aiprod.ledger import Ledger
-from aiprod.models import MAX_SHOTS, AspectRatio, Estimate, Manifest, Noun, ShotSpec, Style, refused
+from aiprod.models import MAX_SHOTS, AspectRatio, Manifest, Noun, ShotSpec, Style, refused
+from aiprod.views import Edited
 
 __all__ = ["Edited", "ManifestEdit", "changes", "edit", "redo"]
 
@@ -29,16 +30,6 @@ class ManifestEdit(Noun):
             return cls.model_validate(raw)
         except ValidationError as error:
             raise refused(raw, error) from None
-
-
-class Edited(Noun):
-    """The version that an edit or a redo made, what it costs, and what it changed, in sentences."""
-
-    job_id: str
-    version: int
-    manifest: Manifest
-    estimate: Estimate
-    changes: tuple[str, ...]
 
 
 def edit(ledger: Ledger, catalog: Catalog, job_id: str, change: ManifestEdit, *, base_version: int, by: str) -> Edited:

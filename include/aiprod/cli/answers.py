@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from aiprod.cli.amounts import typed_usd
+from aiprod.cli.commands import subject
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.cli.server import Job, client
 from aiprod.cli.telling import next_step
@@ -18,7 +19,7 @@ from aiprod.views import JobView
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = subject()
 
 Version = Annotated[int | None, typer.Option(min=1, metavar="N", help="The version you saw.")]
 Amount = Annotated[str | None, typer.Option(metavar="DOLLARS", help="The amount you saw.")]
@@ -35,7 +36,11 @@ class _Seen:
     cut_sha: str | None = None
 
     def __str__(self) -> str:
-        return f"{dollars(self.amount)} for version {self.version}" if self.amount is not None else f"video of version {self.version}"
+        return (
+            f"{dollars(self.amount)} for version {self.version}"
+            if self.amount is not None
+            else f"video of version {self.version}"
+        )
 
 
 @app.command("approve", epilog="Example: aiprod approve lighthouse-1 --version 1 --amount 3.10")

@@ -10,6 +10,7 @@ import typer
 from aiprod.billing import BillLine, lines_of
 from aiprod.catalog import catalog
 from aiprod.cli.amounts import signed
+from aiprod.cli.commands import subject
 from aiprod.cli.person import By
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.errors import SpecError
@@ -19,14 +20,9 @@ from aiprod.ledger.engine import now as database_now
 
 __all__ = ["app"]
 
-app = typer.Typer()
-_verbs = typer.Typer(help="Vendors' bills.")
+app = subject()
+_verbs = subject("Vendors' bills.")
 app.add_typer(_verbs, name="bill")
-
-
-@_verbs.callback()
-def _bill() -> None:
-    """Vendors' bills."""
 
 
 #: What makes a bill differ from our books.

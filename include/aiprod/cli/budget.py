@@ -10,6 +10,7 @@ import typer
 from aiprod.budgets import Scope, day_window
 from aiprod.catalog import catalog
 from aiprod.cli.amounts import typed_usd
+from aiprod.cli.commands import subject
 from aiprod.cli.person import By
 from aiprod.cli.screen import Json, line, show_json, table
 from aiprod.errors import SpecError
@@ -21,8 +22,8 @@ from aiprod.models import dollars, limit_micros
 
 __all__ = ["app"]
 
-app = typer.Typer()
-_verbs = typer.Typer(help="Caps, and the switch that stops all buying.")
+app = subject()
+_verbs = subject("Caps, and the switch that stops all buying.")
 app.add_typer(_verbs, name="budget")
 
 _FIGURES = ("limit", "held", "charged", "left", "overrun", "warns at")
@@ -123,7 +124,8 @@ def _set(
             {"cap": str(scope), "limit": balance.cap, "charged": balance.settled, "held": balance.reserved, "left": balance.free}
         )
     until = "until the day ends" if today else "until it is set again" if scope.kind == "campaign" else "until it is cleared"
-    line(f"{scope} is {dollars(balance.cap)} by {by}, {until}: {dollars(balance.settled)} charged, {dollars(balance.reserved)} held")
+    used = f"{dollars(balance.settled)} charged, {dollars(balance.reserved)} held"
+    line(f"{scope} is {dollars(balance.cap)} by {by}, {until}: {used}")
     if balance.free <= 0:
         over = f", {dollars(balance.overrun)} over" if balance.overrun else ""
         line(f"closed for new purchases{over}; what runs goes on and is paid")

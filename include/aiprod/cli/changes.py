@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from aiprod.cli.commands import subject
 from aiprod.cli.files import order_in
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.cli.server import Job, client
@@ -18,7 +19,7 @@ from aiprod.views import JobView
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = subject()
 
 Version = Annotated[int | None, typer.Option(min=1, metavar="N", help="The version it is made from (default: the newest).")]
 
@@ -44,8 +45,13 @@ def _edit(
         change = order_in(file)
         base = version or change.pop("base_version", None) or aiprod.job(job_id).version
         change.pop("base_version", None)
-        view = aiprod.edit(job_id, change, base_version=base)
-    return show_json(view.model_dump(mode="json")) if as_json else _said(view)
+        made = aiprod.edit(job_id, change, base_version=base)
+    if as_json:
+        return show_json(made.model_dump(mode="json"))
+    for told in made.changes:
+        line(told)
+    costs = f"expected {dollars(made.estimate.expected)}, worst case {dollars(made.estimate.worst_case)}"
+    return line(f"{job_id} is at version {made.version}: {costs}; it has to be approved: `aiprod approve {job_id}`")
 
 
 def _as_file(manifest: Manifest) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
-from typer.main import get_group
+from typer.main import get_command, get_group
 
 if TYPE_CHECKING:
     from typer import BadParameter as WrongUsage
@@ -18,7 +18,7 @@ else:
     #: Whatever is wrong with the words of a command; typer has no public name for the base of its errors.
     WrongUsage = typer.BadParameter.__bases__[0]
 
-__all__ = ["COMMANDS", "Server", "WrongUsage", "load", "program"]
+__all__ = ["COMMANDS", "Server", "WrongUsage", "load", "program", "subject"]
 
 _HELP = """Order finished videos from paid AI backends: never over budget, never billed twice.
 
@@ -31,6 +31,8 @@ Exit codes: 0 done, 1 refused or in trouble, 2 wrong usage, 3 not there or no se
 
 In files, amounts are in dollars as people write them; with --json they are in micro-dollars (1,000,000 = $1)."""
 
+#: Paragraphs in help are broken where the terminal ends, not where the source does.
+_MARKUP: Literal["markdown"] = "markdown"
 _JOBS, _MONEY, _SETUP = "Jobs", "Money", "This installation"
 
 #: Where each command is, under which heading it is listed, and what it is for. Nothing else is loaded for `--help`.
@@ -43,7 +45,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "reject": ("answers", _JOBS, "refuse the money, or the finished video"),
     "edit": ("changes", _JOBS, "change the shot list before the money is approved"),
     "redo": ("changes", _JOBS, "make named shots again; the others are used again at no cost"),
-    "cancel": ("jobs", _JOBS, "hold and send nothing more for a job, and ask its vendors to stop"),
+    "cancel": ("cancelling", _JOBS, "hold and send nothing more for a job, and ask its vendors to stop"),
     "download": ("jobs", _JOBS, "fetch the finished video, its poster or contact sheet"),
     "estimate": ("orders", _JOBS, "price an order without entering it"),
     "enlist": ("orders", _JOBS, "enter the jobs of a campaign, approved together; `dispatch` starts them"),
@@ -82,6 +84,14 @@ def _program(
     context.obj = Server(api, user, token_file)
 
 
+def subject(what: str | None = None) -> typer.Typer:
+    """Return an empty group of commands: a module's own, or with `what` one that people see."""
+    made = typer.Typer(rich_markup_mode=_MARKUP) if what is None else typer.Typer(rich_markup_mode=_MARKUP, help=what)
+    # Otherwise a group of one command is taken for that command.
+    made.callback()(_nothing)
+    return made
+
+
 class _Lazy(TyperGroup):
     """A group whose commands are names until one of them is called."""
 
@@ -93,19 +103,20 @@ class _Lazy(TyperGroup):
 
 def load(name: str) -> Any:
     """Return a command with its options, its module imported. Its name must be one of `COMMANDS`."""
-    subject: typer.Typer = import_module(f"aiprod.cli.{COMMANDS[name][0]}").app
-    return get_group(subject).commands[name]
+    module = import_module(f"aiprod.cli.{COMMANDS[name][0]}")
+    return get_group(module.app).commands[name]
 
 
 @cache
-def program() -> TyperGroup:
+def program() -> Any:
     """Return the whole program."""
-    app = typer.Typer(cls=_Lazy)
+    app = typer.Typer(cls=_Lazy, rich_markup_mode=_MARKUP)
     app.callback(help=_HELP, epilog="Example: aiprod submit examples/jobs/lighthouse.yaml --watch")(_program)
     for name, (_, panel, what) in COMMANDS.items():
         app.command(name, help=what, rich_help_panel=panel)(_nothing)
-    return cast("TyperGroup", get_group(app))
+    return get_command(app)
 
 
 def _nothing() -> None:
-    """Stands for a command that is not loaded."""
+    # Stands for a command that is not loaded, and for what a group does before its command. No docstring: it would be help.
+    return None

@@ -9,6 +9,7 @@ import typer
 
 from aiprod.catalog import catalog
 from aiprod.cli.amounts import signed
+from aiprod.cli.commands import subject
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.costs import ModelCosts, costs_of, total
 from aiprod.errors import JobFailed
@@ -20,12 +21,7 @@ from aiprod.pricing import old_prices
 
 __all__ = ["app"]
 
-app = typer.Typer()
-
-
-@app.callback()
-def _subject() -> None:
-    """Where the money went."""
+app = subject()
 
 
 @app.command("costs", epilog="Example: aiprod costs --days 7 --json")

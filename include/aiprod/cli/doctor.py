@@ -11,6 +11,7 @@ import typer
 
 from aiprod import settings
 from aiprod.catalog import catalog
+from aiprod.cli.commands import subject
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.errors import AiprodError, ConfigError
 from aiprod.examining import Examined, examine
@@ -20,12 +21,7 @@ from aiprod.storage import Storage
 
 __all__ = ["app"]
 
-app = typer.Typer()
-
-
-@app.callback()
-def _subject() -> None:
-    """How this installation stands."""
+app = subject()
 
 
 @app.command("doctor", epilog="Example: aiprod doctor runway veo3")

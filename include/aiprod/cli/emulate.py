@@ -8,14 +8,11 @@ from typing import Annotated
 
 import typer
 
+from aiprod.cli.commands import subject
+
 __all__ = ["app"]
 
-app = typer.Typer()
-
-
-@app.callback()
-def _subject() -> None:
-    """What stands in for the world outside."""
+app = subject()
 
 
 @app.command("emulate", epilog="Example: aiprod emulate --rule runway=fail --seconds-per-render 3")
@@ -23,7 +20,8 @@ def _emulate(
     *,
     port: Annotated[int, typer.Option(help="0: any free one.")] = 8911,
     folder: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Where films, the key file and the books are kept (default: a temporary one).")
+        str | None,
+        typer.Option(metavar="FOLDER", help="Where films, the key file and the books are kept (default: a temporary one)."),
     ] = None,
     books: Annotated[
         str | None, typer.Option(metavar="FILE", help="What was accepted, and every fault (default: in the folder).")

@@ -1,4 +1,4 @@
-"""`aiprod jobs|job|cancel|download`: how jobs stand, stopping one, and fetching its files."""
+"""`aiprod jobs|job|download`: how jobs stand, and their files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from aiprod.cli.commands import subject
 from aiprod.cli.screen import Json, line, show_json, table
-from aiprod.cli.person import By
 from aiprod.cli.server import Job, Local, asked, client, here
 from aiprod.cli.telling import tell
 from aiprod.models import JobStatus, dollars
@@ -16,7 +16,7 @@ from aiprod.views import JobPage, JobRow, JobView
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = subject()
 
 _COLUMNS = ("job", "status", "preset", "seconds", "charged", "quality", "ordered (UTC)", "by", "title")
 
@@ -31,7 +31,7 @@ def _jobs(
     campaign: Annotated[str | None, typer.Option(metavar="NAME", help="Only this campaign's.")] = None,
     created_by: Annotated[str | None, typer.Option("--by", metavar="WHO", help="Only who ordered them.")] = None,
     text: Annotated[str, typer.Option("--text", metavar="WORDS", help="Only with these words in their id or prompt.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=500, metavar="N", help="How many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=200, metavar="N", help="How many.")] = 50,
     before: Annotated[str | None, typer.Option(metavar="MARK", help="The next page: what the page before said.")] = None,
     local: Local = False,
     as_json: Json = False,
@@ -67,7 +67,17 @@ def _row(row: JobRow) -> tuple[str, ...]:
     quality = "-" if row.quality is None else f"{row.quality:.2f}"
     status = f"{row.status}{' *' if row.needs_you else ''}"
     ordered = f"{row.created_at:%Y-%m-%d %H:%M}"
-    return (row.job_id, status, row.preset, f"{row.seconds:g}", dollars(row.charged), quality, ordered, row.created_by or "-", row.title)
+    return (
+        row.job_id,
+        status,
+        row.preset,
+        f"{row.seconds:g}",
+        dollars(row.charged),
+        quality,
+        ordered,
+        row.created_by or "-",
+        row.title,
+    )
 
 
 @app.command("job", epilog="Example: aiprod job lighthouse-1 --json")
@@ -84,47 +94,12 @@ def _view(context: typer.Context, job_id: str, *, local: bool) -> JobView:
         return aiprod.job(job_id)
 
 
-@app.command("cancel", epilog="Example: aiprod cancel lighthouse-1")
-def _cancel(context: typer.Context, *, job_id: Job, by: By, local: Local = False, as_json: Json = False) -> None:
-    """Hold and send nothing more for a job, and ask its vendors to stop. What they do not stop is still billed and kept.
-
-    Over the API the run's open question is answered too, and who asks is who is logged in; on the ledger alone (--local, or
-    no server named) it is --by, and a run that waits for a person goes on waiting in Airflow.
-    """
-    if local or not asked(context):
-        lines = _cancel_here(job_id, by=by)
-        costs = here().costs_of_job(job_id)
-    else:
-        with client(context) as aiprod:
-            aiprod.cancel(job_id)
-            lines, costs = [f"{job_id} is cancelled: nothing more is held or sent for it"], aiprod.costs(job_id)
-    sent = [p for p in costs.purchases if p.state in ("submitting", "submitted", "unknown")]
-    if as_json:
-        return show_json({"job_id": job_id, "not_stopped": [p.model_dump(mode="json") for p in sent]})
-    for told in lines:
-        line(told)
-    if sent:
-        money = dollars(sum(p.hold for p in sent))
-        line(f"not stopped: {len(sent)} renders already sent, up to {money}; they are still billed, watched and kept")
-    return None
-
-
-def _cancel_here(job_id: str, *, by: str) -> list[str]:
-    done = here().cancel(job_id, by=by)
-    lines = [f"{job_id} is cancelled{'' if done.fresh else ' since before'}: nothing more is held or sent for it"]
-    if done.holds:
-        lines.append(f"{done.holds} holds of {dollars(done.money)} were not sent and are given back")
-    return [*lines, *done.renders]
-
-
 @app.command("download", epilog="Example: aiprod download lighthouse-1 --to lighthouse.mp4")
 def _download(
     context: typer.Context,
     *,
     job_id: Job,
-    what: Annotated[
-        Literal["video", "poster", "contact-sheet"], typer.Option(help="Which of its files.")
-    ] = "video",
+    what: Annotated[Literal["video", "poster", "contact-sheet"], typer.Option(help="Which of its files.")] = "video",
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Under which name (default: the job's id, here).")] = None,
     version: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of this version (default: the newest).")] = None,
     as_json: Json = False,

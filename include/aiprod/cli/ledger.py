@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aiprod.catalog import catalog
+from aiprod.cli.commands import subject
 from aiprod.cli.person import By
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.ledger import Ledger, open_ledger
@@ -17,8 +18,8 @@ from aiprod.settings import database_url
 
 __all__ = ["app"]
 
-app = typer.Typer()
-_verbs = typer.Typer(help="The money ledger's database.")
+app = subject()
+_verbs = subject("The money ledger's database.")
 app.add_typer(_verbs, name="ledger")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]

@@ -10,6 +10,7 @@ import typer
 from aiprod import ordering
 from aiprod.catalog import catalog
 from aiprod.cli.amounts import typed_usd
+from aiprod.cli.commands import subject
 from aiprod.cli.files import order_in, read
 from aiprod.cli.person import By
 from aiprod.cli.screen import Json, line, show_json
@@ -20,7 +21,7 @@ from aiprod.pipeline import Pipeline
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = subject()
 
 
 @app.command("estimate", epilog="Example: aiprod estimate examples/jobs/lighthouse.yaml")

@@ -9,6 +9,7 @@ import typer
 from aiprod import parking
 from aiprod.catalog import catalog
 from aiprod.cli.amounts import typed_usd
+from aiprod.cli.commands import subject
 from aiprod.cli.person import By
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.errors import MoneyError, SpecError
@@ -18,8 +19,8 @@ from aiprod.models import Micros, dollars, micros
 
 __all__ = ["app"]
 
-app = typer.Typer()
-_verbs = typer.Typer()
+app = subject()
+_verbs = subject()
 app.add_typer(_verbs, name="parked")
 
 #: What people type for each answer.
@@ -122,7 +123,5 @@ def _answer(
     risk = parking.consequence(purchase, word)
     if risk and not yes:
         raise MoneyError(f"{risk}; nothing was changed: say the same with --yes to go on")
-    told = parking.answer(
-        ledger, catalog(), purchase.purchase_id, word, by=by, why=why, vendor_id=vendor_id, charged=charged
-    )
+    told = parking.answer(ledger, catalog(), purchase.purchase_id, word, by=by, why=why, vendor_id=vendor_id, charged=charged)
     show_json({"purchase_id": purchase.purchase_id, "answer": word, "by": by, "told": told}) if as_json else line(told)

@@ -32,7 +32,9 @@ def client(context: typer.Context) -> Client:
     server = _server(context)
     url = server.url or settings.api_url()
     if not url:
-        raise ApiUnreachable("no running AIPROD is named: set AIPROD_API_URL, or say for example `aiprod --api http://localhost:8080 …`")
+        raise ApiUnreachable(
+            "no running AIPROD is named: set AIPROD_API_URL, or say for example `aiprod --api http://localhost:8080 …`"
+        )
     user = server.user or settings.api_user()
     token = _token(server)
     password = "" if token else _password(user)

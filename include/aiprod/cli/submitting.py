@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from aiprod.cli.commands import subject
 from aiprod.cli.files import order_in
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.cli.server import Job, client
@@ -18,7 +19,7 @@ from aiprod.models import dollars
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = subject()
 
 Stay = Annotated[
     bool | None,
@@ -72,6 +73,9 @@ def _submit(
 
 @app.command("watch", epilog="Example: aiprod watch lighthouse-1")
 def _watch(context: typer.Context, *, job_id: Job, stay: Stay = None, as_json: Json = False) -> int:
-    """Follow a job until nothing can change any more. Ends as `aiprod submit --watch` does; an interrupt stops only the watching."""
+    """Follow a job until nothing can change any more.
+
+    Ends as `aiprod submit --watch` does; an interrupt stops only the watching.
+    """
     with client(context) as aiprod:
         return follow(job_id, aiprod.watch(job_id), stay=_stays(stay), as_json=as_json)

@@ -16,7 +16,9 @@ _WORDS = 48
 
 def tell(view: JobView) -> None:
     """Print a job for people."""
-    line(f"{view.job_id}  {view.status}, version {view.version}  ({view.preset}, project {view.project}, {view.priority} priority)")
+    line(
+        f"{view.job_id}  {view.status}, version {view.version}  ({view.preset}, project {view.project}, {view.priority} priority)"
+    )
     by = f" by {view.created_by}" if view.created_by else ""
     line(f"ordered {view.created_at:%Y-%m-%d %H:%M} UTC{by}{f', campaign {view.campaign}' if view.campaign else ''}")
     for version in view.versions[1:]:

@@ -30,8 +30,8 @@ def follow(job_id: str, views: Iterable[JobView], *, stay: bool, as_json: bool) 
     """
     last: JobView | None = None
     try:
-        for last in _shown(_until_asked(views, stay=stay), quiet=as_json):
-            pass
+        for view in _shown(_until_asked(views, stay=stay), quiet=as_json):
+            last = view
     except KeyboardInterrupt:
         print(f"\naiprod: {job_id} goes on without you; `aiprod watch {job_id}` comes back to it", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -99,7 +99,9 @@ def _news(shot: ShotView) -> str:
 def _picture(view: JobView) -> Table:
     """A job as a terminal shows it while it moves."""
     whole = Table.grid(padding=(0, 2))
-    title = f"{view.job_id}  {view.status.replace('_', ' ')}  charged {dollars(view.costs.charged)}, held {dollars(view.costs.held)}"
+    title = (
+        f"{view.job_id}  {view.status.replace('_', ' ')}  charged {dollars(view.costs.charged)}, held {dollars(view.costs.held)}"
+    )
     shots = Table.grid(padding=(0, 2))
     for shot in view.shots:
         done = 1.0 if shot.status in ("accepted", "reused") else shot.progress

@@ -128,7 +128,7 @@ def test_a_result_is_json_and_an_unknown_job_is_one_line(local_market: Market, c
     local_market.bought()
     assert main(["result", "job-1"]) == 0
     assert json.loads(said(capsys)[0])["cost_usd"] == 0.12
-    assert main(["result", "nobody"]) == 1
+    assert main(["result", "nobody"]) == 3
     assert refused(capsys).startswith("aiprod: job nobody")
 
 
