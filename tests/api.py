@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(b"0\r\n\r\n")
 
-    do_GET = do_POST = do_DELETE = _handle
+    do_GET = do_POST = do_DELETE = _handle  # noqa: N815 - the names that http.server calls
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
@@ -147,7 +147,7 @@ def sse(*events: tuple[str, str, Any], cut: bool = False) -> Reply:
 
 def attempt(**changes: Any) -> AttemptView:
     """An attempt that runs at Runway."""
-    fields: dict[str, Any] = {name: None for name in AttemptView.model_fields}
+    fields: dict[str, Any] = dict.fromkeys(AttemptView.model_fields)
     fields |= {"purchase_id": "p1", "kind": "render", "backend": "runway", "model": "gen4.5", "state": "submitted"}
     fields |= {"hold": 600_000, "created_at": NOW, "parked": False, "findings": ()}
     return AttemptView.model_validate(fields | changes)
@@ -160,7 +160,7 @@ def view(status: JobStatus | str = "rendering", *, revision: str = "r1", **chang
         reused_from=None, attempts=(attempt(),),
     )  # fmt: skip
     sums = {"expected": 600_000, "worst_case": 3_100_000, "held": 600_000, "charged": 0, "saved": 0}
-    fields: dict[str, Any] = {name: None for name in JobView.model_fields}
+    fields: dict[str, Any] = dict.fromkeys(JobView.model_fields)
     fields |= {"job_id": "job-1", "status": status, "revision": revision, "version": 1, "project": "default"}
     fields |= {"preset": "quick_social", "priority": "normal", "created_at": NOW, "created_by": "ann"}
     fields |= {
@@ -177,6 +177,7 @@ def view(status: JobStatus | str = "rendering", *, revision: str = "r1", **chang
     fields |= {"costs": JobSums(**sums, budget=10_000_000, budget_left=9_400_000)}
     if status == "waiting_approval":
         fields |= {"needs_you": True, "approval": ApprovalAsked(
-            version=1, amount=3_100_000, expected=600_000, worst_case=3_100_000, budget_left=10_000_000, answer_by=None, not_by=None,
+            version=1, amount=3_100_000, expected=600_000, worst_case=3_100_000, budget_left=10_000_000,
+            answer_by=None, not_by=None,
         )}  # fmt: skip
     return JobView.model_validate(fields | changes)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiprod import purchasing
 from aiprod.backends import backend, why_not_configured
 from aiprod.catalog import Catalog
-from aiprod.errors import JobFailed
+from aiprod.errors import JobUnknown
 from aiprod.ledger import Ledger, gates, jobs, purchases
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
@@ -30,11 +30,11 @@ class Cancelled(Noun):
 def cancel_job(ledger: Ledger, catalog: Catalog, job_id: str, *, by: str) -> Cancelled:
     """Hold and send nothing more for a job, and ask every vendor that renders for it to stop.
 
-    Raises `JobFailed` for a job that the ledger does not know.
+    Raises `JobUnknown` for a job that the ledger does not know.
     """
     with ledger.write() as conn:
         if not jobs.known(conn, job_id):
-            raise JobFailed(f"job {job_id} is not in the ledger")
+            raise JobUnknown(f"job {job_id} is not in the ledger")
         fresh = gates.cancel_job(conn, job_id, by=by, now=database_now(conn))
         made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
     held = [p for p in made if p.state == "held"]

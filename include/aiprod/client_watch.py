@@ -30,7 +30,7 @@ class Watch:
     """One job, followed by one caller.
 
     :param parse: Makes the job's noun of its JSON.
-    :param patience: Seconds without any answer after which `ApiUnreachable` is raised.
+    :param patience: Seconds without any answer after which `ApiUnreachable` is raised; without a first one, at once.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Watch:
         self._job: dict[str, Any] = {}
         self._event_id = self._etag = ""
         self._over, self._streams, self._look = False, True, False
-        self._answered = clock()
+        self._answered: float | None = None
 
     def views(self) -> Iterator[JobView]:
         """Yield the job as it is now and after every change, until nothing can change any more."""
@@ -55,11 +55,16 @@ class Watch:
                 yield from self._streamed() if self._streams and not self._look else self._looked()
             except (ApiUnreachable, ApiRefused) as error:
                 passing = isinstance(error, ApiUnreachable) or error.status == 429 or error.status >= 500
-                if not passing or self._clock() - self._answered >= self._patience:
+                if not passing or self._given_up():
                     raise
                 # Whether anybody is still there, a look shows; then the stream is opened again.
                 self._look = True
                 self._wire.sleep(_PAUSE)
+
+    def _given_up(self) -> bool:
+        if self._answered is None:
+            return self._look
+        return self._clock() - self._answered >= self._patience
 
     def _streamed(self) -> Iterator[JobView]:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self._event_id} if self._event_id else {})

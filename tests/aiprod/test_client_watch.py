@@ -60,7 +60,9 @@ END = ("end", "9", {"over": True})
 
 
 def test_a_snapshot_and_every_change_are_told(server: Server) -> None:
-    server.says("GET", EVENTS, sse(("snapshot", "1", job("rendering", "r1")), ("change", "2", change(JobStatus.DELIVERED, "r2")), END))
+    server.says(
+        "GET", EVENTS, sse(("snapshot", "1", job("rendering", "r1")), ("change", "2", change(JobStatus.DELIVERED, "r2")), END)
+    )
     assert statuses(server) == ["rendering", "delivered"]
 
 
@@ -106,6 +108,14 @@ def test_one_that_does_not_come_back_is_given_up_in_time(server: Server) -> None
     with pytest.raises(ApiUnreachable):
         statuses(server, patience=10)
     assert len(server.to("GET", JOB)) == 5
+
+
+def test_one_that_was_never_there_is_given_up_at_once(server: Server) -> None:
+    server.says("GET", EVENTS, Reply(silent=True))
+    server.says("GET", JOB, Reply(silent=True))
+    with pytest.raises(ApiUnreachable):
+        statuses(server)
+    assert len(server.asked) == 2
 
 
 def test_what_no_patience_mends_is_raised_at_once(server: Server) -> None:

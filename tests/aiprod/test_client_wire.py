@@ -55,9 +55,7 @@ class TestAgain:
             wire.ask("GET", "/x", again=True)
         assert len(server.to("GET", "/aiprod/x")) == 4 and slept == list(PAUSES)
 
-    def test_the_server_says_how_long_and_is_not_believed_for_ever(
-        self, server: Server, wire: Wire, slept: list[float]
-    ) -> None:
+    def test_the_server_says_how_long_and_is_not_believed_for_ever(self, server: Server, wire: Wire, slept: list[float]) -> None:
         server.says("GET", "/aiprod/x", Reply(429, headers={"Retry-After": "7"}), Reply(429, headers={"Retry-After": "9999"}), {})
         wire.ask("GET", "/x", again=True)
         assert slept == [7.0, 30.0]

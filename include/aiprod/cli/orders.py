@@ -72,7 +72,7 @@ def _enlist(
 @app.command("result", epilog="Example: aiprod result lighthouse-1")
 def _result(
     *,
-    job_id: Annotated[str, typer.Argument(metavar="JOB")],
+    job_id: Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")],
     local: Annotated[bool, typer.Option("--local", help="Without effect: it always reads this machine's ledger.")] = True,
     as_json: Json = True,
 ) -> None:

@@ -37,7 +37,11 @@ def _qa(
         raise SpecError([f"{file}: {'is no file' if file.exists() else 'No such file or directory'}"])
     measured = measure_apart(file)
     as_it_is = Expected(
-        seconds=measured.seconds, fps=measured.fps or measured.mean_fps or 1.0, width=measured.width, height=measured.height, audio=measured.has_audio
+        seconds=measured.seconds,
+        fps=measured.fps or measured.mean_fps or 1.0,
+        width=measured.width,
+        height=measured.height,
+        audio=measured.has_audio,
     )
     thresholds = known.quality.of(preset)
     found = report(file.name, measured, as_it_is, thresholds, semantic_status="unscored")

@@ -36,10 +36,37 @@ class TestHere:
         assert local_market.accepts() == []
 
     def test_an_unknown_job_is_one_line(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["cancel", "ghost"]) == 1
+        assert main(["cancel", "ghost"]) == 3
         assert refused(capsys) == "aiprod: job ghost is not in the ledger\n"
 
     def test_cancelling_twice_says_so(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
         local_market.order()
         done(capsys, "cancel", "job-1")
         assert "job-1 is cancelled since before" in done(capsys, "cancel", "job-1")
+
+    def test_for_programs_it_is_json(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
+        local_market.order()
+        assert json.loads(done(capsys, "cancel", "job-1", "--json"))["not_stopped"] == 0
+
+
+class TestOverTheApi:
+    def purchase(self, state: str) -> dict[str, object]:
+        fields = {"purchase_id": "p", "version": 1, "shot": 1, "kind": "render", "backend": "runway", "model": "gen4.5"}
+        money = {"quote": 1, "hold": 600_000, "charged": None, "cost_source": None, "difference": None}
+        return {**fields, **money, "state": state}
+
+    def test_it_says_what_is_not_stopped(self, server: api.Server, capsys: pytest.CaptureFixture[str]) -> None:
+        view = api.view("cancelled").model_dump(mode="json")
+        server.says("POST", "/aiprod/job/job-1/cancel", view)
+        bought = [self.purchase("submitted"), self.purchase("succeeded")]
+        server.says("GET", "/aiprod/job/job-1/costs", {"job_id": "job-1", "purchases": bought, "sums": view["costs"]})
+        out = done(capsys, "cancel", "job-1")
+        assert "job-1 is cancelled: nothing more is held or sent for it" in out
+        assert "not stopped: 1 renders already sent, up to $0.60" in out
+
+    def test_the_ledger_can_be_told_although_a_server_is_named(
+        self, local_market: Market, server: api.Server, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        local_market.order()
+        assert "job-1 is cancelled" in done(capsys, "cancel", "job-1", "--local", "--by", "ann")
+        assert server.asked == []
