@@ -162,8 +162,6 @@ class StorageError(AiprodError):
 class ApiUnreachable(AiprodError):
     """No AIPROD answered. With `sent`, the request may have arrived and been done: look before doing it again."""
 
-    retryable = True
-
     def __init__(self, message: str, *, sent: bool = False) -> None:
         self.sent = sent
         super().__init__(f"{message}; it may have been done all the same: look before you do it again" if sent else message)

@@ -25,7 +25,7 @@ _COLUMNS = ("job", "status", "preset", "seconds", "charged", "quality", "ordered
 def _jobs(
     context: typer.Context,
     *,
-    status: Annotated[list[JobStatus] | None, typer.Option(help="Only these; may be said again.")] = None,
+    status: Annotated[list[JobStatus] | None, typer.Option(metavar="STATUS", help="Only these; may be said again.")] = None,
     project: Annotated[str | None, typer.Option(metavar="NAME", help="Only this project's.")] = None,
     preset: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this preset.")] = None,
     campaign: Annotated[str | None, typer.Option(metavar="NAME", help="Only this campaign's.")] = None,
@@ -99,7 +99,7 @@ def _download(
     context: typer.Context,
     *,
     job_id: Job,
-    what: Annotated[Literal["video", "poster", "contact-sheet"], typer.Option(help="Which of its files.")] = "video",
+    what: Annotated[Literal["video", "poster", "contact-sheet"], typer.Option(help="video, poster or contact-sheet.")] = "video",
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Under which name (default: the job's id, here).")] = None,
     version: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of this version (default: the newest).")] = None,
     as_json: Json = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +11,6 @@ from aiprod.catalog import catalog
 from aiprod.cli.commands import subject
 from aiprod.cli.screen import Json, line, show_json, table
 from aiprod.errors import SpecError
-from aiprod.models import Finding, QAReport
 from aiprod.qa import Expected, measure_apart, report
 
 __all__ = ["app"]
@@ -30,12 +29,25 @@ def _qa(
 
     Nothing was ordered, so nothing is compared with an order: length, size and sound are taken as they are.
     """
+    found = _examined(file, preset)
+    if as_json:
+        show_json(found)
+    else:
+        line(f"{file}: technical {found['technical']:.2f}, {'may ship' if found['passes'] else 'could never ship'}")
+        if found["findings"]:
+            table(("weight", "what", "when", "evidence"), [_row(finding) for finding in found["findings"]])
+        else:
+            line("nothing is wrong with it")
+    return 0 if found["passes"] else 1
+
+
+def _examined(file: Path, preset: str) -> dict[str, Any]:
     known = catalog()
     if preset not in known.presets:
-        raise SpecError([f"--preset {preset}: no such preset; known: {', '.join(known.presets)}"])
+        raise SpecError([f"preset: {preset!r} is unknown; known: {', '.join(known.presets)}"])
     if not file.is_file():
-        raise SpecError([f"{file}: {'is no file' if file.exists() else 'No such file or directory'}"])
-    measured = measure_apart(file)
+        raise SpecError([f"{file}: there is no such file"])
+    measured, thresholds = measure_apart(file), known.quality.of(preset)
     as_it_is = Expected(
         seconds=measured.seconds,
         fps=measured.fps or measured.mean_fps or 1.0,
@@ -43,24 +55,12 @@ def _qa(
         height=measured.height,
         audio=measured.has_audio,
     )
-    thresholds = known.quality.of(preset)
-    found = report(file.name, measured, as_it_is, thresholds, semantic_status="unscored")
-    ships = not found.vetoed and found.technical >= thresholds.technical_floor
-    if as_json:
-        show_json({"file": str(file), "preset": preset, "ships": ships, **found.model_dump(mode="json", exclude={"take_id"})})
-    else:
-        _say(file, found, ships=ships)
-    return 0 if ships else 1
+    said = report(file.name, measured, as_it_is, thresholds, semantic_status="unscored")
+    passes = not said.vetoed and said.technical >= thresholds.technical_floor
+    told = said.model_dump(mode="json", include={"technical", "findings", "measured", "thresholds"})
+    return {"file": str(file), "preset": preset, "passes": passes, **told}
 
 
-def _say(file: Path, found: QAReport, *, ships: bool) -> None:
-    line(f"{file}: technical {found.technical:.2f}, {'may ship' if ships else 'could never ship'}")
-    if found.findings:
-        table(("weight", "what", "when", "evidence"), [_row(finding) for finding in found.findings])
-    else:
-        line("nothing is wrong with it")
-
-
-def _row(finding: Finding) -> tuple[str, ...]:
-    when = ", ".join(f"{start:g}-{end:g} s" for start, end in finding.when[:3]) or "all of it"
-    return (finding.severity, finding.code, when, finding.evidence)
+def _row(finding: dict[str, Any]) -> tuple[str, ...]:
+    when = ", ".join(f"{start:g}-{end:g} s" for start, end in finding["when"][:3]) or "all of it"
+    return (finding["severity"], finding["code"], when, finding["evidence"])

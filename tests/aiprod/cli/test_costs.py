@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from aiprod.cli import main
+from tests.api import Server
 from tests.market import Market
-from tests.shell import said
+from tests.shell import refused, said
 
 
 def done(capsys: pytest.CaptureFixture[str], *argv: str, code: int = 0) -> str:
@@ -53,3 +54,26 @@ class TestCosts:
         with pytest.raises(SystemExit) as stopped:
             main(["costs", f"--days={days}"])
         assert stopped.value.code == 2
+
+
+class TestOfOneJob:
+    def test_every_purchase_is_a_row_and_the_sums_are_told(
+        self, local_market: Market, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        local_market.bought()
+        out = done(capsys, "costs", "job-1")
+        row = ["1", "1", "render", "runway", "gen4.5", "succeeded", "$0.12", "$0.12", "quote"]
+        assert out.splitlines()[1].split() == row and "charged $0.12; " in out
+
+    def test_a_server_is_asked_where_one_is_named(
+        self, local_market: Market, server: Server, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        local_market.bought()
+        here = json.loads(done(capsys, "costs", "job-1", "--local", "--json"))
+        server.says("GET", "/aiprod/job/job-1/costs", here)
+        assert json.loads(done(capsys, "costs", "job-1", "--json")) == here
+        assert len(server.asked) == 1
+
+    def test_a_job_that_is_not_there_has_its_own_code(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["costs", "ghost"]) == 3
+        assert "ghost is not in the ledger" in refused(capsys)

@@ -16,7 +16,7 @@ def test_yaml_and_json_are_the_same(tmp_path: Path, text: str) -> None:
     assert order_in(tmp_path / "o") == {"prompt": "a lake", "seconds": 5}
 
 
-@pytest.mark.parametrize("text", ["- a\n", "a\n", "", "[", "a: !!python/name:os.system\n", "[" * 5000])
+@pytest.mark.parametrize("text", ["- a\n", "a\n", "", "[", "a: !!python/name:os.system\n"])
 def test_anything_else_is_one_line_that_names_the_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "o.yaml").write_text(text)
     with pytest.raises(SpecError, match=r"o\.yaml: .*") as refused:
