@@ -87,6 +87,26 @@ def storage_url() -> str:
     return os.environ.get("AIPROD_STORAGE_URL") or (var_dir() / "storage").as_uri()
 
 
+def api_url() -> str:
+    """Where a running AIPROD is (`AIPROD_API_URL`): its api-server's address; empty when commands have none to ask."""
+    return os.environ.get("AIPROD_API_URL", "").strip()
+
+
+def api_token() -> str:
+    """What says who asks the API (`AIPROD_API_TOKEN`): a token of Airflow's. A secret."""
+    return os.environ.get("AIPROD_API_TOKEN", "").strip()
+
+
+def api_user() -> str:
+    """Who logs in for a token where none is given (`AIPROD_API_USER`)."""
+    return os.environ.get("AIPROD_API_USER", "").strip()
+
+
+def api_password() -> str:
+    """The password that goes with the user (`AIPROD_API_PASSWORD`). A secret."""
+    return os.environ.get("AIPROD_API_PASSWORD", "")
+
+
 def tariff() -> str:
     """Which price book is in force (`AIPROD_TARIFF`): `list` unless said otherwise."""
     return os.environ.get("AIPROD_TARIFF") or "list"
@@ -107,23 +127,3 @@ def first_event_seconds() -> float:
         return float(raw)
     except ValueError:
         raise ConfigError(f"AIPROD_FIRST_EVENT_SECONDS must be a number of seconds, not {raw!r}") from None
-
-
-def api_url() -> str:
-    """Where a running AIPROD is (`AIPROD_API_URL`): its api-server's address; empty when commands have none to ask."""
-    return os.environ.get("AIPROD_API_URL", "").strip()
-
-
-def api_token() -> str:
-    """What says who asks the API (`AIPROD_API_TOKEN`): a token of Airflow's. A secret."""
-    return os.environ.get("AIPROD_API_TOKEN", "").strip()
-
-
-def api_user() -> str:
-    """Who logs in for a token where none is given (`AIPROD_API_USER`)."""
-    return os.environ.get("AIPROD_API_USER", "").strip()
-
-
-def api_password() -> str:
-    """The password that goes with the user (`AIPROD_API_PASSWORD`). A secret."""
-    return os.environ.get("AIPROD_API_PASSWORD", "")

@@ -95,6 +95,15 @@ def test_where_nothing_streams_the_job_is_looked_at(server: Server, answer: Repl
     assert len(server.to("GET", EVENTS)) == 1
 
 
+def test_a_delivered_job_whose_run_goes_on_is_not_over(server: Server) -> None:
+    server.says("GET", EVENTS, Reply(405))
+    run = {"run_id": "job-1", "version": 1, "started_at": "2026-11-02T09:30:00Z", "settled_at": None}
+    settled = run | {"settled_at": "2026-11-02T09:31:00Z"}
+    first, last = ({**job("delivered", mark), "runs": [row]} for mark, row in (("r1", run), ("r2", settled)))
+    server.says("GET", JOB, first, last)
+    assert statuses(server) == ["delivered", "delivered"]
+
+
 def test_a_server_that_restarts_is_waited_for(server: Server) -> None:
     begun = sse(("snapshot", "1", job("rendering", "r1")), cut=True)
     server.says("GET", EVENTS, begun, sse(("change", "2", change(JobStatus.DELIVERED, "r2")), END))
