@@ -9,11 +9,12 @@ from typing import Any
 from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
+from aiprod.estimating import price
 from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, points, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
-from aiprod.ordering import approve_for_campaign, price
+from aiprod.ordering import approve_for_campaign
 
 __all__ = ["Batch", "carry", "ended", "enlist", "next_batch", "told"]
 

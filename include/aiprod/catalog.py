@@ -56,6 +56,8 @@ class Preset(Noun):
     second_review: bool
     unscored: Literal["deliver", "ask"]
     may_degrade: bool
+    #: Whoever ordered a job, or wrote its newest version, may not approve its money or its video.
+    approver_differs: bool = False
 
 
 class Model(Noun):

@@ -11,21 +11,23 @@ from typing import Literal
 
 from aiprod import settings
 from aiprod.catalog import Catalog, Preset, Quality
-from aiprod.errors import JobFailed
-from aiprod.ledger import Connection, Ledger, approvals, jobs, purchases, results
+from aiprod.errors import JobFailed, JobMoved
+from aiprod.ledger import Connection, Ledger, approvals, four_eyes, job_status, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
-from aiprod.models import Manifest, Noun, Take, Verdict
+from aiprod.models import JobStatus, Manifest, Noun, Take, Verdict
 from aiprod.planning import floor_of
 from aiprod.storage import Storage
 
 __all__ = [
     "Review",
     "ReviewQuestion",
+    "answer_cut",
     "answer_review",
     "answer_shown_review",
     "assemble_job",
     "has_video",
+    "nobody_looked",
     "review_job",
     "review_question",
     "score_job",
@@ -175,7 +177,8 @@ def review_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> R
             raise JobFailed(f"job {job_id} version {version} has no assembled video")
         preset = catalog.presets[jobs.spec(conn, job_id).preset]
         used = {j.take.take_id: j for j in results.judged(conn, job_id, version) if j.take.take_id in made.takes}
-        answer = approvals.reviewed(conn, job_id, version, made.video.sha256)
+        said = approvals.reviewed(conn, job_id, version, made.video.sha256)
+        cancelled = jobs.cancelled_by(conn, job_id)
     reasons = ["the preset asks for a second look"] if preset.second_review else []
     for judged in used.values():
         if judged.verdict is Verdict.NEEDS_PERSON:
@@ -184,7 +187,9 @@ def review_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> R
             codes = ", ".join(f.code for f in judged.report.findings) or "low quality"
             reasons.append(f"shot {judged.take.shot} was rejected ({codes}) and nothing better came back")
     within = timedelta(hours=preset.approval_hours)
-    word: Literal["accepted", "rejected"] | None = "accepted" if answer == "accepted" else "rejected" if answer else None
+    word = None if said is None else said.answer
+    if cancelled is not None:
+        reasons, word = [f"it was cancelled by {cancelled}"], "rejected"
     return Review(
         job_id=job_id, version=version, reasons=tuple(reasons), answer=word, cut_sha=made.video.sha256, answer_within=within
     )
@@ -208,19 +213,83 @@ def review_question(ledger: Ledger, job_id: str, version: int, *, run_id: str, t
 
 
 def answer_shown_review(
-    ledger: Ledger, job_id: str, version: int, word: Literal["accepted", "rejected"], *, by: str, run_id: str, task_id: str
+    ledger: Ledger,
+    catalog: Catalog,
+    job_id: str,
+    version: int,
+    word: Literal["accepted", "rejected"],
+    *,
+    by: str,
+    run_id: str,
+    task_id: str,
 ) -> str:
     """Write a word given in Airflow: it is about the cut that was shown there, whatever the video is by now."""
     with ledger.read() as conn:
         shown = approvals.first_shown(conn, run_id, task_id, job_id)
     if shown is None:
         raise JobFailed(f"job {job_id}: no video was shown for run {run_id}, so there is nothing to answer")
-    return answer_review(ledger, job_id, version, word, by=by, cut_sha=shown[1])
+    return answer_review(ledger, catalog, job_id, version, word, by=by, cut_sha=shown[1])
 
 
 def answer_review(
-    ledger: Ledger, job_id: str, version: int, word: Literal["accepted", "rejected"], *, by: str, cut_sha: str
+    ledger: Ledger,
+    catalog: Catalog,
+    job_id: str,
+    version: int,
+    word: Literal["accepted", "rejected"],
+    *,
+    by: str,
+    cut_sha: str,
 ) -> str:
-    """Write a person's word on one cut, by its SHA-256; return the word that stands. Another cut needs another word."""
+    """Write a person's word on one cut, by its SHA-256; return the word that stands. Another cut needs another word.
+
+    Raises `SamePerson` where the preset wants another one's word.
+    """
     with ledger.write() as conn:
-        return approvals.review(conn, job_id, version, cut_sha, word, by=by, now=database_now(conn))
+        preset = catalog.presets[jobs.spec(conn, job_id).preset]
+        four_eyes.require_another(conn, preset, job_id, version, by=by)
+        return approvals.review(conn, job_id, version, cut_sha, word, by=by, now=database_now(conn)).answer
+
+
+def answer_cut(
+    ledger: Ledger,
+    catalog: Catalog,
+    job_id: str,
+    version: int,
+    word: Literal["accepted", "rejected"],
+    *,
+    by: str,
+    cut_sha: str,
+    why: str = "",
+) -> str:
+    """Write a person's word on the cut they saw; the same word of the same person again is the same.
+
+    Raises `JobMoved` when it is not the cut of the newest version that waits for a word, or somebody was faster, and
+    `SamePerson` where the preset wants another one's word.
+    """
+    with ledger.write() as conn:
+        newest, made = jobs.latest(conn, job_id), results.cut(conn, job_id, version)
+        if newest != version or made is None or made.video.sha256 != cut_sha:
+            raise JobMoved(f"the video of job {job_id} is not any more the one that was seen")
+        standing = approvals.reviewed(conn, job_id, version, cut_sha)
+        if standing is None:
+            status = job_status.status_of(conn, job_id)
+            if status is not JobStatus.FINAL_APPROVAL:
+                raise JobMoved(f"job {job_id} is {status}; its video waits for nobody's word")
+            preset = catalog.presets[jobs.spec(conn, job_id).preset]
+            four_eyes.require_another(conn, preset, job_id, version, by=by)
+            now = database_now(conn)
+            standing = approvals.review(conn, job_id, version, cut_sha, word, by=by, now=now)
+            if why.strip():
+                jobs.remark(conn, job_id, version, word, f"{by}: {why.strip()}", now=now)
+        if (standing.answer, standing.by) != (word, by):
+            raise JobMoved(f"the video of job {job_id} was {standing.answer} by {standing.by} before")
+        return standing.answer
+
+
+def nobody_looked(ledger: Ledger, job_id: str, version: int) -> None:
+    """Write down that the question about a finished video ran out of time."""
+    with ledger.write() as conn:
+        why = "nobody looked at the video in time; it is stored and not delivered"
+        now = database_now(conn)
+        jobs.fail(conn, job_id, version, job_status.NOBODY_LOOKED, why, code="expired", now=now)
