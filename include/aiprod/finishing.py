@@ -29,6 +29,7 @@ __all__ = [
     "has_video",
     "nobody_looked",
     "review_job",
+    "review_of",
     "review_question",
     "score_job",
 ]
@@ -140,12 +141,11 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
 
 def _best(conn: Connection, manifest: Manifest) -> list[Judged]:
     """The take to use for every shot, in order."""
-    order = {Verdict.ACCEPTED: 0, Verdict.NEEDS_PERSON: 1, Verdict.REJECTED: 2}
     judged = results.judged(conn, manifest.job_id, manifest.version)
     best, missing = [], []
     for shot in manifest.shots:
         usable = [j for j in judged if j.take.shot == shot.index and not j.report.vetoed]
-        usable.sort(key=lambda j: (order[j.verdict], -(j.report.quality or 0.0), -j.report.technical))
+        usable.sort(key=results.best_first)
         if usable:
             best.append(usable[0])
         else:
@@ -172,13 +172,18 @@ def _history(conn: Connection, manifest: Manifest, shot: int) -> str:
 def review_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> Review:
     """Say whether a person must look at the finished video, and what they said about this very cut."""
     with ledger.read() as conn:
-        made = results.cut(conn, job_id, version)
-        if made is None:
-            raise JobFailed(f"job {job_id} version {version} has no assembled video")
-        preset = catalog.presets[jobs.spec(conn, job_id).preset]
-        used = {j.take.take_id: j for j in results.judged(conn, job_id, version) if j.take.take_id in made.takes}
-        said = approvals.reviewed(conn, job_id, version, made.video.sha256)
-        cancelled = jobs.cancelled_by(conn, job_id)
+        return review_of(conn, catalog, job_id, version)
+
+
+def review_of(conn: Connection, catalog: Catalog, job_id: str, version: int) -> Review:
+    """The same, in the caller's transaction. Nobody looks at the video of a cancelled job: it is not delivered."""
+    made = results.cut(conn, job_id, version)
+    if made is None:
+        raise JobFailed(f"job {job_id} version {version} has no assembled video")
+    preset = catalog.presets[jobs.spec(conn, job_id).preset]
+    used = {j.take.take_id: j for j in results.judged(conn, job_id, version) if j.take.take_id in made.takes}
+    said = approvals.reviewed(conn, job_id, version, made.video.sha256)
+    cancelled = jobs.cancelled_by(conn, job_id)
     reasons = ["the preset asks for a second look"] if preset.second_review else []
     for judged in used.values():
         if judged.verdict is Verdict.NEEDS_PERSON:

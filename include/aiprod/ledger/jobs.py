@@ -11,8 +11,8 @@ from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 from aiprod.errors import JobConflict, JobFailed, JobUnknown
 from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
-from aiprod.ledger.schema import decisions, failures, jobs, manifests, runs
-from aiprod.models import Decision, Estimate, JobSpec, Manifest, Noun
+from aiprod.ledger.schema import decisions, erasures, failures, jobs, manifests, runs
+from aiprod.models import Decision, Erasure, Estimate, JobSpec, Manifest, Noun
 
 __all__ = [
     "URGENCY",
@@ -23,16 +23,19 @@ __all__ = [
     "campaign_of",
     "cancelled_by",
     "carried_elsewhere",
+    "choices",
     "decide",
     "decisions_of",
     "enter",
     "entered_since",
     "entry",
+    "erased",
     "fail",
     "failures_of",
     "in_priority_order",
     "known",
     "latest",
+    "move_runs",
     "of_run",
     "priced",
     "project_of",
@@ -265,6 +268,23 @@ def decisions_of(conn: Connection, job_id: str, version: int) -> list[tuple[int,
     statement = select(decisions).where(decisions.c.job_id == job_id, decisions.c.version == version)
     rows = conn.execute(statement.order_by(decisions.c.decision_id))
     return [(row.round, row.purchase_id, Decision.model_validate_json(row.decision)) for row in rows]
+
+
+def choices(conn: Connection, purchase_ids: Sequence[str]) -> dict[str, Decision]:
+    """Return the routing choices that led to some purchases, whichever version made them."""
+    rows = conn.execute(select(decisions).where(decisions.c.purchase_id.in_(purchase_ids)))
+    return {row.purchase_id: Decision.model_validate_json(row.decision) for row in rows}
+
+
+def erased(conn: Connection, job_id: str) -> Erasure | None:
+    """Return when a job's files and words were deleted, or None."""
+    row = conn.execute(select(erasures).where(erasures.c.job_id == job_id)).mappings().first()
+    return None if row is None else Erasure(**{name: row[name] for name in Erasure.model_fields})
+
+
+def move_runs(conn: Connection, job_id: str, version: int) -> None:
+    """Let the runs of a job that are not over carry another version: the one that was edited while they wait."""
+    conn.execute(update(runs).where(runs.c.job_id == job_id, runs.c.settled_at.is_(None)).values(version=version))
 
 
 def fail(conn: Connection, job_id: str, version: int, stage: str, message: str, *, code: str, now: datetime) -> None:
