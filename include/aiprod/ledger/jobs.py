@@ -27,7 +27,6 @@ __all__ = [
     "decide",
     "decisions_of",
     "enter",
-    "entered_since",
     "entry",
     "erased",
     "fail",
@@ -38,7 +37,6 @@ __all__ = [
     "move_runs",
     "of_run",
     "priced",
-    "project_of",
     "remark",
     "runs_of",
     "settle_run",
@@ -148,17 +146,6 @@ def in_priority_order(conn: Connection, job_ids: Sequence[str]) -> list[str]:
 def known(conn: Connection, job_id: str) -> bool:
     """Whether a job of this id was entered."""
     return conn.execute(select(jobs.c.job_id).where(jobs.c.job_id == job_id)).first() is not None
-
-
-def project_of(conn: Connection, job_id: str) -> str | None:
-    """Return the project that a job was ordered for; None for an unknown job."""
-    return conn.execute(select(jobs.c.project).where(jobs.c.job_id == job_id)).scalar()
-
-
-def entered_since(conn: Connection, by: str, since: datetime) -> int:
-    """Return how many jobs a person has ordered since then."""
-    statement = select(func.count()).select_from(jobs).where(jobs.c.created_at >= since, jobs.c.created_by == by)
-    return int(conn.execute(statement).scalar_one())
 
 
 def write_manifest(

@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
 
 from aiprod.errors import JobConflict, JobFailed
 from aiprod.ledger import jobs
-from aiprod.ledger.schema import jobs as jobs_table
 from aiprod.models import Candidate, Decision, Estimate, JobSpec
 from tests.desk import NOW, manifest, race, rows
 
@@ -121,20 +119,3 @@ def test_a_failure_is_kept_and_counted(ledger, job):
         assert jobs.failures_of(conn, job, 1) == ["assemble: shot 2 has no take"]
     (point,) = rows(ledger, "metric_outbox")["metric_outbox"]
     assert (point["name"], point["labels"]) == ("errors", '{"code": "no_take", "stage": "assemble"}')
-
-
-class TestWhoOrdered:
-    def test_a_project_is_read_without_the_order_and_none_is_made_up(self, ledger, job):
-        with ledger.read() as conn:
-            assert (jobs.project_of(conn, job), jobs.project_of(conn, "nobody")) == ("default", None)
-
-    def test_jobs_of_one_person_are_counted_from_a_time_on(self, ledger):
-        with ledger.write() as conn:
-            for n, (by, at) in enumerate([("alice", NOW), ("alice", LATER), ("bob", LATER), (None, LATER)]):
-                jobs.enter(conn, f"job-{n}", SPEC, now=at)
-                conn.execute(update(jobs_table).where(jobs_table.c.job_id == f"job-{n}").values(created_by=by))
-
-        with ledger.read() as conn:
-            assert jobs.entered_since(conn, "alice", NOW) == 2
-            assert jobs.entered_since(conn, "alice", LATER) == jobs.entered_since(conn, "bob", NOW) == 1
-            assert jobs.entered_since(conn, "carol", NOW) == 0
