@@ -57,6 +57,8 @@ def enlist(
             spec = JobSpec.parse(raw)
             job_id = spec.job_id or f"{campaign}-{n}"
             price(job_id, spec, catalog, now=now)
+            if catalog.presets[spec.preset].approver_differs:
+                raise SpecError([f"preset: {spec.preset} wants another person's word than {by}'s; order it by itself"])
             if _asks_a_person(catalog.presets[spec.preset]):
                 raise SpecError([f"preset: {spec.preset} asks a person about every video; order it by itself"])
             read.append((job_id, spec))
@@ -71,7 +73,7 @@ def enlist(
         for n, (job_id, spec) in enumerate(read):
             # A microsecond apart, so that equally urgent rows are served in the order in which they came.
             now = start + timedelta(microseconds=n)
-            if jobs.enter(conn, job_id, spec, now=now, campaign=campaign):
+            if jobs.enter(conn, job_id, spec, now=now, campaign=campaign, by=by):
                 manifest, priced, names = price(job_id, spec, catalog, now=now)
                 jobs.write_manifest(conn, manifest, priced, names, by=by, now=now)
                 approve_for_campaign(conn, catalog, job_id, by=by, expires_at=now + valid, now=now)
@@ -165,7 +167,9 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
         if waits is not None:
             return told(waits)
         answer = approvals.latest(conn, job_id, version)
-        status = answer.answer if answer is not None and answer.answer != "approved" else "failed"
+        status: str = answer.answer if answer is not None and answer.answer != "approved" else "failed"
+        if jobs.cancelled_by(conn, job_id) is not None:
+            status = "cancelled"
         if before is None:
             points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
         return status

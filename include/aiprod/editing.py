@@ -97,7 +97,7 @@ def edit(ledger: Ledger, catalog: Catalog, job_id: str, change: ManifestEdit, *,
     with ledger.write() as conn:
         _editable(conn, catalog, job_id, base_version)
         _write(conn, manifest, estimate, names, kept, by=by)
-        jobs.move_runs(conn, job_id, manifest.version)
+        jobs.move_runs(conn, job_id, base_version, manifest.version)
     return Edited(job_id=job_id, version=manifest.version, manifest=manifest, estimate=estimate, changes=told)
 
 
@@ -143,12 +143,9 @@ def redo(
     _require_named(base.manifest, shots, change)
     listed = [change.get(shot.index) or _spec_of(shot) for shot in base.manifest.shots]
     manifest = _planned(base, listed, catalog, {})
-    kept = [
-        _at_todays_price(catalog, base, manifest, again, now=base.now)
-        for index, again in base.takes.items()
-        if index not in shots
-    ]
-    bought = [shot.index for shot in manifest.shots if shot.index not in {again.shot for again in kept}]
+    again = [take for index, take in base.takes.items() if index not in shots]
+    kept = [_at_todays_price(catalog, base, manifest, take) for take in again]
+    bought = [shot.index for shot in manifest.shots if shot.index not in {take.shot for take in kept}]
     estimate, names = _priced(catalog, base, manifest, kept)
     with ledger.write() as conn:
         _over(conn, catalog, job_id, base_version, shots)
@@ -179,11 +176,11 @@ def _over(conn: Connection, catalog: Catalog, job_id: str, base_version: int, sh
     return _Base(entry, base.manifest, takes, budget_left(conn, catalog, job_id), database_now(conn))
 
 
-def _at_todays_price(catalog: Catalog, base: _Base, manifest: Manifest, again: Reuse, *, now: datetime) -> Reuse:
+def _at_todays_price(catalog: Catalog, base: _Base, manifest: Manifest, again: Reuse) -> Reuse:
     """What using a take again saves: the price its shot has now, or what it was bought for where nobody could make it."""
     alone = manifest.model_copy(update={"shots": (manifest.shot(again.shot),)})
     try:
-        estimate, _ = price_shots(alone, base.entry.spec, catalog, budget=NO_LIMIT, now=now)
+        estimate, _ = price_shots(alone, base.entry.spec, catalog, budget=NO_LIMIT, now=base.now)
     except SpecError:
         return again
     return again.model_copy(update={"saved": estimate.expected})

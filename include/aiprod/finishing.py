@@ -11,23 +11,21 @@ from typing import Literal
 
 from aiprod import settings
 from aiprod.catalog import Catalog, Preset, Quality
-from aiprod.errors import JobFailed, JobMoved
-from aiprod.ledger import Connection, Ledger, approvals, four_eyes, job_status, jobs, purchases, results
+from aiprod.errors import JobFailed
+from aiprod.ledger import Connection, Ledger, approvals, four_eyes, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
-from aiprod.models import JobStatus, Manifest, Noun, Take, Verdict
+from aiprod.models import Manifest, Noun, Take, Verdict
 from aiprod.planning import floor_of
 from aiprod.storage import Storage
 
 __all__ = [
     "Review",
     "ReviewQuestion",
-    "answer_cut",
     "answer_review",
     "answer_shown_review",
     "assemble_job",
     "has_video",
-    "nobody_looked",
     "review_job",
     "review_of",
     "review_question",
@@ -52,6 +50,8 @@ class ReviewQuestion(Noun):
     video: str
     poster: str
     shown: bool
+    #: Who may not answer, where the preset wants a second person.
+    not_by: str | None = None
 
 
 def score_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> list[str]:
@@ -206,7 +206,7 @@ def has_video(ledger: Ledger, job_id: str, version: int) -> bool:
         return results.cut(conn, job_id, version) is not None
 
 
-def review_question(ledger: Ledger, job_id: str, version: int, *, run_id: str, task_id: str) -> ReviewQuestion:
+def review_question(ledger: Ledger, catalog: Catalog, job_id: str, version: int, *, run_id: str, task_id: str) -> ReviewQuestion:
     """Return where to look, noting which cut this question shows first."""
     with ledger.write() as conn:
         made = results.cut(conn, job_id, version)
@@ -214,7 +214,9 @@ def review_question(ledger: Ledger, job_id: str, version: int, *, run_id: str, t
             raise JobFailed(f"job {job_id} version {version} has no assembled video")
         now = database_now(conn)
         _, cut_sha = approvals.show(conn, run_id, task_id, job_id, version, now=now, content=made.video.sha256)
-    return ReviewQuestion(video=made.video.url, poster=made.poster.url, shown=cut_sha == made.video.sha256)
+        not_by = four_eyes.creator(conn, catalog.presets[jobs.spec(conn, job_id).preset], job_id)
+    shown = cut_sha == made.video.sha256
+    return ReviewQuestion(video=made.video.url, poster=made.poster.url, shown=shown, not_by=not_by)
 
 
 def answer_shown_review(
@@ -254,47 +256,3 @@ def answer_review(
         preset = catalog.presets[jobs.spec(conn, job_id).preset]
         four_eyes.require_another(conn, preset, job_id, version, by=by)
         return approvals.review(conn, job_id, version, cut_sha, word, by=by, now=database_now(conn)).answer
-
-
-def answer_cut(
-    ledger: Ledger,
-    catalog: Catalog,
-    job_id: str,
-    version: int,
-    word: Literal["accepted", "rejected"],
-    *,
-    by: str,
-    cut_sha: str,
-    why: str = "",
-) -> str:
-    """Write a person's word on the cut they saw; the same word of the same person again is the same.
-
-    Raises `JobMoved` when it is not the cut of the newest version that waits for a word, or somebody was faster, and
-    `SamePerson` where the preset wants another one's word.
-    """
-    with ledger.write() as conn:
-        newest, made = jobs.latest(conn, job_id), results.cut(conn, job_id, version)
-        if newest != version or made is None or made.video.sha256 != cut_sha:
-            raise JobMoved(f"the video of job {job_id} is not any more the one that was seen")
-        standing = approvals.reviewed(conn, job_id, version, cut_sha)
-        if standing is None:
-            status = job_status.status_of(conn, job_id)
-            if status is not JobStatus.FINAL_APPROVAL:
-                raise JobMoved(f"job {job_id} is {status}; its video waits for nobody's word")
-            preset = catalog.presets[jobs.spec(conn, job_id).preset]
-            four_eyes.require_another(conn, preset, job_id, version, by=by)
-            now = database_now(conn)
-            standing = approvals.review(conn, job_id, version, cut_sha, word, by=by, now=now)
-            if why.strip():
-                jobs.remark(conn, job_id, version, word, f"{by}: {why.strip()}", now=now)
-        if (standing.answer, standing.by) != (word, by):
-            raise JobMoved(f"the video of job {job_id} was {standing.answer} by {standing.by} before")
-        return standing.answer
-
-
-def nobody_looked(ledger: Ledger, job_id: str, version: int) -> None:
-    """Write down that the question about a finished video ran out of time."""
-    with ledger.write() as conn:
-        why = "nobody looked at the video in time; it is stored and not delivered"
-        now = database_now(conn)
-        jobs.fail(conn, job_id, version, job_status.NOBODY_LOOKED, why, code="expired", now=now)

@@ -52,6 +52,8 @@ class SpendQuestion(Noun):
     budget_left: Micros
     shown_version: int
     answer_within: timedelta
+    #: Who may not answer, where the preset wants a second person.
+    not_by: str | None = None
 
 
 class Asked(Noun):
@@ -125,10 +127,12 @@ def spend_question(ledger: Ledger, catalog: Catalog, job_id: str, *, run_id: str
         version = jobs.latest(conn, job_id)
         priced = jobs.priced(conn, job_id, version)
         preset = jobs.spec(conn, job_id).preset
+        not_by = four_eyes.creator(conn, catalog.presets[preset], job_id)
         return SpendQuestion(
             manifest=priced.manifest,
             estimate=priced.estimate,
             preset=preset,
+            not_by=not_by,
             answer_within=timedelta(hours=catalog.presets[preset].approval_hours),
             amount=amount_asked(conn, catalog, job_id, version),
             budget_left=budget_left(conn, catalog, job_id),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, sourcing
+from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, reviewing, sourcing
 from aiprod.batching import Batch
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
@@ -152,7 +152,8 @@ class Pipeline(Verbs):
 
     def review_question(self, job_id: str, *, run_id: str, task_id: str) -> ReviewQuestion:
         """Return where a person is to look."""
-        return finishing.review_question(self.ledger, job_id, self._version(job_id), run_id=run_id, task_id=task_id)
+        version = self._version(job_id)
+        return finishing.review_question(self.ledger, self.catalog, job_id, version, run_id=run_id, task_id=task_id)
 
     def answer_review(self, job_id: str, word: Literal["accepted", "rejected"], *, by: str, run_id: str, task_id: str) -> str:
         """Write down a person's word on the video that was shown; return the word that stands."""
@@ -163,7 +164,7 @@ class Pipeline(Verbs):
 
     def nobody_looked(self, job_id: str) -> None:
         """Write down that nobody looked at the video in time."""
-        finishing.nobody_looked(self.ledger, job_id, self._version(job_id))
+        reviewing.nobody_looked(self.ledger, job_id, self._version(job_id))
 
     # 8. deliver
     def deliver(self, job_ids: Sequence[str]) -> list[Delivery]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from aiprod import cancelling, delivering, editing, finishing, ordering, settings, viewing
+from aiprod import cancelling, delivering, editing, ordering, reviewing, settings, viewing
 from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
 from aiprod.editing import Edited, ManifestEdit
@@ -123,4 +123,4 @@ class Verbs:
         self, job_id: str, word: Literal["accepted", "rejected"], *, version: int, cut_sha: str, by: str, why: str = ""
     ) -> str:
         """Write down a person's word on the finished video they saw; return it. Raises as `answer_money`."""
-        return finishing.answer_cut(self.ledger, self.catalog, job_id, version, word, by=by, cut_sha=cut_sha, why=why)
+        return reviewing.answer_cut(self.ledger, self.catalog, job_id, version, word, by=by, cut_sha=cut_sha, why=why)

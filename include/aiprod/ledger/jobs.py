@@ -269,9 +269,9 @@ def erased(conn: Connection, job_id: str) -> Erasure | None:
     return None if row is None else Erasure(**{name: row[name] for name in Erasure.model_fields})
 
 
-def move_runs(conn: Connection, job_id: str, version: int) -> None:
-    """Let the runs of a job that are not over carry another version: the one that was edited while they wait."""
-    conn.execute(update(runs).where(runs.c.job_id == job_id, runs.c.settled_at.is_(None)).values(version=version))
+def move_runs(conn: Connection, job_id: str, old: int, new: int) -> None:
+    """Let the runs of a job version carry the next one: a manifest was edited while they wait."""
+    conn.execute(update(runs).where(runs.c.job_id == job_id, runs.c.version == old).values(version=new))
 
 
 def fail(conn: Connection, job_id: str, version: int, stage: str, message: str, *, code: str, now: datetime) -> None:
