@@ -18,9 +18,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from aiprod import settings
 from aiprod.errors import ConfigError
-from aiprod.models import AspectRatio, Micros, Noun, Resolution, micros
+from aiprod.models import AspectRatio, Micros, Noun, Resolution, Slug, micros
 
 __all__ = [
+    "Access",
     "BackendConfig",
     "BackendEntry",
     "Budgets",
@@ -29,6 +30,7 @@ __all__ = [
     "Model",
     "Preset",
     "Price",
+    "Project",
     "Quality",
     "Tariff",
     "catalog",
@@ -280,6 +282,23 @@ class PresetFile(Noun):
     presets: dict[str, Preset]
 
 
+class Project(Noun):
+    """A project that is not everybody's: only its members, by the name they log in with, see or order its jobs."""
+
+    members: tuple[str, ...]
+
+
+class Access(Noun):
+    """Who sees what, and how many new jobs one person may order in a minute over HTTP. A project not named is everybody's."""
+
+    orders_per_minute: Annotated[int, Field(ge=1)] = 60
+    projects: dict[Slug, Project] = Field(default_factory=dict)
+
+    def hidden_from(self, name: str) -> tuple[str, ...]:
+        """Return the projects that a person does not see."""
+        return tuple(sorted(project for project, listed in self.projects.items() if name not in listed.members))
+
+
 class Catalog(Noun):
     """Everything configured, frozen."""
 
@@ -294,6 +313,7 @@ class Catalog(Noun):
     quality: Quality
     metrics: dict[str, Metric]
     tariff: str = "list"
+    access: Access = Field(default_factory=Access)
 
     @property
     def prices(self) -> Tariff:
@@ -365,6 +385,7 @@ def load(folder: Path) -> Catalog:
         quality=_read(folder / "quality.yaml", Quality),
         metrics=_read(folder / "metrics.yaml", MetricFile).metrics,
         tariff=chosen,
+        access=_read(folder / "projects.yaml", Access),
     )
 
 

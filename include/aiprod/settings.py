@@ -20,6 +20,7 @@ __all__ = [
     "first_event_seconds",
     "require_distributed_safe",
     "storage_url",
+    "stream_seconds",
     "tariff",
     "var_dir",
 ]
@@ -29,6 +30,9 @@ FALSE = ("", "0", "false", "no", "off")
 #: A trigger event that comes sooner than this loses the race against the executor's report that
 #: the first leg finished, and the scheduler then fails the task (facts/engine.md section 3).
 FIRST_EVENT_SECONDS = 20.0
+
+#: An open stream keeps an api-server that is told to stop from stopping; who watches comes back.
+STREAM_SECONDS = 30.0
 
 
 def _home() -> Path:
@@ -120,10 +124,19 @@ def dry_run() -> bool:
 
 def first_event_seconds() -> float:
     """The least time between parking a task and waking it (`AIPROD_FIRST_EVENT_SECONDS`), in seconds."""
-    raw = os.environ.get("AIPROD_FIRST_EVENT_SECONDS")
+    return _seconds("AIPROD_FIRST_EVENT_SECONDS", FIRST_EVENT_SECONDS)
+
+
+def stream_seconds() -> float:
+    """How long one stream of a job's events lasts (`AIPROD_STREAM_SECONDS`), in seconds; whoever watches comes back."""
+    return _seconds("AIPROD_STREAM_SECONDS", STREAM_SECONDS)
+
+
+def _seconds(name: str, default: float) -> float:
+    raw = os.environ.get(name)
     if not raw:
-        return FIRST_EVENT_SECONDS
+        return default
     try:
         return float(raw)
     except ValueError:
-        raise ConfigError(f"AIPROD_FIRST_EVENT_SECONDS must be a number of seconds, not {raw!r}") from None
+        raise ConfigError(f"{name} must be a number of seconds, not {raw!r}") from None
