@@ -37,6 +37,8 @@ PAUSES = (0.5, 1.0, 2.0)
 _LONGEST_PAUSE = 30.0
 _PASSING = (429, 502, 503, 504)
 _MOUNT = "/aiprod"
+#: What Airflow says of a token that it did not sign, or took back.
+_INVALID = "Invalid JWT token"
 
 #: The library's own errors by the last part of a problem's `type`: whoever asks over the API is refused in the same words.
 _OWN: dict[str, Callable[[str], AiprodError]] = {
@@ -155,7 +157,7 @@ class Wire:
         if not self._token:
             self._token = self._log_in()
         response = self._send(method, f"{self.server}{_MOUNT}{path}", auth=_Bearer(self._token), **words)
-        if response.status_code == 401 and not self._credentials.token:
+        if _token_refused(response) and not self._credentials.token:
             response.close()
             self._token = self._log_in()
             response = self._send(method, f"{self.server}{_MOUNT}{path}", auth=_Bearer(self._token), **words)
@@ -190,6 +192,11 @@ class Wire:
                 f"{self.server} {name}: set AIPROD_API_TOKEN, or AIPROD_API_USER and AIPROD_API_PASSWORD",
             )
         return token
+
+
+def _token_refused(response: requests.Response) -> bool:
+    """An expired token is 401; of one that another key signed (a server that was set up anew) Airflow says 403."""
+    return response.status_code == 401 or (response.status_code == 403 and _INVALID in response.text)
 
 
 def _loopback(host: str) -> bool:
@@ -236,7 +243,7 @@ def _meaning(status: int, said: Mapping[str, Any]) -> AiprodError:
         return SpecError(lines or [detail])
     if name in _OWN:
         return _OWN[name](detail)
-    if status == 401:
+    if status == 401 or _INVALID in detail:
         detail = f"the token is not taken ({detail}): get a new AIPROD_API_TOKEN"
     return ApiRefused(status, detail)
 

@@ -19,12 +19,14 @@ from aiprod.views import JobView, ShotView
 
 __all__ = ["follow"]
 
+#: Nobody waits for more than this word, although a run may still be tidying up. A failure may yet be tried again.
+_SETTLED = (JobStatus.DELIVERED, JobStatus.REJECTED, JobStatus.CANCELLED, JobStatus.EXPIRED)
 #: As wide as a shot's bar is.
 _BAR = 24
 
 
 def follow(job_id: str, views: Iterable[JobView], *, stay: bool, as_json: bool) -> int:
-    """Show every news of a job until it is over, or, without `stay`, until a person is asked; return the exit code.
+    """Show every news of a job until its end is known, or, without `stay`, until a person is asked; return the exit code.
 
     An interrupt ends the watching and nothing else, and says how to come back.
     """
@@ -51,7 +53,7 @@ def code_of(view: JobView) -> int:
 def _until_asked(views: Iterable[JobView], *, stay: bool) -> Iterator[JobView]:
     for view in views:
         yield view
-        if view.needs_you and not stay:
+        if view.status in _SETTLED or (view.needs_you and not stay):
             return
 
 

@@ -32,6 +32,16 @@ def test_news_are_a_line_each_and_progress_alone_is_none(capsys: pytest.CaptureF
     assert "job-1 is delivered. charged $0.60" in "\n".join(lines[4:])
 
 
+@pytest.mark.parametrize("status", ["delivered", "rejected", "cancelled", "expired"])
+def test_nobody_waits_for_a_run_that_tidies_up(capsys: pytest.CaptureFixture[str], status: str) -> None:
+    def endless() -> Iterator[JobView]:
+        yield view(status)
+        pytest.fail("the end was known")
+
+    follow("job-1", endless(), stay=True, as_json=True)
+    assert json.loads(said(capsys)[0])["status"] == status
+
+
 def test_a_failed_attempt_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     (shot,) = view().shots
     failed = attempt(state="failed", failure="moderated", message="refused for its content", charged=0)
