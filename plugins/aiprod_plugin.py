@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cached_property
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
+
+_Scope = MutableMapping[str, Any]
+_App = Callable[[_Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+
+class RootApp:
+    """Tells our API which application it is mounted in: it asks Airflow's own API there, in the same process."""
+
+    def __init__(self, app: _App) -> None:
+        self.app = app
+
+    async def __call__(
+        self, scope: _Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        if scope["type"] in ("http", "websocket"):
+            scope.setdefault("state", {})["aiprod_root_app"] = scope["app"]
+        await self.app(scope, receive, send)
 
 
 class AiprodPlugin(AirflowPlugin):
     """Announces AIPROD to Airflow; operators and triggers are ordinary imports."""
 
     name = "aiprod"
+    fastapi_root_middlewares = [{"middleware": RootApp, "args": [], "kwargs": {}, "name": "aiprod root app"}]  # noqa: RUF012 - Airflow declares it so
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Made when the api-server asks; schedulers, workers and triggerers never do."""
+        from aiprod_airflow.api.app import create_app
+
+        return [{"name": "AIPROD", "app": create_app(), "url_prefix": "/aiprod"}]

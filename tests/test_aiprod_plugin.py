@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import tests.airflow_home  # noqa: F401 - before Airflow is imported
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.airflow_home import HOME  # before Airflow is imported
 
 # isort: split
+from airflow.api_fastapi.app import RESERVED_URL_PREFIXES
 from airflow.api_fastapi.core_api.datamodels.plugins import PluginResponse
 
 from aiprod_plugin import AiprodPlugin
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_it_is_called_aiprod() -> None:
@@ -18,6 +26,11 @@ def test_airflow_lists_it() -> None:
     """A plugin that does not fit this model silently drops out of Airflow's list, with everything it brings."""
     plugin = AiprodPlugin()
     shown = {name: getattr(plugin, name) for name in PluginResponse.model_fields if hasattr(plugin, name)}
+    # As its own list does.
+    shown["fastapi_apps"] = [{**one, "app": str(one["app"])} for one in plugin.fastapi_apps]
+    shown["fastapi_root_middlewares"] = [
+        {**one, "middleware": str(one["middleware"])} for one in shown["fastapi_root_middlewares"]
+    ]
 
     assert PluginResponse.model_validate({**shown, "source": "aiprod_plugin.py"}).name == "aiprod"
 
@@ -27,3 +40,19 @@ def test_it_uses_nothing_that_keeps_the_api_server_from_starting() -> None:
     plugin = AiprodPlugin()
 
     assert not any((plugin.appbuilder_views, plugin.appbuilder_menu_items, plugin.flask_blueprints))
+
+
+def test_the_api_is_made_when_it_is_asked_for_and_not_before() -> None:
+    """Every process of Airflow's loads the plugin; only the api-server serves anything."""
+    probe = "import sys; from aiprod_plugin import AiprodPlugin; AiprodPlugin(); print('aiprod_airflow.api.app' in sys.modules)"
+    env = {"PYTHONPATH": f"{ROOT / 'include'}:{ROOT / 'plugins'}", "AIRFLOW_HOME": HOME, "PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, env=env)
+
+    assert done.stdout.splitlines()[-1:] == ["False"], done.stderr
+
+
+def test_it_is_mounted_where_airflow_lets_it() -> None:
+    (one,) = AiprodPlugin().fastapi_apps
+
+    assert one["url_prefix"] == "/aiprod"
+    assert not any(one["url_prefix"].startswith(prefix) for prefix in RESERVED_URL_PREFIXES)

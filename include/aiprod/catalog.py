@@ -23,6 +23,7 @@ from aiprod.measures import AlertFile, AlertRule, Metric, MetricFile, Objective,
 from aiprod.models import AspectRatio, Micros, Noun, Resolution, Slug, micros
 
 __all__ = [
+    "Access",
     "BackendConfig",
     "BackendEntry",
     "Budgets",
@@ -31,6 +32,7 @@ __all__ = [
     "Model",
     "Preset",
     "Price",
+    "Project",
     "Quality",
     "Retention",
     "ScheduledCampaign",
@@ -293,6 +295,23 @@ class PresetFile(Noun):
     presets: dict[str, Preset]
 
 
+class Project(Noun):
+    """A project that is not everybody's: only its members, by the name they log in with, see or order its jobs."""
+
+    members: tuple[str, ...]
+
+
+class Access(Noun):
+    """Who sees what, and how many new jobs one person may order in a minute over HTTP. A project not named is everybody's."""
+
+    orders_per_minute: Annotated[int, Field(ge=1)] = 60
+    projects: dict[Slug, Project] = Field(default_factory=dict)
+
+    def hidden_from(self, name: str) -> tuple[str, ...]:
+        """Return the projects that a person does not see."""
+        return tuple(sorted(project for project, listed in self.projects.items() if name not in listed.members))
+
+
 class Catalog(Noun):
     """Everything configured, frozen."""
 
@@ -312,6 +331,7 @@ class Catalog(Noun):
     objectives: dict[str, Objective]
     campaigns: dict[str, ScheduledCampaign] = Field(default_factory=dict)
     tariff: str = "list"
+    access: Access = Field(default_factory=Access)
 
     @property
     def prices(self) -> Tariff:
@@ -389,6 +409,7 @@ def load(folder: Path) -> Catalog:
         objectives=alerts.objectives,
         campaigns=_read(folder / "campaigns.yaml", CampaignFile).campaigns,
         tariff=chosen,
+        access=_read(folder / "projects.yaml", Access),
     )
 
 

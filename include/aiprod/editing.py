@@ -32,6 +32,7 @@ from aiprod.models import (
 )
 from aiprod.ordering import budget_left
 from aiprod.planning import changes, plan
+from aiprod.views import Edited
 
 __all__ = ["Edited", "ManifestEdit", "changes", "edit", "redo"]
 
@@ -54,16 +55,6 @@ class ManifestEdit(Noun):
             return cls.model_validate(raw)
         except ValidationError as error:
             raise refused(raw, error) from None
-
-
-class Edited(Noun):
-    """The version that an edit or a redo made, what it costs, and what it changed, in sentences."""
-
-    job_id: str
-    version: int
-    manifest: Manifest
-    estimate: Estimate
-    changes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

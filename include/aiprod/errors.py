@@ -13,6 +13,8 @@ AiprodError
 │   ├── SubmitRejected       refused: nothing runs, nothing is billed
 │   └── SubmitAmbiguous      no answer: it may be running, and billing
 ├── StorageError             a file could not be kept
+├── ApiUnreachable           no AIPROD answers where one was looked for, or its answer was lost
+├── ApiRefused               a running AIPROD said no
 ├── MeasuringInterrupted     a take could not be measured now, which says nothing about the take
 ├── NoticeRefused            a receiver did not take a notification
 └── JobFailed                a job cannot be finished; the ledger says why
@@ -29,6 +31,8 @@ from typing import ClassVar, Literal
 
 __all__ = [
     "AiprodError",
+    "ApiRefused",
+    "ApiUnreachable",
     "BackendError",
     "BudgetExceeded",
     "ConfigError",
@@ -155,6 +159,22 @@ class StorageError(AiprodError):
     """A file could not be written or read; what was paid for is still at the vendor."""
 
     retryable = True
+
+
+class ApiUnreachable(AiprodError):
+    """No AIPROD answered. With `sent`, the request may have arrived and been done: look before doing it again."""
+
+    def __init__(self, message: str, *, sent: bool = False) -> None:
+        self.sent = sent
+        super().__init__(f"{message}; it may have been done all the same: look before you do it again" if sent else message)
+
+
+class ApiRefused(AiprodError):
+    """A running AIPROD refused; `status` is HTTP's. What another error of this page says is raised as that one."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        self.status = status
+        super().__init__(detail)
 
 
 class MeasuringInterrupted(AiprodError):

@@ -525,6 +525,24 @@ class JobStatus(StrEnum):
     EXPIRED = "expired"
 
 
+#: The life of a purchase in one word; `ledger.states` says which follows which.
+State = Literal[
+    "held", "submitting", "submitted", "unknown",
+    "succeeded", "failed", "cancelled", "rejected", "absent", "expired", "voided", "written_off",
+]  # fmt: skip
+
+
+class Waiting(Noun):
+    """One job in the queue and what it waits for. It is served when `due_at` has come."""
+
+    job_id: str
+    version: int
+    reason: Literal["campaign", "slots", "money"]
+    message: str
+    due_at: datetime
+    since: datetime
+
+
 class Erasure(Noun):
     """That a job's files and words were deleted: `files` and `size` (bytes) are what was there when it was recorded.
 

@@ -10,6 +10,10 @@ from aiprod.errors import ConfigError
 
 __all__ = [
     "FALSE",
+    "api_password",
+    "api_token",
+    "api_url",
+    "api_user",
     "config_dir",
     "database_url",
     "dry_run",
@@ -23,6 +27,7 @@ __all__ = [
     "secret",
     "shipped_config_dir",
     "storage_url",
+    "stream_seconds",
     "tariff",
     "var_dir",
 ]
@@ -32,6 +37,9 @@ FALSE = ("", "0", "false", "no", "off")
 #: A trigger event that comes sooner than this loses the race against the executor's report that
 #: the first leg finished, and the scheduler then fails the task (facts/engine.md section 3).
 FIRST_EVENT_SECONDS = 20.0
+
+#: An open stream keeps an api-server that is told to stop from stopping; who watches comes back.
+STREAM_SECONDS = 30.0
 
 
 def _home() -> Path:
@@ -108,6 +116,26 @@ def secret(name: str) -> str:
     return value
 
 
+def api_url() -> str:
+    """Where a running AIPROD is (`AIPROD_API_URL`): its api-server's address; empty when commands have none to ask."""
+    return os.environ.get("AIPROD_API_URL", "").strip()
+
+
+def api_token() -> str:
+    """What says who asks the API (`AIPROD_API_TOKEN`): a token of Airflow's. A secret."""
+    return os.environ.get("AIPROD_API_TOKEN", "").strip()
+
+
+def api_user() -> str:
+    """Who logs in for a token where none is given (`AIPROD_API_USER`)."""
+    return os.environ.get("AIPROD_API_USER", "").strip()
+
+
+def api_password() -> str:
+    """The password that goes with the user (`AIPROD_API_PASSWORD`). A secret."""
+    return os.environ.get("AIPROD_API_PASSWORD", "")
+
+
 def tariff() -> str:
     """Which price book is in force (`AIPROD_TARIFF`): `list` unless said otherwise."""
     return os.environ.get("AIPROD_TARIFF") or "list"
@@ -121,13 +149,22 @@ def dry_run() -> bool:
 
 def first_event_seconds() -> float:
     """The least time between parking a task and waking it (`AIPROD_FIRST_EVENT_SECONDS`), in seconds."""
-    raw = os.environ.get("AIPROD_FIRST_EVENT_SECONDS")
+    return _seconds("AIPROD_FIRST_EVENT_SECONDS", FIRST_EVENT_SECONDS)
+
+
+def stream_seconds() -> float:
+    """How long one stream of a job's events lasts (`AIPROD_STREAM_SECONDS`), in seconds; whoever watches comes back."""
+    return _seconds("AIPROD_STREAM_SECONDS", STREAM_SECONDS)
+
+
+def _seconds(name: str, default: float) -> float:
+    raw = os.environ.get(name)
     if not raw:
-        return FIRST_EVENT_SECONDS
+        return default
     try:
         return float(raw)
     except ValueError:
-        raise ConfigError(f"AIPROD_FIRST_EVENT_SECONDS must be a number of seconds, not {raw!r}") from None
+        raise ConfigError(f"{name} must be a number of seconds, not {raw!r}") from None
 
 
 def metrics_sinks() -> tuple[str, ...]:

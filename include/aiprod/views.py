@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aiprod.ledger.queue import Waiting
-from aiprod.ledger.states import State
 from aiprod.models import (
     Delivery,
     Envelope,
@@ -18,14 +16,17 @@ from aiprod.models import (
     Micros,
     Noun,
     Priority,
+    State,
     StoredFile,
     Verdict,
+    Waiting,
 )
 
 __all__ = [
     "ApprovalAsked",
     "AttemptView",
     "DecisionLine",
+    "Edited",
     "JobCosts",
     "JobPage",
     "JobRow",
@@ -37,6 +38,10 @@ __all__ = [
     "ShotView",
     "VersionRow",
 ]
+
+
+#: What a job does not leave by itself.
+_LAST = (JobStatus.DELIVERED, JobStatus.REJECTED, JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.EXPIRED)
 
 
 class VersionRow(Noun):
@@ -182,6 +187,13 @@ class JobView(Noun):
     needs_you: bool
     erased: Erasure | None
 
+    @property
+    def over(self) -> bool:
+        """Nothing of it is open, and only a person can begin anew: whoever watches may stop."""
+        still = any(run.settled_at is None for run in self.runs)
+        still = still or any(attempt.closed_at is None for shot in self.shots for attempt in shot.attempts)
+        return self.status in _LAST and not still
+
 
 class JobRow(Noun):
     """One job in a list."""
@@ -233,3 +245,13 @@ class JobCosts(Noun):
     job_id: str
     purchases: tuple[PurchaseCost, ...]
     sums: JobSums
+
+
+class Edited(Noun):
+    """The version that an edit or a redo made, what it costs, and what it changed, in sentences."""
+
+    job_id: str
+    version: int
+    manifest: Manifest
+    estimate: Estimate
+    changes: tuple[str, ...]

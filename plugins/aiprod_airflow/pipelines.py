@@ -8,12 +8,12 @@ from aiprod import settings
 from aiprod.errors import ConfigError
 from aiprod.pipeline import Pipeline
 from aiprod.storage import Storage
-from aiprod_airflow.hooks.connections import offer_connections
+from aiprod_airflow.hooks.connections import offer_connections, offer_connections_to_server
 
 if TYPE_CHECKING:
     from upath import UPath
 
-__all__ = ["pipeline"]
+__all__ = ["pipeline", "serving_pipeline"]
 
 
 def pipeline() -> Pipeline:
@@ -22,6 +22,12 @@ def pipeline() -> Pipeline:
     `AIPROD_STORAGE_URL` may name an Airflow connection as its user: `gs://my_conn@bucket/prefix`.
     """
     offer_connections()
+    return Pipeline(open_storage=_storage)
+
+
+def serving_pipeline() -> Pipeline:
+    """The same for requests in the api-server."""
+    offer_connections_to_server()
     return Pipeline(open_storage=_storage)
 
 

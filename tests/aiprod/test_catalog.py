@@ -179,3 +179,27 @@ class TestShipped:
         (folder / "budgets.yaml").write_text((folder / "budgets.yaml").read_text().replace("day_usd: 100", "day_usd: 7"))
         monkeypatch.setenv("AIPROD_CONFIG_DIR", str(folder))
         assert (catalog().budgets.day_usd, config.budgets.day_usd) == (7, 100)
+
+
+class TestAccess:
+    def test_a_project_that_nobody_listed_is_everybodys(self, folder):
+        assert load(folder).access.hidden_from("anybody") == ()
+
+    def test_a_listed_project_is_its_members_only(self, folder):
+        (folder / "projects.yaml").write_text("projects: {acme: {members: [alice]}, beta: {members: [alice, bob]}}")
+        access = load(folder).access
+
+        assert [access.hidden_from(name) for name in ("alice", "bob", "Alice")] == [(), ("acme",), ("acme", "beta")]
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("projects: {Acme Inc: {members: []}}", "projects.yaml:1: projects.Acme Inc"),
+            ("projects: {acme: {member: [alice]}}", "projects.acme.member: unknown key"),
+            ("orders_per_minute: 0", "orders_per_minute: Input should be greater"),
+        ],
+    )
+    def test_a_slip_of_the_pen_opens_nothing(self, folder, text, said):
+        (folder / "projects.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            load(folder)

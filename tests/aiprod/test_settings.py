@@ -101,6 +101,11 @@ class TestTheRest:
         monkeypatch.setenv("AIPROD_FIRST_EVENT_SECONDS", "1.5")
         assert settings.first_event_seconds() == 1.5
 
+    def test_a_stream_of_events_lasts_half_a_minute_unless_told(self, monkeypatch):
+        assert settings.stream_seconds() == 30.0
+        monkeypatch.setenv("AIPROD_STREAM_SECONDS", "5")
+        assert settings.stream_seconds() == 5.0
+
     def test_a_time_that_is_no_number_is_said_by_name(self, monkeypatch):
         monkeypatch.setenv("AIPROD_FIRST_EVENT_SECONDS", "soon")
         with pytest.raises(ConfigError, match="AIPROD_FIRST_EVENT_SECONDS must be a number of seconds, not 'soon'"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["Keys", "Source", "keys_of", "offer"]
+__all__ = ["Keys", "Source", "forget", "keys_of", "offer"]
 
 #: Backend name → values by the names of the environment; empty where nothing is configured.
 Source = Callable[[str], Mapping[str, str]]
@@ -35,6 +35,11 @@ def offer(source: Source | None) -> None:
     if _offered.source is not source:
         _offered = _Offered(source)
         _asked.cache_clear()
+
+
+def forget() -> None:
+    """Ask the source again the next time. Nobody finds it gone meanwhile, unlike with a new `offer`."""
+    _asked.cache_clear()
 
 
 def keys_of(backend: str, names: Sequence[str], *, needs: Sequence[str] = ()) -> Keys:

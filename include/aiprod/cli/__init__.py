@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from aiprod.cli import budget, costs, doctor, emulate, jobs, ledger, parked
-from aiprod.errors import AiprodError, SpecError
-from aiprod.ledger import DatabaseError
+from typer import Abort
+
+from aiprod.cli.commands import WrongUsage, program
+from aiprod.cli.troubles import REFUSED, lines_of
 
 __all__ = ["main"]
 
-#: One module per subject; each adds its commands to the parser and says what they print.
-_SUBJECTS = (ledger, doctor, jobs, parked, budget, costs, emulate)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 1 refused or in trouble, 2 wrong usage."""
-    parser = argparse.ArgumentParser(prog="aiprod", description="Orders finished videos from paid AI backends.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for subject in _SUBJECTS:
-        subject.add(commands)
-    args = parser.parse_args(argv)
-    run: Callable[[argparse.Namespace], int | None] = args.run
+    """Run one command; return its exit code, as `aiprod --help` lists them. Raises `SystemExit(2)` for wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return run(args) or 0
-    except AiprodError as error:
-        for problem in error.problems if isinstance(error, SpecError) else (str(error),):
-            print(f"aiprod: {' '.join(problem.split())}", file=sys.stderr)
-    except DatabaseError as error:
-        why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        print(f"aiprod: the ledger (AIPROD_DATABASE_URL) cannot be used: {why}", file=sys.stderr)
-    return 1
+        code = program().main(words or ["--help"], prog_name="aiprod", standalone_mode=False)
+    except WrongUsage as error:
+        where = getattr(getattr(error, "ctx", None), "command_path", "aiprod")
+        print(f"{where}: {error.format_message()}\n`{where} --help` says more", file=sys.stderr)
+        raise SystemExit(2) from None
+    except Abort:
+        print("aiprod: nothing was done", file=sys.stderr)
+        return REFUSED
+    except Exception as error:
+        trouble = lines_of(error)
+        if trouble is None:
+            raise
+        for line in trouble.lines:
+            print(f"aiprod: {line}", file=sys.stderr)
+        return trouble.code
+    if not words:
+        raise SystemExit(2)
+    return code or 0

@@ -6,9 +6,9 @@ import re
 from decimal import Decimal
 
 from aiprod.errors import SpecError
-from aiprod.models import dollars, limit_micros
+from aiprod.models import Micros, dollars, limit_micros
 
-__all__ = ["typed_usd"]
+__all__ = ["signed", "typed_usd"]
 
 #: As much as a job may ask for; more is a slip of the finger.
 _MOST = Decimal(1_000_000)
@@ -22,3 +22,8 @@ def typed_usd(text: str) -> Decimal:
     if usd > _MOST:
         raise SpecError([f"{text} is more than the largest amount of {dollars(limit_micros(_MOST))}"])
     return usd
+
+
+def signed(amount: Micros, *, plus: bool = False) -> str:
+    """Return micro-dollars as people read them, below zero too; with `plus`, also gains have their sign."""
+    return f"-{dollars(-amount)}" if amount < 0 else f"{'+' if plus else ''}{dollars(amount)}"

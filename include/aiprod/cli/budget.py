@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import Annotated
+
+import typer
 
 from aiprod.budgets import Scope, day_window
 from aiprod.catalog import catalog
 from aiprod.cli.amounts import typed_usd
-from aiprod.cli.person import add_by
+from aiprod.cli.commands import subject
+from aiprod.cli.person import By
+from aiprod.cli.screen import Json, line, show_json, table
 from aiprod.errors import SpecError
 from aiprod.ledger import gates, limits, open_ledger
 from aiprod.ledger.engine import now as database_now
@@ -18,64 +20,61 @@ from aiprod.ledger.gates import Stopped
 from aiprod.ledger.standings import Standing, standing
 from aiprod.models import dollars, limit_micros
 
-if TYPE_CHECKING:
-    from aiprod.cli.jobs import Commands
+__all__ = ["app"]
 
-__all__ = ["add"]
+app = subject()
+_verbs = subject("Caps, and the switch that stops all buying.")
+app.add_typer(_verbs, name="budget")
 
-_SCOPE = "day | project:NAME | backend:NAME | campaign:NAME | job:ID"
-_SET = """Set a cap by hand, in dollars; 0 closes it. It stands before the configuration from now on, today and on every later
-day, until `aiprod budget clear`; with --today only until the day ends. What was bought before counts too. A cap below its use
-lets nothing new be bought; what runs goes on and is paid. No order can change a cap; the envelope a person approved is not
-widened by raising one. A campaign's cap is the amount it was approved with, until another is set; it is never cleared."""
-
-
-def add(commands: Commands) -> None:
-    """Add the commands to the parser."""
-    budget = commands.add_parser("budget", help="caps, and the switch that stops all buying")
-    verbs = budget.add_subparsers(dest="verb", required=True, metavar="verb")
-    show = verbs.add_parser("show", help="every cap with its use")
-    show.add_argument("--day", type=_day, metavar="YYYY-MM-DD", help="that day's caps (default: today's)")
-    show.add_argument("--all", action="store_true", help="with the jobs and envelopes that buy")
-    show.add_argument("--json", action="store_true", help="for programs; amounts in micro-dollars")
-    show.set_defaults(run=_show)
-    put = verbs.add_parser("set", help="set a cap by hand", description=_SET)
-    put.add_argument("cap", metavar="CAP", help=_SCOPE)
-    put.add_argument("amount", metavar="AMOUNT", help="dollars, for example 50 or 12.50; 0 closes the cap")
-    put.add_argument("--today", action="store_true", help="only for the running day (day and backend:NAME)")
-    put.set_defaults(run=_set)
-    clear = verbs.add_parser("clear", help="let a cap follow the configuration again")
-    clear.add_argument("cap", metavar="CAP", help=_SCOPE)
-    clear.set_defaults(run=_clear)
-    stop = verbs.add_parser("stop", help="stop all buying, at the next hold and at the next request; what was sent is still paid")
-    stop.add_argument("why", help="the reason people will read")
-    stop.set_defaults(run=_stop)
-    again = verbs.add_parser("open", help="allow buying again")
-    again.set_defaults(run=_open)
-    for command in (put, clear, stop, again):
-        add_by(command)
+_FIGURES = ("limit", "held", "charged", "left", "overrun", "warns at")
+#: An amount below zero is refused as an amount; it is not an option.
+_AMOUNTS = {"ignore_unknown_options": True}
 
 
-def _show(args: argparse.Namespace) -> None:
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; write YYYY-MM-DD") from None
+
+
+Cap = Annotated[str, typer.Argument(metavar="CAP", help="day | project:NAME | backend:NAME | campaign:NAME | job:ID")]
+
+
+@_verbs.command("show", epilog="Example: aiprod budget show --all --json")
+def _show(
+    *,
+    day: Annotated[
+        date | None, typer.Option(metavar="YYYY-MM-DD", parser=_day, help="That day's caps (default: today's).")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="With the jobs and envelopes that buy.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Every cap with its use."""
     known = catalog()
     with open_ledger().read() as conn:
         now = database_now(conn)
-        found = standing(conn, known, now=now, day=args.day, everything=args.all)
+        found = standing(conn, known, now=now, day=day, everything=everything)
         switch = gates.switch(conn)
     today, _, ends_at = day_window(now, known.zone)
-    day = args.day or today
-    if args.json:
-        whole = {
-            "day": day.isoformat(),
-            "zone": known.budgets.zone,
-            "today_ends_at": ends_at.isoformat(),
-            "stopped": switch.model_dump(mode="json") if switch else None,
-            "caps": [{**cap.model_dump(mode="json"), "left": cap.left} for cap in found],
-        }
-        print(json.dumps(whole, indent=2))
-        return
-    print(f"{_window(day, today, ends_at, known.budgets.zone)}. {_switch(switch)}")
-    print(_table(found))
+    day = day or today
+    if as_json:
+        return show_json(
+            {
+                "day": day.isoformat(),
+                "zone": known.budgets.zone,
+                "today_ends_at": ends_at.isoformat(),
+                "stopped": switch.model_dump(mode="json") if switch else None,
+                "caps": [_as_json(cap) for cap in found],
+            }
+        )
+    line(f"{_window(day, today, ends_at, known.budgets.zone)}. {_switch(switch)}")
+    table(("cap", "limit", "held", "charged", "left", "overrun", "warns at", "set by"), [_row(c) for c in found], right=_FIGURES)
+    return None
+
+
+def _as_json(cap: Standing) -> dict[str, object]:
+    return {**cap.model_dump(mode="json"), "left": cap.left}
 
 
 def _window(day: date, today: date, ends_at: datetime, zone: str) -> str:
@@ -90,18 +89,6 @@ def _switch(switch: Stopped | None) -> str:
     return f"Purchasing is STOPPED by {switch.by} since {switch.since:%Y-%m-%d %H:%M} UTC: {switch.why}"
 
 
-def _table(found: list[Standing]) -> str:
-    header = ("cap", "limit", "held", "charged", "left", "overrun", "warns at", "set by")
-    rows = [header, *(_row(cap) for cap in found)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if n in (0, 7) else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
 def _row(cap: Standing) -> tuple[str, ...]:
     money = [dollars(amount) for amount in (cap.cap, cap.held, cap.charged, cap.left)]
     warn = "-" if cap.warn is None else dollars(cap.warn) + (" crossed" if cap.warned_at else "")
@@ -111,45 +98,73 @@ def _row(cap: Standing) -> tuple[str, ...]:
     return (name, *money, dollars(cap.overrun) if cap.overrun else "-", warn, by)
 
 
-def _set(args: argparse.Namespace) -> None:
+@_verbs.command("set", context_settings=_AMOUNTS, epilog="Example: aiprod budget set project:acme 250 --by ann")
+def _set(
+    *,
+    cap: Cap,
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="Dollars, for example 50 or 12.50; 0 closes the cap.")],
+    today: Annotated[bool, typer.Option("--today", help="Only for the running day (day and backend:NAME).")] = False,
+    by: By,
+    as_json: Json = False,
+) -> None:
+    """Set a cap by hand, in dollars; 0 closes it.
+
+    It stands before the configuration from now on, today and on every later day, until `aiprod budget clear`; with --today
+    only until the day ends. What was bought before counts too. A cap below its use lets nothing new be bought; what runs goes
+    on and is paid. No order can change a cap; the envelope a person approved is not widened by raising one. A campaign's cap
+    is the amount it was approved with, until another is set; it is never cleared.
+    """
     # What is finer than a micro-dollar is cut off, as of every limit.
-    scope, amount, known = Scope.parse(args.cap), limit_micros(typed_usd(args.amount)), catalog()
+    scope, money, known = Scope.parse(cap), limit_micros(typed_usd(amount)), catalog()
     with open_ledger().write() as conn:
         now = database_now(conn)
-        cap = limits.set_cap(conn, scope, amount, by=args.by, catalog=known, now=now, today_only=args.today)
-    until = "until the day ends" if args.today else "until it is set again" if scope.kind == "campaign" else "until it is cleared"
-    print(f"{scope} is {dollars(cap.cap)} by {args.by}, {until}: {dollars(cap.settled)} charged, {dollars(cap.reserved)} held")
-    if cap.free <= 0:
-        over = f", {dollars(cap.overrun)} over" if cap.overrun else ""
-        print(f"closed for new purchases{over}; what runs goes on and is paid")
+        balance = limits.set_cap(conn, scope, money, by=by, catalog=known, now=now, today_only=today)
+    if as_json:
+        return show_json(
+            {"cap": str(scope), "limit": balance.cap, "charged": balance.settled, "held": balance.reserved, "left": balance.free}
+        )
+    until = "until the day ends" if today else "until it is set again" if scope.kind == "campaign" else "until it is cleared"
+    used = f"{dollars(balance.settled)} charged, {dollars(balance.reserved)} held"
+    line(f"{scope} is {dollars(balance.cap)} by {by}, {until}: {used}")
+    if balance.free <= 0:
+        over = f", {dollars(balance.overrun)} over" if balance.overrun else ""
+        line(f"closed for new purchases{over}; what runs goes on and is paid")
+    return None
 
 
-def _clear(args: argparse.Namespace) -> None:
-    scope = Scope.parse(args.cap)
+@_verbs.command("clear", epilog="Example: aiprod budget clear project:acme")
+def _clear(*, cap: Cap, by: By, as_json: Json = False) -> None:
+    """Let a cap follow the configuration again."""
+    scope = Scope.parse(cap)
     with open_ledger().write() as conn:
-        cleared = limits.clear_cap(conn, scope, by=args.by, catalog=catalog(), now=database_now(conn))
-    print(f"{scope} follows the configuration again" if cleared else f"{scope} was not set by hand; nothing changed")
+        cleared = limits.clear_cap(conn, scope, by=by, catalog=catalog(), now=database_now(conn))
+    if as_json:
+        return show_json({"cap": str(scope), "cleared": cleared})
+    return line(f"{scope} follows the configuration again" if cleared else f"{scope} was not set by hand; nothing changed")
 
 
-def _stop(args: argparse.Namespace) -> None:
-    why = " ".join(args.why.split())
+@_verbs.command("stop", epilog="Example: aiprod budget stop 'the card is being changed'")
+def _stop(
+    *, why: Annotated[str, typer.Argument(metavar="WHY", help="The reason people will read.")], by: By, as_json: Json = False
+) -> None:
+    """Stop all buying, at the next hold and at the next request; what was sent is still paid."""
+    why = " ".join(why.split())
     if not why:
         raise SpecError(["say why: people who cannot buy will read it"])
     with open_ledger().write() as conn:
-        fresh = gates.stop_purchasing(conn, why, by=args.by, now=database_now(conn))
+        fresh = gates.stop_purchasing(conn, why, by=by, now=database_now(conn))
         switch = gates.switch(conn)
-    print(_switch(switch) if fresh else f"It was stopped before. {_switch(switch)}")
-    print("Nothing new is held or sent; what was sent is still billed, watched and delivered.")
+    if as_json:
+        return show_json({"stopped": switch.model_dump(mode="json") if switch else None, "changed": fresh})
+    line(_switch(switch) if fresh else f"It was stopped before. {_switch(switch)}")
+    return line("Nothing new is held or sent; what was sent is still billed, watched and delivered.")
 
 
-def _open(args: argparse.Namespace) -> None:
+@_verbs.command("open", epilog="Example: aiprod budget open --by ann")
+def _open(*, by: By, as_json: Json = False) -> None:
+    """Allow buying again."""
     with open_ledger().write() as conn:
-        fresh = gates.open_purchasing(conn, by=args.by, now=database_now(conn))
-    print(f"Purchasing is open again, by {args.by}." if fresh else "Purchasing was open; nothing changed.")
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
+        fresh = gates.open_purchasing(conn, by=by, now=database_now(conn))
+    if as_json:
+        return show_json({"stopped": None, "changed": fresh})
+    return line(f"Purchasing is open again, by {by}." if fresh else "Purchasing was open; nothing changed.")

@@ -2,50 +2,49 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-if TYPE_CHECKING:
-    from aiprod.cli.jobs import Commands
+import typer
 
-__all__ = ["add"]
+from aiprod.cli.commands import subject
 
-_DESCRIPTION = """Serve Runway, Veo on Vertex with its bucket, and Replicate on one port of loopback until stopped, and print
-what to export so that jobs are bought there. What goes wrong is ordered in a prompt, `[[runway=fail]]`, or here for every
-request: `--rule runway=fail`. The words are listed in aiprod.emulators.orders."""
-#: Options that are handed on as they came. What they mean is the emulators' business.
-_REPEATED = ("rule", "price", "key")
+__all__ = ["app"]
+
+app = subject()
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    emulate = commands.add_parser("emulate", help="the paid vendors as local servers", description=_DESCRIPTION)
-    emulate.add_argument("--port", type=int, default=8911, help="0: any free one (default: 8911)")
-    emulate.add_argument("--folder", help="where films, the key file and the books are kept (default: a temporary one)")
-    emulate.add_argument("--books", metavar="FILE", help="what was accepted, and every fault (default: in the folder)")
-    emulate.add_argument("--rule", action="append", default=[], metavar="BACKEND=WORDS", help="what goes wrong")
-    emulate.add_argument("--price", action="append", default=[], metavar="BACKEND[/MODEL]=USD", help="per second")
-    emulate.add_argument("--key", action="append", default=[], metavar="BACKEND=KEY", help="what a vendor wants as its key")
-    emulate.add_argument(
-        "--seconds-per-render", type=float, default=0.0, metavar="S", help="how long a render takes (default: 0)"
-    )
-    emulate.add_argument(
-        "--monitoring", type=int, metavar="PORT", help="serve Google Cloud Monitoring there, too; 0: any free one"
-    )
-    emulate.set_defaults(run=_emulate)
+@app.command("emulate", epilog="Example: aiprod emulate --rule runway=fail --seconds-per-render 3")
+def _emulate(
+    *,
+    port: Annotated[int, typer.Option(help="0: any free one.")] = 8911,
+    folder: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Where films, the key file and the books are kept (default: a temporary one)."),
+    ] = None,
+    books: Annotated[
+        str | None, typer.Option(metavar="FILE", help="What was accepted, and every fault (default: in the folder).")
+    ] = None,
+    rule: Annotated[list[str] | None, typer.Option(metavar="BACKEND=WORDS", help="What goes wrong.")] = None,
+    price: Annotated[list[str] | None, typer.Option(metavar="BACKEND[/MODEL]=USD", help="Per second.")] = None,
+    key: Annotated[list[str] | None, typer.Option(metavar="BACKEND=KEY", help="What a vendor wants as its key.")] = None,
+    seconds_per_render: Annotated[float, typer.Option(metavar="S", help="How long a render takes.")] = 0.0,
+    monitoring: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Serve Google Cloud Monitoring there, too; 0: any free one.")
+    ] = None,
+) -> None:
+    """Serve Runway, Veo on Vertex with its bucket, and Replicate on one port of loopback until stopped.
 
-
-def _emulate(args: argparse.Namespace) -> None:
-    """Become the emulators: this library and they share nothing, not even a process."""
-    command = [sys.executable, "-m", "aiprod.emulators", *_handed_on(args)]
+    Prints what to export so that jobs are bought there. What goes wrong is ordered in a prompt, `[[runway=fail]]`, or here
+    for every request: `--rule runway=fail`. The words are listed in aiprod.emulators.orders.
+    """
+    given = [f"--port={port}", f"--seconds-per-render={seconds_per_render}"]
+    plain = (("folder", folder), ("books", books), ("monitoring", monitoring))
+    given += [f"--{name}={value}" for name, value in plain if value is not None]
+    # Options that are handed on as they came. What they mean is the emulators' business.
+    repeated = (("rule", rule), ("price", price), ("key", key))
+    given += [f"--{name}={value}" for name, values in repeated for value in values or ()]
     sys.stdout.flush()
-    # Our own program with the caller's own arguments, and no shell.
-    os.execv(sys.executable, command)  # noqa: S606
-
-
-def _handed_on(args: argparse.Namespace) -> list[str]:
-    given = [f"--port={args.port}", f"--seconds-per-render={args.seconds_per_render}"]
-    given += [f"--{name}={value}" for name in ("folder", "books", "monitoring") if (value := getattr(args, name)) is not None]
-    return given + [f"--{name}={value}" for name in _REPEATED for value in getattr(args, name)]
+    # Become the emulators: this library and they share nothing, not even a process. No shell, and no words but the caller's.
+    os.execv(sys.executable, [sys.executable, "-m", "aiprod.emulators", *given])  # noqa: S606

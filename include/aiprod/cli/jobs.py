@@ -1,115 +1,120 @@
-"""`aiprod estimate|enlist|result|cancel|reconcile`: what orders cost, what became of them, and what is left to finish."""
+"""`aiprod jobs|job|download`: how jobs stand, and their files."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Literal
 
-import yaml
+import typer
 
-from aiprod import ordering
-from aiprod.catalog import catalog
-from aiprod.cli.amounts import typed_usd
-from aiprod.cli.person import add_by
-from aiprod.errors import SpecError
-from aiprod.ledger import jobs, purchases
-from aiprod.ledger.engine import now as database_now
-from aiprod.models import JobSpec, dollars, limit_micros
-from aiprod.pipeline import Pipeline
+from aiprod.cli.commands import subject
+from aiprod.cli.screen import Json, line, show_json, table
+from aiprod.cli.server import Job, Local, asked, client, here
+from aiprod.cli.telling import tell
+from aiprod.models import JobStatus, dollars
+from aiprod.views import JobPage, JobRow, JobView
 
-if TYPE_CHECKING:
-    #: What a subject adds its commands to.
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+__all__ = ["app"]
 
-__all__ = ["add"]
+app = subject()
+
+_COLUMNS = ("job", "status", "preset", "seconds", "charged", "quality", "ordered (UTC)", "by", "title")
 
 
-def add(commands: Commands) -> None:
-    """Add the commands to the parser."""
-    estimate = commands.add_parser("estimate", help="price an order without entering it")
-    estimate.add_argument("order", type=Path, help="a YAML or JSON file with the fields of the trigger form")
-    estimate.set_defaults(run=_estimate)
-    enlist = commands.add_parser("enlist", help="enter the jobs of a campaign, approved together; `dispatch` starts them")
-    enlist.add_argument("orders", type=Path, help="a YAML or JSON file with a list of orders")
-    enlist.add_argument("--campaign", required=True, help="the campaign's name; the same again adds to it")
-    enlist.add_argument("--amount", required=True, help="what all its jobs may cost together, in dollars")
-    add_by(enlist)
-    enlist.set_defaults(run=_enlist)
-    result = commands.add_parser("result", help="what became of a job, as JSON")
-    result.add_argument("job_id")
-    result.set_defaults(run=_result)
-    cancel = commands.add_parser("cancel", help="hold and send nothing more for a job, and ask its vendors to stop")
-    cancel.add_argument("job_id")
-    add_by(cancel)
-    cancel.set_defaults(run=_cancel)
-    commands.add_parser("reconcile", help="finish what nobody watched, once").set_defaults(run=_reconcile)
+@app.command("jobs", epilog="Example: aiprod jobs --status waiting_approval --status final_approval")
+def _jobs(
+    context: typer.Context,
+    *,
+    status: Annotated[list[JobStatus] | None, typer.Option(metavar="STATUS", help="Only these; may be said again.")] = None,
+    project: Annotated[str | None, typer.Option(metavar="NAME", help="Only this project's.")] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this preset.")] = None,
+    campaign: Annotated[str | None, typer.Option(metavar="NAME", help="Only this campaign's.")] = None,
+    created_by: Annotated[str | None, typer.Option("--by", metavar="WHO", help="Only who ordered them.")] = None,
+    text: Annotated[str, typer.Option("--text", metavar="WORDS", help="Only with these words in their id or prompt.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=200, metavar="N", help="How many.")] = 50,
+    before: Annotated[str | None, typer.Option(metavar="MARK", help="The next page: what the page before said.")] = None,
+    local: Local = False,
+    as_json: Json = False,
+) -> None:
+    """List jobs, the newest first."""
+    if local or not asked(context):
+        page = here().listing(
+            statuses=status or (), project=project, preset=preset, campaign=campaign, created_by=created_by, text=text,
+            limit=limit, before=before,
+        )  # fmt: skip
+    else:
+        with client(context) as aiprod:
+            page = aiprod.jobs(
+                status=status or (), project=project, preset=preset, campaign=campaign, created_by=created_by, text=text,
+                limit=limit, before=before,
+            )  # fmt: skip
+    return show_json(page.model_dump(mode="json")) if as_json else _page(page)
 
 
-def _estimate(args: argparse.Namespace) -> None:
-    pipeline = Pipeline()
-    raw = _read(args.order)
-    if not isinstance(raw, dict):
-        raise SpecError([f"{args.order}: must hold the fields of one order, such as `prompt: a lake`"])
-    with pipeline.ledger.read() as conn:
-        now = database_now(conn)
-    spec = JobSpec.parse(raw)
-    manifest, priced, backends = ordering.price(spec.job_id or "estimate", spec, pipeline.catalog, now=now)
-    for line in priced.lines:
-        print(
-            f"shot {line.shot}  {line.backend:<10} {line.model:<22} {line.bought_seconds:g} s  {dollars(line.quote)}  {line.note}"
-        )
-    print(f"{len(manifest.shots)} shots, {manifest.seconds:g} s, tariff {priced.tariff}, backends {', '.join(backends)}")
-    print(f"expected {dollars(priced.expected)}, worst case {dollars(priced.worst_case)}")
+def _page(page: JobPage) -> None:
+    if not page.jobs:
+        return line("no such job")
+    table(_COLUMNS, [_row(row) for row in page.jobs], right=("seconds", "charged", "quality"))
+    waiting = sum(row.needs_you for row in page.jobs)
+    if waiting:
+        line(f"{waiting} wait for a person (*): `aiprod approve JOB`, `aiprod reject JOB`")
+    if page.next:
+        line(f"there are more: aiprod jobs --before {page.next}")
+    return None
 
 
-def _read(file: Path) -> Any:
-    try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError([f"{file}: {error.strerror}"]) from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise SpecError([f"{file}: {' '.join(str(error).split())}"]) from None
-    except RecursionError:
-        raise SpecError([f"{file}: is nested too deeply for an order"]) from None
+def _row(row: JobRow) -> tuple[str, ...]:
+    quality = "-" if row.quality is None else f"{row.quality:.2f}"
+    status = f"{row.status}{' *' if row.needs_you else ''}"
+    ordered = f"{row.created_at:%Y-%m-%d %H:%M}"
+    return (
+        row.job_id,
+        status,
+        row.preset,
+        f"{row.seconds:g}",
+        dollars(row.charged),
+        quality,
+        ordered,
+        row.created_by or "-",
+        row.title,
+    )
 
 
-def _enlist(args: argparse.Namespace) -> None:
-    rows = _read(args.orders)
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise SpecError([f"{args.orders}: must be a list of orders, such as `- prompt: a lake`"])
-    try:
-        amount = limit_micros(typed_usd(args.amount))
-    except SpecError as error:
-        raise SpecError([f"--amount: {problem}" for problem in error.problems]) from None
-    entered = Pipeline().enlist(rows, campaign=args.campaign, amount=amount, by=args.by)
-    print(f"{len(entered)} jobs of campaign {args.campaign} wait for a run; the DAG `dispatch` starts it")
+@app.command("job", epilog="Example: aiprod job lighthouse-1 --json")
+def _job(context: typer.Context, *, job_id: Job, local: Local = False, as_json: Json = False) -> None:
+    """Show one job: state, shots, attempts, money, and what it waits for."""
+    view = _view(context, job_id, local=local)
+    return show_json(view.model_dump(mode="json")) if as_json else tell(view)
 
 
-def _result(args: argparse.Namespace) -> None:
-    print(json.dumps(Pipeline().result(args.job_id), indent=2))
+def _view(context: typer.Context, job_id: str, *, local: bool) -> JobView:
+    if local or not asked(context):
+        return here().view(job_id)
+    with client(context) as aiprod:
+        return aiprod.job(job_id)
 
 
-def _cancel(args: argparse.Namespace) -> None:
-    pipeline = Pipeline()
-    cancelled = pipeline.cancel(args.job_id, by=args.by)
-    with pipeline.ledger.read() as conn:
-        bought = [p for version in jobs.versions(conn, args.job_id) for p in purchases.of_job(conn, args.job_id, version)]
-    sent = [p for p in bought if p.state in ("submitting", "submitted", "unknown")]
-    print(f"{args.job_id} is cancelled{'' if cancelled.fresh else ' since before'}: nothing more is held or sent for it")
-    if cancelled.holds:
-        print(f"{cancelled.holds} holds of {dollars(cancelled.money)} were not sent and are given back")
-    for line in cancelled.renders:
-        print(line)
-    if sent:
-        money = dollars(sum(p.hold for p in sent))
-        print(f"not stopped: {len(sent)} renders already sent, up to {money}; they are still billed, watched and kept")
+@app.command("download", epilog="Example: aiprod download lighthouse-1 --to lighthouse.mp4")
+def _download(
+    context: typer.Context,
+    *,
+    job_id: Job,
+    what: Annotated[Literal["video", "poster", "contact-sheet"], typer.Option(help="video, poster or contact-sheet.")] = "video",
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Under which name (default: the job's id, here).")] = None,
+    version: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of this version (default: the newest).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch the finished video, its poster or contact sheet: whole, checked, and never over another file."""
+    with client(context) as aiprod:
+        file = to or Path(f"{job_id}{'' if what == 'video' else f'-{what}'}{_suffix(aiprod.job(job_id), what)}")
+        fetched = aiprod.download(job_id, file, what=what, version=version)
+    if as_json:
+        return show_json(fetched.model_dump(mode="json"))
+    return line(f"{fetched.file}: {fetched.size:,} bytes, SHA-256 {fetched.sha256}")
 
 
-def _reconcile(args: argparse.Namespace) -> int:
-    done = Pipeline(catalogue=catalog()).reconcile()
-    for line in (*done.moved, *done.troubles):
-        print(line)
-    print(f"{done.looked_at} open purchases looked at, {len(done.moved)} moved, {len(done.troubles)} in trouble")
-    return 1 if done.troubles else 0
+def _suffix(view: JobView, what: str) -> str:
+    """How the name of a job's file ends: what a player goes by."""
+    made = view.delivery or view.review
+    stored = getattr(made, what.replace("-", "_"), None)
+    return Path(stored.path).suffix if stored is not None else ".mp4" if what == "video" else ".jpg"

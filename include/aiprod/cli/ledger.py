@@ -2,75 +2,93 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
+
+import typer
 
 from aiprod.catalog import catalog
-from aiprod.cli.person import add_by
+from aiprod.cli.commands import subject
+from aiprod.cli.person import By
+from aiprod.cli.screen import Json, line, show_json
 from aiprod.ledger import Ledger, open_ledger
 from aiprod.ledger import backup as backups
 from aiprod.reconciling import audited
 from aiprod.settings import database_url
 
-if TYPE_CHECKING:
-    from aiprod.cli.jobs import Commands
+__all__ = ["app"]
 
-__all__ = ["add"]
+app = subject()
+_verbs = subject("The money ledger's database.")
+app.add_typer(_verbs, name="ledger")
 
-
-def add(commands: Commands) -> None:
-    """Add the commands to the parser."""
-    ledger = commands.add_parser("ledger", help="the money ledger's database")
-    verbs = ledger.add_subparsers(dest="verb", required=True, metavar="verb")
-    verbs.add_parser("upgrade", help="create or migrate the schema").set_defaults(run=_upgrade)
-    verbs.add_parser("check", help="say whether the schema fits this release").set_defaults(run=_check)
-    backup = verbs.add_parser("backup", help="copy the ledger to a file while jobs run, and verify the copy")
-    backup.add_argument("file", type=Path)
-    backup.set_defaults(run=_backup)
-    restore = verbs.add_parser("restore", help="put a backup in the ledger's place; purchasing is stopped afterwards")
-    restore.add_argument("file", type=Path)
-    restore.add_argument("--yes", action="store_true", help="also when the ledger holds jobs: it is kept aside")
-    add_by(restore)
-    restore.set_defaults(run=_restore)
-    verbs.add_parser("audit", help="say whether balances, journal and purchases agree").set_defaults(run=_audit)
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 
 
-def _upgrade(args: argparse.Namespace) -> None:
+@_verbs.command("upgrade", epilog="Example: aiprod ledger upgrade")
+def _upgrade(*, as_json: Json = False) -> None:
+    """Create or migrate the schema."""
     ledger = Ledger(database_url())
-    print(f"ledger {ledger.where} is at revision {ledger.upgrade()}")
+    revision = ledger.upgrade()
+    if as_json:
+        return show_json({"ledger": ledger.where, "revision": revision})
+    return line(f"ledger {ledger.where} is at revision {revision}")
 
 
-def _check(args: argparse.Namespace) -> None:
+@_verbs.command("check", epilog="Example: aiprod ledger check")
+def _check(*, as_json: Json = False) -> None:
+    """Say whether the schema fits this release."""
     ledger = Ledger(database_url())
     ledger.check()
-    print(f"ledger {ledger.where} fits this release")
+    if as_json:
+        return show_json({"ledger": ledger.where, "fits": True})
+    return line(f"ledger {ledger.where} fits this release")
 
 
-def _audit(args: argparse.Namespace) -> int:
+@_verbs.command("audit", epilog="Example: aiprod ledger audit")
+def _audit(*, as_json: Json = False) -> int:
+    """Say whether balances, journal and purchases agree; ends with 1 when they do not."""
     ledger = open_ledger(database_url())
     broken = audited(ledger, catalog())
-    for line in broken:
-        print(line)
-    print(f"ledger {ledger.where}: {f'{len(broken)} faults' if broken else 'the books are in order'}")
+    if as_json:
+        show_json({"ledger": ledger.where, "faults": broken})
+    else:
+        for fault in broken:
+            line(fault)
+        line(f"ledger {ledger.where}: {f'{len(broken)} faults' if broken else 'the books are in order'}")
     return 1 if broken else 0
 
 
-def _backup(args: argparse.Namespace) -> int:
-    ledger = open_ledger(database_url())
-    made = backups.backup(ledger, args.file, catalog=catalog())
-    for line in made.faults:
-        print(line)
-    books = f"its books have {len(made.faults)} faults" if made.faults else "its books are in order"
-    print(f"{made.file}: {made.purchases} purchases as of {made.taken_at:%Y-%m-%d %H:%M:%S} UTC; {books}")
+@_verbs.command("backup", epilog="Example: aiprod ledger backup /backups/monday.db")
+def _backup(*, file: File, as_json: Json = False) -> int:
+    """Copy the ledger to a file while jobs run, and verify the copy."""
+    made = backups.backup(open_ledger(database_url()), file, catalog=catalog())
+    if as_json:
+        show_json(made.model_dump(mode="json"))
+    else:
+        for fault in made.faults:
+            line(fault)
+        books = f"its books have {len(made.faults)} faults" if made.faults else "its books are in order"
+        line(f"{made.file}: {made.purchases} purchases as of {made.taken_at:%Y-%m-%d %H:%M:%S} UTC; {books}")
     return 1 if made.faults else 0
 
 
-def _restore(args: argparse.Namespace) -> int:
-    done = backups.restore(database_url(), args.file, catalog=catalog(), by=args.by, replace=args.yes)
-    for line in done.faults:
-        print(line)
-    aside = f"; what was there is kept as {done.aside}" if done.aside else ""
-    print(f"restored {done.purchases} purchases{aside}")
-    print(f"purchasing is stopped: {done.stopped}. docs/runbook.md says how to go on")
+@_verbs.command("restore", epilog="Example: aiprod ledger restore /backups/monday.db --yes")
+def _restore(
+    *,
+    file: File,
+    yes: Annotated[bool, typer.Option("--yes", help="Also when the ledger holds jobs: it is kept aside.")] = False,
+    by: By,
+    as_json: Json = False,
+) -> int:
+    """Put a backup in the ledger's place; purchasing is stopped afterwards."""
+    done = backups.restore(database_url(), file, catalog=catalog(), by=by, replace=yes)
+    if as_json:
+        show_json(done.model_dump(mode="json"))
+    else:
+        for fault in done.faults:
+            line(fault)
+        aside = f"; what was there is kept as {done.aside}" if done.aside else ""
+        line(f"restored {done.purchases} purchases{aside}")
+        line(f"purchasing is stopped: {done.stopped}. docs/runbook.md says how to go on")
     return 1 if done.faults else 0

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import pwd
+from typing import Annotated
 
-__all__ = ["add_by"]
+import typer
 
-
-def add_by(parser: argparse.ArgumentParser) -> None:
-    """Add `--by` to a command that is written down with a name."""
-    parser.add_argument("--by", metavar="WHO", default=_user(), type=_name, help="who says so (default: the user of this shell)")
+__all__ = ["By"]
 
 
 def _user() -> str:
@@ -24,5 +21,13 @@ def _user() -> str:
 
 def _name(text: str) -> str:
     if not text.strip():
-        raise argparse.ArgumentTypeError("must name somebody")
+        raise typer.BadParameter("must name somebody")
     return " ".join(text.split())
+
+
+#: The option of every command that is written down with a name.
+By = Annotated[
+    str,
+    typer.Option("--by", metavar="WHO", callback=_name, default_factory=_user, show_default=False,
+                 help="Who says so (default: the user of this shell)."),
+]  # fmt: skip

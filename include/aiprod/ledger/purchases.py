@@ -40,6 +40,7 @@ __all__ = [
     "release",
     "room",
     "running",
+    "slots_taken",
     "unclaimed",
 ]
 
@@ -255,7 +256,7 @@ def claim(
     gates.require_open(conn, envelope, now=now)
     if purchase.state not in STEPS[Step.CLAIM][0]:
         raise StaleState(f"purchase {purchase_id} is {purchase.state}; somebody else has it")
-    if _slots_taken(conn, name, now) >= entry.slots:
+    if slots_taken(conn, name, now) >= entry.slots:
         return None
     # Longer than the request may take, so that its owner is gone when the lease is.
     lease = now + timedelta(seconds=entry.submit_timeout_seconds) + LEASE_MARGIN
@@ -537,10 +538,11 @@ def room(conn: Connection, backend: str, *, slots: int, now: datetime) -> int:
     More would only set money aside that cannot be sent for a long while, and stand in the way of an urgent job.
     """
     held = select(func.count()).where(purchases.c.backend == backend, purchases.c.state == "held")
-    return 2 * max(0, slots - _slots_taken(conn, backend, now)) - int(conn.execute(held).scalar_one())
+    return 2 * max(0, slots - slots_taken(conn, backend, now)) - int(conn.execute(held).scalar_one())
 
 
-def _slots_taken(conn: Connection, backend: str, now: datetime) -> int:
+def slots_taken(conn: Connection, backend: str, now: datetime) -> int:
+    """Return how many renders a backend works on for us, or may."""
     busy = or_(
         and_(purchases.c.state.in_(("submitting", "submitted")), purchases.c.parked_at.is_(None)),
         # What is lost or late may be running: it counts until the vendor's longest run is over, then only its money is held.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
 
 from sqlalchemy import Connection, and_, delete, exists, func, select, update
 
@@ -13,23 +12,12 @@ from aiprod.ledger.campaigns import held_back
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.jobs import URGENCY
 from aiprod.ledger.schema import jobs, queue, runs, waits
-from aiprod.models import Noun
+from aiprod.models import Waiting
 
 __all__ = ["ABANDONED", "Waiting", "asked_for", "carried", "due", "postpone", "put", "take", "waiting"]
 
 #: A run that never settled (its deployment was deleted) holds its jobs back no longer than this.
 ABANDONED = timedelta(hours=6)
-
-
-class Waiting(Noun):
-    """One job in the queue and what it waits for. It is served when `due_at` has come."""
-
-    job_id: str
-    version: int
-    reason: Literal["campaign", "slots", "money"]
-    message: str
-    due_at: datetime
-    since: datetime
 
 
 def put(conn: Connection, entry: Waiting) -> None:

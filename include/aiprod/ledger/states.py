@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+
+from aiprod.models import State
 
 __all__ = ["CHARGED", "STEPS", "State", "Step", "target"]
-
-State = Literal[
-    "held", "submitting", "submitted", "unknown",
-    "succeeded", "failed", "cancelled", "rejected", "absent", "expired", "voided", "written_off",
-]  # fmt: skip
 
 
 class Step(StrEnum):

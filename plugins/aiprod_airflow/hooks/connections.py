@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from functools import cache
 
@@ -19,12 +20,22 @@ from aiprod.catalog import catalog
 from aiprod.errors import AiprodError, ConfigError
 from aiprod_airflow.hooks.fields import SECRETS, secrets_in, values
 
-__all__ = ["ConnectionUnreachable", "connection_id", "find", "forget_connections", "offer_connections"]
+__all__ = [
+    "ConnectionUnreachable",
+    "connection_id",
+    "find",
+    "forget_connections",
+    "offer_connections",
+    "offer_connections_to_server",
+]
 
 log = logging.getLogger(__name__)
 
 #: What is no backend and has a connection all the same, and what it needs.
 _OTHERS = {"cloud_monitoring": ("GCP_PROJECT_ID",)}
+#: Seconds for which a server remembers what it was told of connections.
+_REMEMBERED = 60.0
+_forgotten_at = 0.0
 
 
 class ConnectionUnreachable(AiprodError):
@@ -44,6 +55,17 @@ def offer_connections() -> None:
     keys.offer(_known)
 
 
+def offer_connections_to_server() -> None:
+    """The same in the api-server, which has no supervisor to ask and lives long: a changed key is known within a minute."""
+    global _forgotten_at
+    _hide_environment()
+    keys.offer(_found)
+    now = time.monotonic()
+    if now - _forgotten_at > _REMEMBERED:
+        _forgotten_at = now
+        keys.forget()
+
+
 def forget_connections() -> None:
     """Ask Airflow again the next time: a key that was good once is refused."""
     keys.offer(None)
@@ -59,11 +81,14 @@ def _hide_environment() -> None:
 
 def _known(backend: str) -> Mapping[str, str]:
     """What Airflow knows of a backend. Only where there is a supervisor to ask: in a task or a trigger."""
+    return {} if getattr(task_runner, "SUPERVISOR_COMMS", None) is None else _found(backend)
+
+
+def _found(backend: str) -> Mapping[str, str]:
+    """What the connection of a backend says; nothing where there is none."""
     entry = catalog().backends.get(backend)
     needs = _OTHERS.get(backend) or (entry.needs if entry else ())
-    if not needs or getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
-        return {}
-    connection = find(connection_id(backend))
+    connection = find(connection_id(backend)) if needs else None
     if connection is None:
         return {}
     found = values(backend, connection, needs=needs)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aiprod.backends.keys import Keys, keys_of, offer
+from aiprod.backends.keys import Keys, forget, keys_of, offer
 
 NAMES = ("RUNWAYML_API_SECRET", "RUNWAYML_BASE_URL")
 NEEDS = NAMES[:1]
@@ -47,6 +47,16 @@ def test_a_source_is_asked_once_per_backend() -> None:
     for backend in ("runway", "runway", "veo3"):
         keys_of(backend, NAMES, needs=NEEDS)
     assert asked == ["runway", "veo3"]
+
+
+def test_what_a_source_said_can_be_forgotten_and_is_asked_again() -> None:
+    said = iter(("old", "new"))
+    offer(lambda backend: {"RUNWAYML_API_SECRET": next(said)})
+    assert keys_of("runway", NAMES, needs=NEEDS) == {"RUNWAYML_API_SECRET": "old"}
+
+    forget()
+
+    assert keys_of("runway", NAMES, needs=NEEDS) == {"RUNWAYML_API_SECRET": "new"}
 
 
 @pytest.mark.parametrize("show", [repr, str, lambda keys: f"{keys}", lambda keys: f"{keys!r}"])

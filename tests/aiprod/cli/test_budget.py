@@ -165,31 +165,3 @@ class TestSwitch:
         assert main(["budget", "stop", " "]) == 1
         assert "say why" in refused(capsys)
         assert local_market.count("meta") == 0
-
-
-class TestCancel:
-    def test_a_cancelled_job_says_what_it_does_not_stop(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
-        two = [{"prompt": "[[runway=slow:600]]", "seconds": 1}, {"prompt": "b", "seconds": 1}]
-        local_market.with_backend("runway", slots=1)
-        local_market.routed(shots=two)
-        local_market.render()
-        out = done(capsys, "cancel", "job-1", "--by", "ann")
-        assert "job-1 is cancelled: nothing more is held or sent for it" in out
-        assert "1 holds of $0.12 were not sent and are given back" in out
-        assert "job-1 shot 1 at runway: stopped no, refunded no; submitted, $0.12 stay held" in out
-        assert "not stopped: 1 renders already sent, up to $0.12; they are still billed, watched and kept" in out
-
-    def test_what_was_held_is_not_sent_any_more(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
-        local_market.routed()
-        done(capsys, "cancel", "job-1", "--by", "ann")
-        assert "the hold was given back before it was sent" in local_market.render().failed[0]
-        assert local_market.accepts() == []
-
-    def test_an_unknown_job_is_one_line(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["cancel", "ghost"]) == 1
-        assert refused(capsys) == "aiprod: job ghost is not in the ledger\n"
-
-    def test_cancelling_twice_says_so(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
-        local_market.order()
-        done(capsys, "cancel", "job-1")
-        assert "job-1 is cancelled since before" in done(capsys, "cancel", "job-1")

@@ -1,192 +1,108 @@
-"""Orders from a shell: what was done, or in one line why not."""
+"""Jobs from a shell: listed, shown and fetched, from a server or from the ledger of this machine."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from aiprod.cli import main
+from tests.aiprod.cli.test_telling import delivered
+from tests.api import NOW, Reply, Server, problem, view
 from tests.market import Market
 from tests.shell import refused, said
 
-
-@pytest.fixture
-def order(tmp_path: Path) -> Path:
-    file = tmp_path / "order.yaml"
-    file.write_text("prompt: a lake\nseconds: 5\npreset: quick_social\n")
-    return file
-
-
-@pytest.mark.parametrize("argv", [["estimate", "{order}"], ["result", "job-1"], ["reconcile"], ["ledger", "check"]])
-def test_without_a_schema_every_command_says_how_to_make_one_and_makes_none(
-    order: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: list[str]
-) -> None:
-    file = tmp_path / "absent" / "ledger.db"
-    monkeypatch.setenv("AIPROD_DATABASE_URL", f"sqlite:///{file}")
-    assert main([word.format(order=order) for word in argv]) == 1
-    assert "run `python -m aiprod.cli ledger upgrade`" in refused(capsys)
-    assert not file.parent.exists()
+ROW = {
+    "job_id": "job-1", "status": "waiting_approval", "version": 1, "project": "default", "preset": "quick_social",
+    "campaign": None, "title": "a lighthouse", "seconds": 5.0, "created_at": NOW.isoformat(), "created_by": "ann",
+    "quality": None, "charged": 0, "has_poster": False, "needs_you": True,
+}  # fmt: skip
 
 
-def test_an_estimate_prices_every_shot_at_every_backend_and_enters_nothing(
-    local_market: Market, order: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["estimate", str(order)]) == 0
-    out, _ = said(capsys)
-    assert [line.split()[2] for line in out.splitlines()[:3]] == ["runway", "veo3", "replicate"]
-    assert "expected $0.60, worst case $3.10" in out
-    assert local_market.count("jobs") == 0
+class TestList:
+    def test_it_says_who_waits_and_how_to_go_on(self, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+        server.says("GET", "/aiprod/jobs", {"jobs": [ROW], "next": "mark"})
+        assert main(["jobs", "--status", "waiting_approval", "--by", "ann", "--limit", "1"]) == 0
+        out, _ = said(capsys)
+        assert "waiting_approval *" in out and "1 wait for a person" in out and "aiprod jobs --before mark" in out
+        assert server.asked[0].query == "status=waiting_approval&created_by=ann&limit=1"
 
+    def test_for_programs_it_is_the_page(self, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+        server.says("GET", "/aiprod/jobs", {"jobs": [ROW], "next": None})
+        assert main(["jobs", "--json"]) == 0
+        assert json.loads(said(capsys)[0])["jobs"][0]["job_id"] == "job-1"
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("prompt: a\nseconds: 500\n", "seconds: 500 s asked, but preset quick_social allows 30 s at most"),
-        ("prompt: [\n", "order.yaml"),
-        ("", "order.yaml: must hold the fields of one order"),
-        ("- prompt: a\n", "order.yaml: must hold the fields of one order"),
-        ("a lake\n", "order.yaml: must hold the fields of one order"),
-        ("[" * 5000, "order.yaml: is nested too deeply"),
-        ("prompt: !!python/name:os.system\n", "order.yaml: could not determine a constructor"),
-        ("seconds: 2026-13-45\n", "order.yaml: month must be in 1..12"),
-        ("prompt: a\nbudget_usd: 0.01\n", "budget_usd: $0.01 cannot pay for this video"),
-        ("prompt: a\nbackend: veo3\nbudget_usd: 1\n", "costs $2.00; replicate would make it for $0.50"),
-        ("promt: a\n", "promt: unknown field"),
-        ("- a\n- b\n", "aiprod:"),
-        ("", "aiprod:"),
-        ("just words", "aiprod:"),
-    ],
-)
-def test_a_bad_order_is_refused_in_plain_lines(
-    local_market: Market, order: Path, capsys: pytest.CaptureFixture[str], text: str, line: str
-) -> None:
-    order.write_text(text)
-    assert main(["estimate", str(order)]) == 1
-    assert line in refused(capsys)
-    assert local_market.count("jobs") == 0
+    def test_none_is_said(self, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+        server.says("GET", "/aiprod/jobs", {"jobs": [], "next": None})
+        assert main(["jobs"]) == 0
+        assert said(capsys)[0] == "no such job\n"
 
+    def test_without_a_server_it_is_this_machines_ledger(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
+        local_market.order()
+        assert main(["jobs"]) == 0
+        assert "job-1" in said(capsys)[0]
 
-def test_every_problem_of_an_order_is_a_line_of_its_own(
-    local_market: Market, order: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    order.write_text("prompt: a\ncolour: red\nsize: big\n")
-    assert main(["estimate", str(order)]) == 1
-    assert said(capsys) == ("", "aiprod: colour: unknown field\naiprod: size: unknown field\n")
-
-
-def test_a_file_that_is_no_text_is_named(local_market: Market, order: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    order.write_bytes(b"\xff\xfe\x00")
-    assert main(["estimate", str(order)]) == 1
-    assert "order.yaml" in refused(capsys)
-
-
-def test_a_folder_is_no_order(local_market: Market, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["estimate", str(tmp_path)]) == 1
-    assert refused(capsys) == f"aiprod: {tmp_path}: Is a directory\n"
-
-
-def test_a_missing_file_is_named(local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["estimate", "/nowhere/order.yaml"]) == 1
-    assert refused(capsys) == "aiprod: /nowhere/order.yaml: No such file or directory\n"
-
-
-class TestEnlist:
-    def rows(self, order: Path, text: str = "- {prompt: a lake, seconds: 1}\n- {prompt: a hill, seconds: 1}\n") -> list[str]:
-        order.write_text(text)
-        return ["enlist", str(order), "--campaign", "spring", "--amount"]
-
-    def test_the_jobs_of_a_campaign_wait_for_a_run(
-        self, local_market: Market, order: Path, capsys: pytest.CaptureFixture[str]
+    def test_the_ledger_can_be_asked_although_a_server_is_named(
+        self, local_market: Market, server: Server, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert main([*self.rows(order), "5.00", "--by", "ann"]) == 0
-        assert "2 jobs of campaign spring wait for a run" in said(capsys)[0]
-        assert local_market.count("queue") == 2
-        assert local_market.count("approvals WHERE answered_by = 'ann'") == 2
+        local_market.order()
+        assert main(["jobs", "--local", "--json"]) == 0
+        assert [row["job_id"] for row in json.loads(said(capsys)[0])["jobs"]] == ["job-1"]
+        assert server.asked == []
 
-    @pytest.mark.parametrize("amount", ["NaN", "-1", "lots", "1e12", "Infinity"])
-    def test_an_amount_that_is_none_is_refused(
-        self, local_market: Market, order: Path, capsys: pytest.CaptureFixture[str], amount: str
+
+class TestOne:
+    def test_a_server_and_the_ledger_say_the_same(
+        self, local_market: Market, server: Server, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert main([*self.rows(order), f"{amount}"] if amount[0] != "-" else [*self.rows(order)[:-1], f"--amount={amount}"]) == 1
-        assert refused(capsys).startswith("aiprod: --amount:")
-        assert local_market.count("jobs") == 0
+        local_market.bought()
+        seen = local_market.pipeline.view("job-1").model_dump(mode="json")
+        server.says("GET", "/aiprod/job/job-1", seen)
+        assert main(["job", "job-1", "--json"]) == 0
+        over_http = json.loads(said(capsys)[0])
+        assert main(["job", "job-1", "--json", "--local"]) == 0
+        assert json.loads(said(capsys)[0]) == over_http == seen
 
-    @pytest.mark.parametrize("text", ["prompt: a lake\n", "[]\n", "- a lake\n", "- prompt: a lake\n  seconds: 99\n"])
-    def test_rows_that_are_no_orders_are_refused(
-        self, local_market: Market, order: Path, capsys: pytest.CaptureFixture[str], text: str
+    def test_people_read_shots_and_money(self, local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
+        local_market.bought()
+        assert main(["job", "job-1"]) == 0
+        out, _ = said(capsys)
+        assert "runway" in out and "charged $0.12" in out
+
+    @pytest.mark.parametrize("local", [[], ["--local"]])
+    def test_one_that_is_not_there_is_one_line_and_its_own_code(
+        self, local_market: Market, server: Server, capsys: pytest.CaptureFixture[str], local: list[str]
     ) -> None:
-        assert main([*self.rows(order, text), "5"]) == 1
-        refused(capsys)
-        assert local_market.count("jobs") == 0
+        server.says("GET", "/aiprod/job/ghost", problem(404, "job ghost is not in the ledger", kind="urn:aiprod:job-unknown"))
+        assert main(["job", "ghost", *local]) == 3
+        assert refused(capsys) == "aiprod: job ghost is not in the ledger\n"
 
 
-def test_a_result_is_json_and_an_unknown_job_is_one_line(local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
-    local_market.bought()
-    assert main(["result", "job-1"]) == 0
-    assert json.loads(said(capsys)[0])["cost_usd"] == 0.12
-    assert main(["result", "nobody"]) == 1
-    assert refused(capsys).startswith("aiprod: job nobody")
+class TestDownload:
+    def test_a_video_is_fetched_under_the_jobs_name(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        sha = hashlib.sha256(b"film").hexdigest()
+        server.says("GET", "/aiprod/job/job-1", delivered().model_dump(mode="json"))
+        server.says("GET", "/aiprod/job/job-1/video", Reply(body=b"film", headers={"ETag": f'"{sha}"'}))
+        assert main(["download", "job-1"]) == 0
+        assert said(capsys)[0] == f"job-1.mp4: 4 bytes, SHA-256 {sha}\n" and (tmp_path / "job-1.mp4").read_bytes() == b"film"
+        assert main(["download", "job-1"]) == 1
+        assert "is there already" in refused(capsys)
 
+    def test_a_poster_goes_where_it_was_asked_to(
+        self, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        sha = hashlib.sha256(b"jpg").hexdigest()
+        server.says("GET", "/aiprod/job/job-1/contact-sheet", Reply(body=b"jpg", headers={"ETag": f'"{sha}"'}))
+        assert main(["download", "job-1", "--what", "contact-sheet", "--to", str(tmp_path / "s.jpg"), "--json"]) == 0
+        assert json.loads(said(capsys)[0])["size"] == 3
 
-def test_reconcile_says_what_it_looked_at(local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
-    local_market.routed()
-    local_market.age("purchases", "expires_at")
-    assert main(["reconcile"]) == 0
-    out, _ = said(capsys)
-    assert "job-1 shot 1 at runway: held → expired" in out
-    assert "1 open purchases looked at, 1 moved, 0 in trouble" in out
-
-
-@pytest.mark.parametrize("argv", [[], ["ledger"], ["bogus"], ["estimate"], ["result"], ["reconcile", "now"]])
-def test_wrong_usage_is_two(argv: list[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(argv)
-    assert stopped.value.code == 2
-
-
-def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["--help"])
-    assert stopped.value.code == 0
-    out, _ = said(capsys)
-    assert all(word in out for word in ("ledger", "estimate", "result", "reconcile", "cancel", "budget", "costs", "bill"))
-
-
-def test_a_file_that_is_no_text_is_refused_in_one_line(
-    local_market: Market, order: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    order.write_bytes(b"\xff\xfe\x00\x81")
-    assert main(["estimate", str(order)]) == 1
-    assert len(said(capsys)[1].splitlines()) == 1
-
-
-@pytest.mark.parametrize("command", [["ledger", "upgrade"], ["ledger", "check"], ["reconcile"], ["result", "job-1"]])
-@pytest.mark.parametrize("url", ["postgresql://ann:hunter2@127.0.0.1:1/aiprod", "nonsense"])
-def test_a_database_that_cannot_be_reached_is_one_line_without_its_password(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str], url: str
-) -> None:
-    monkeypatch.setenv("AIPROD_DATABASE_URL", url)
-    assert main(command) == 1
-    err = said(capsys)[1]
-    assert err.startswith("aiprod: ") and "hunter2" not in err
-
-
-def test_reconcile_that_finds_trouble_names_it(local_market: Market, capsys: pytest.CaptureFixture[str]) -> None:
-    local_market.bought("[[runway=slow:600]]")
-    local_market.sql("UPDATE purchases SET backend = 'runaway'")
-    assert main(["reconcile"]) == 1
-    out, _ = said(capsys)
-    assert "1 open purchases looked at, 0 moved, 1 in trouble" in out
-    assert "job-1 shot 1 at runaway" in out
-
-
-def test_it_is_a_program(tmp_path: Path) -> None:
-    """The exit code is the command's, not only the function's."""
-    env = {"PYTHONPATH": str(Path(__file__).parents[3] / "include"), "AIPROD_DATABASE_URL": f"sqlite:///{tmp_path / 'absent.db'}"}
-    done = subprocess.run([sys.executable, "-m", "aiprod.cli", "ledger", "check"], capture_output=True, text=True, env=env)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("aiprod: the ledger at") and done.stderr.count("\n") == 1
+    def test_a_job_without_a_video_is_refused(self, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+        server.says("GET", "/aiprod/job/job-1", view().model_dump(mode="json"))
+        server.says("GET", "/aiprod/job/job-1/video", problem(404, "job-1 has no video", kind="urn:aiprod:job-unknown"))
+        assert main(["download", "job-1"]) == 3
+        assert refused(capsys) == "aiprod: job-1 has no video\n"

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import pwd
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from aiprod.cli.person import add_by
+from aiprod.cli.person import By
 
 
-def by(*argv: str) -> str:
-    parser = argparse.ArgumentParser()
-    add_by(parser)
-    name: str = parser.parse_args(argv).by
-    return name
+def by(*argv: str, code: int = 0) -> str:
+    app = typer.Typer()
+
+    @app.command()
+    def say(*, by: By) -> None:
+        print(by, end="")
+
+    done = CliRunner().invoke(app, list(argv))
+    assert done.exit_code == code
+    return done.stdout
 
 
 def test_without_a_name_it_is_the_user_of_the_shell() -> None:
@@ -35,5 +41,4 @@ def test_the_environment_cannot_say_who_it_is(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_name_is_one_line() -> None:
     assert by("--by", " ann \n of accounts ") == "ann of accounts"
-    with pytest.raises(SystemExit):
-        by("--by", "  ")
+    by("--by", "  ", code=2)

@@ -14,7 +14,12 @@ from aiprod.catalog import catalog
 from aiprod.errors import ConfigError
 from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.hooks import connections
-from aiprod_airflow.hooks.connections import ConnectionUnreachable, forget_connections, offer_connections
+from aiprod_airflow.hooks.connections import (
+    ConnectionUnreachable,
+    forget_connections,
+    offer_connections,
+    offer_connections_to_server,
+)
 from tests.aiprod_airflow.supervisor import Supervisor
 from tests.catalogue import write_catalogue
 
@@ -164,3 +169,33 @@ def test_cloud_monitoring_has_a_connection_of_its_own(asked: Supervisor) -> None
     found = keys.keys_of("cloud_monitoring", ("GCP_PROJECT_ID", "GOOGLE_CREDENTIALS_JSON"), needs=("GCP_PROJECT_ID",))
     assert found["GCP_PROJECT_ID"] == "p"
     assert "CANARY-gcm" in found["GOOGLE_CREDENTIALS_JSON"]
+
+
+class TestServer:
+    """The api-server has no supervisor, and lives for weeks."""
+
+    @pytest.fixture(autouse=True)
+    def _no_supervisor(self, asked: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(task_runner, "SUPERVISOR_COMMS")
+        monkeypatch.setattr(connections, "_forgotten_at", 0.0)
+
+    def known(self) -> dict[str, str]:
+        offer_connections_to_server()
+        return dict(keys.keys_of("runway", ["RUNWAYML_API_SECRET"], needs=["RUNWAYML_API_SECRET"]))
+
+    def test_it_finds_keys_where_airflow_itself_looks_for_connections(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_AIPROD_RUNWAY", f'{{"conn_type": "aiprod_runway", "password": "{KEY}"}}')
+
+        assert self.known() == {"RUNWAYML_API_SECRET": KEY}
+
+    def test_it_learns_of_a_changed_key_after_a_minute_and_not_by_every_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [1_000.0]
+        monkeypatch.setattr(connections.time, "monotonic", lambda: now[0])
+        monkeypatch.setenv("AIRFLOW_CONN_AIPROD_RUNWAY", '{"conn_type": "aiprod_runway", "password": "old"}')
+        self.known()
+        monkeypatch.setenv("AIRFLOW_CONN_AIPROD_RUNWAY", f'{{"conn_type": "aiprod_runway", "password": "{KEY}"}}')
+
+        now[0] += 59
+        assert self.known() == {"RUNWAYML_API_SECRET": "old"}
+        now[0] += 2
+        assert self.known() == {"RUNWAYML_API_SECRET": KEY}

@@ -1,0 +1,115 @@
+"""Files over HTTP: what was delivered, the cut that waits for a person, and single takes; and their deletion."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path
+from fastapi.responses import FileResponse, Response
+from starlette.background import BackgroundTask
+
+from aiprod.errors import JobUnknown
+from aiprod.ledger import jobs, results
+from aiprod.models import Erasure, Noun, StoredFile, Take
+from aiprod.pipeline import Pipeline
+from aiprod_airflow.api.access import ERASE, Job, Orders, Who
+from aiprod_airflow.api.answers import Why
+from aiprod_airflow.api.orders import Known, told, version_at
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["Files"])
+
+Kind = Literal["video", "poster", "contact_sheet"]
+_TYPES = {"mp4": "video/mp4", "jpg": "image/jpeg"}
+_FILE = {
+    200: {"content": {"video/mp4": {}, "image/jpeg": {}}, "description": "The file; its ETag is its SHA-256."},
+    206: {"description": "The range asked for."},
+    304: {"description": "The caller has it."},
+}
+_Version = Annotated[int | None, version_at]
+
+
+class Deletion(Noun):
+    """Why a job's files and words are deleted."""
+
+    why: Why = ""
+
+
+@router.get("/job/{job_id}/video", response_class=FileResponse, responses=_FILE)
+@router.head("/job/{job_id}/video", include_in_schema=False)
+def video(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
+    """Return the finished video: the delivered one, or the cut a person is asked about. Takes `Range`."""
+    return _sent(orders, _kept(orders, job_id, "video", version), known)
+
+
+@router.get("/job/{job_id}/poster", response_class=FileResponse, responses=_FILE)
+@router.head("/job/{job_id}/poster", include_in_schema=False)
+def poster(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
+    """Return the picture that stands for the video."""
+    return _sent(orders, _kept(orders, job_id, "poster", version), known)
+
+
+@router.get("/job/{job_id}/contact-sheet", response_class=FileResponse, responses=_FILE)
+@router.head("/job/{job_id}/contact-sheet", include_in_schema=False)
+def contact_sheet(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
+    """Return the video's frames on one sheet."""
+    return _sent(orders, _kept(orders, job_id, "contact_sheet", version), known)
+
+
+@router.get("/job/{job_id}/take/{take_id}", response_class=FileResponse, responses=_FILE)
+@router.head("/job/{job_id}/take/{take_id}", include_in_schema=False)
+def take(
+    job_id: Job, take_id: Annotated[str, Path(max_length=200, pattern=r"^[\w.:-]+$")], orders: Orders, known: Known = None
+) -> Response:
+    """Return the clip that one attempt brought, accepted or not: its verdict is in the job."""
+    with orders.ledger.read() as conn:
+        found = results.take_of(conn, take_id)
+    if found is None or found.job_id != job_id:
+        raise JobUnknown(f"job {job_id} has no take {take_id}")
+    return _sent(orders, found, known)
+
+
+@router.delete("/job/{job_id}/media", response_model=Erasure, dependencies=[ERASE])
+def erase(job_id: Job, caller: Who, orders: Orders, said: Deletion | None = None) -> Response:
+    """Delete a job's files and words for good. What was bought and paid stays in the books, and so does the deletion."""
+    return told(orders.erase(job_id, by=caller.name, why=said.why if said else ""))
+
+
+def _kept(orders: Pipeline, job_id: str, kind: Kind, version: int | None) -> StoredFile:
+    """The file of a version, by default of the newest that has one. Raises `JobUnknown` where there is none."""
+    with orders.ledger.read() as conn:
+        wanted = [version] if version else jobs.versions(conn, job_id)[::-1]
+        for each in wanted:
+            made = results.delivery(conn, job_id, each)
+            # Only the cut that somebody is asked about now: one that was refused must never pass as good.
+            made = made or (results.cut(conn, job_id, each) if _asked(orders, job_id, each) else None)
+            if made is not None:
+                found: StoredFile = getattr(made, kind)
+                return found
+    raise JobUnknown(f"job {job_id}{f' version {version}' if version else ''} has no {kind.replace('_', ' ')} (yet)")
+
+
+def _asked(orders: Pipeline, job_id: str, version: int) -> bool:
+    review = orders.view(job_id).review
+    return review is not None and review.version == version
+
+
+def _sent(orders: Pipeline, kept: StoredFile | Take, known: str | None) -> Response:
+    """The file itself, or 304 for who has it. A file of a remote store is copied here first and deleted after."""
+    headers = {"ETag": f'"{kept.sha256}"', "Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+    if known and headers["ETag"] in known:
+        return Response(status_code=304, headers=headers)
+    name = kept.path.rsplit("/", 1)[-1]
+    with ExitStack() as opened:
+        path = opened.enter_context(orders.storage.local(kept.path))
+        done = BackgroundTask(opened.pop_all().close)
+    return FileResponse(
+        path,
+        headers=headers,
+        media_type=_TYPES.get(name.rsplit(".", 1)[-1], "application/octet-stream"),
+        filename=name,
+        content_disposition_type="inline",
+        background=done,
+    )
