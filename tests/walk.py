@@ -121,6 +121,8 @@ class Walk:
             self.pipeline.spend_question(JOB, run_id=self.run_id, task_id="approve")
 
     def answer_in_airflow(self, word: Any) -> None:
+        if self.seen[-1] is not JobStatus.WAITING_APPROVAL:
+            return
         with suppress(JobFailed):
             self.pipeline.answer_spend(JOB, word, by="bob", run_id=self.run_id, task_id="approve")
 

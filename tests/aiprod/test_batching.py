@@ -262,3 +262,10 @@ def test_a_job_degrades_at_the_cap_only_where_it_asks_to(ledger: Ledger, market:
                 market.pipeline.route([at_cap], 1)
         else:
             assert market.pipeline.route([at_cap], 1) == [chosen]
+
+
+def test_a_campaign_cannot_approve_what_wants_another_person(local_market: Market) -> None:
+    local_market.with_preset(approver_differs=True)
+    with pytest.raises(SpecError, match="row 1: preset: quick_social wants another person's word than ann's"):
+        local_market.pipeline.enlist([{"prompt": "a lake"}], campaign="spring", amount=10**8, by="ann")
+    assert local_market.count("jobs") == 0

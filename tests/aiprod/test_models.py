@@ -115,6 +115,14 @@ class TestOrders:
 
 
 class TestSameOrder:
+    def test_orders_of_before_there_was_camera_and_audio_style_keep_their_fingerprints(self):
+        listed = JobSpec(shots=(ShotSpec(prompt="a lake"), ShotSpec(prompt="a boat", seconds=3, seed=7)))
+        assert JobSpec(prompt="a lake", seconds=5, preset="brand_campaign").fingerprint.startswith("c6707797adde1adf76158ae4")
+        assert listed.fingerprint.startswith("cfb0b2fc67c6528e3ec1eb8f6907")
+        moved = listed.model_copy(update={"shots": (ShotSpec(prompt="a lake", camera="slow pan"), *listed.shots[1:])})
+        styled = listed.model_copy(update={"audio_style": "rain"})
+        assert len({listed.fingerprint, moved.fingerprint, styled.fingerprint}) == 3
+
     def test_the_name_does_not_count(self):
         assert JobSpec(prompt="a", job_id="x").fingerprint == JobSpec(prompt="a").fingerprint
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aiprod import ordering
-from aiprod.errors import JobConflict, JobFailed, SpecError
+from aiprod.errors import JobConflict, JobFailed, JobMoved, SamePerson, SpecError
 from aiprod.ledger import Ledger, approvals, jobs
 from aiprod.models import USD, JobSpec
 from tests.desk import race_of_processes
@@ -293,3 +293,104 @@ def test_a_question_nobody_answered_stays_expired_for_the_run(local_market: Mark
 def test_an_unknown_job_is_named(local_market: Market) -> None:
     with pytest.raises(JobFailed, match="ghost"):
         local_market.pipeline.ask("ghost", run_id=RUN)
+
+
+# --- answers over the API -------------------------------------------------------------------------------
+
+
+def _seen(market: Market, word: Any, *, by: str = "bob", amount: int | None = None, version: int = 1) -> ordering.Asked:
+    """An answer by who saw the amount that is asked for, or says another."""
+    if amount is None:
+        with market.ledger.read() as conn:
+            amount = ordering.amount_asked(conn, market.catalog, "job-1", version)
+    return market.pipeline.answer_money("job-1", word, version=version, amount=amount, by=by)
+
+
+class TestAnswerMoney:
+    @pytest.fixture
+    def asked(self, local_market: Market) -> Market:
+        """A person is asked."""
+        local_market.order(preset="brand_campaign")
+        local_market.pipeline.spend_question("job-1", run_id=RUN, task_id="approve")
+        return local_market
+
+    def test_the_amount_that_was_seen_is_the_amount_that_is_approved(self, asked: Market) -> None:
+        for wrong in (619_999, 620_001, 0):
+            with pytest.raises(JobMoved, match=r"job-1 asks for \$0\.62 now; the answer was about"):
+                _seen(asked, "approved", amount=wrong)
+        assert asked.count("approvals") == 0
+        assert _seen(asked, "approved", amount=620_000).amount == 620_000
+
+    def test_an_amount_that_changed_meanwhile_is_not_approved(self, asked: Market) -> None:
+        """An admin lowers the job's own cap between the look and the word."""
+        asked.with_preset("brand_campaign", budget_usd="0.5")
+        with pytest.raises(JobMoved, match=r"asks for \$0\.50 now"):
+            _seen(asked, "approved", amount=620_000)
+
+    def test_of_two_at_once_one_is_told_and_a_repetition_is_not(self, asked: Market) -> None:
+        first = _seen(asked, "approved", by="bob")
+        assert _seen(asked, "approved", by="bob", amount=first.amount) == first
+        for by, word, amount in (("cid", "approved", 620_000), ("bob", "rejected", 620_000), ("bob", "approved", 1)):
+            with pytest.raises(JobMoved, match="was approved by bob"):
+                _seen(asked, word, by=by, amount=amount)
+
+    def test_nobody_is_asked_about_a_job_that_is_over_or_cancelled(self, asked: Market) -> None:
+        asked.pipeline.settle(RUN)
+        with pytest.raises(JobMoved, match="job job-1 is failed; its money waits for nobody's word"):
+            _seen(asked, "approved")
+        asked.pipeline.cancel("job-1", by="eve")
+        with pytest.raises(JobMoved, match="cancelled by eve"):
+            _seen(asked, "approved")
+
+    def test_a_run_that_asks_anew_takes_a_new_answer_from_the_api(self, asked: Market) -> None:
+        """Nobody answered in time, `approve` was cleared, and the answer that ran out must not stand in the way."""
+        _answer(asked, "expired", by="nobody")
+        asked.pipeline.settle(RUN)
+        assert asked.pipeline.ask("job-1", run_id=RUN).answer is None
+        asked.pipeline.spend_question("job-1", run_id=RUN, task_id="approve")
+        assert _seen(asked, "approved").sequence == 2
+
+
+class TestFourEyes:
+    @pytest.fixture
+    def asked(self, local_market: Market) -> Market:
+        local_market.with_preset("brand_campaign", approver_differs=True)
+        raw = {"prompt": "a lake", "seconds": 1, "preset": "brand_campaign", "job_id": "job-1"}
+        local_market.pipeline.estimate([raw], run_id=RUN, job_id="job-1", by="ann")
+        assert local_market.pipeline.spend_question("job-1", run_id=RUN, task_id="approve").not_by == "ann"
+        return local_market
+
+    @pytest.mark.parametrize("word", ["approved", "rejected"])
+    def test_who_ordered_has_no_word_over_the_api_or_in_airflow(self, asked: Market, word: Any) -> None:
+        with pytest.raises(SamePerson, match="ann ordered job job-1"):
+            _seen(asked, word, by="ann")
+        with pytest.raises(SamePerson):
+            asked.pipeline.answer_spend("job-1", word, by="Ann", run_id=RUN, task_id="approve")
+        assert asked.count("approvals") == 0
+        assert asked.pipeline.answer_spend("job-1", word, by="bob", run_id=RUN, task_id="approve").answer == word
+
+    def test_a_question_that_ran_out_needs_no_second_person(self, asked: Market) -> None:
+        assert asked.pipeline.answer_spend("job-1", "expired", by="nobody", run_id=RUN, task_id="approve").answer == "expired"
+
+
+def test_a_cancelled_job_asks_nobody_and_its_run_ends(local_market: Market) -> None:
+    local_market.order(preset="brand_campaign")
+    local_market.pipeline.cancel("job-1", by="eve")
+    asked = local_market.pipeline.ask("job-1", run_id=RUN)
+    assert (asked.answer, asked.by) == ("rejected", "eve (cancelled)")
+    assert local_market.count("approvals") == 0
+    assert local_market.pipeline.settle(RUN) == ["job-1: cancelled, 0 unused holds given back"]
+
+
+def test_presets_approve_their_limit_once_per_job_however_often_they_are_asked(local_market: Market) -> None:
+    """Clearing `approve` used to grant the same again: a job was never dearer than its budget, but dearer than this."""
+    local_market.with_preset(auto_approve_usd="1", budget_usd="10")
+    local_market.approved("[[runway=fail-charged]] [[veo3=fail-charged]] [[replicate=fail-charged]]")
+    local_market.run("job-1")
+    spent = local_market.balance().settled
+    assert spent == 620_000
+    local_market.pipeline.settle(RUN)
+    again = local_market.pipeline.ask("job-1", run_id=RUN)
+    assert (again.answer, again.amount) == (None, 620_000)
+    local_market.with_preset(auto_approve_usd="1.24")
+    assert local_market.pipeline.ask("job-1", run_id=RUN).answer == "approved"

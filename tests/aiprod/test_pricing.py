@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aiprod.budgets import envelope_amount
 from aiprod.catalog import Model, Price, Tariff, catalog
-from aiprod.models import USD, Shot, Usage
+from aiprod.models import USD, Shot, Usage, fingerprint
 from aiprod.pricing import NotCapable, charged, estimate, frame_size, legal_request, old_prices, price_of, quote
 from tests.desk import manifest, request
 
@@ -321,3 +321,33 @@ class TestOldPrices:
         aged = old_prices(config.tariffs["list"], TODAY)
         assert {(p.backend, p.model) for p in aged} == set(PUBLISHED)
         assert all(p.source for p in aged)
+
+
+class TestWords:
+    """What a vendor is told: the prompt alone, unless the order says more."""
+
+    def told(self, config, *, camera=None, **changes):
+        made = manifest(audio=True).model_copy(update=changes)
+        shot = made.shots[0].model_copy(update={"camera": camera})
+        return legal_request("veo3", config.backends["veo3"], made, shot)
+
+    def test_without_them_the_request_is_byte_for_byte_what_it_always_was(self, config):
+        plain = self.told(config)
+        assert plain.prompt == "shot 1"
+        assert fingerprint(plain.model_dump(mode="json")).startswith("617ee0c3aeb0c97f464f28b1353335b1")
+
+    def test_camera_and_sound_are_added_where_they_are_said(self, config):
+        assert self.told(config, camera="slow pan").prompt == "shot 1\nCamera: slow pan."
+        both = self.told(config, camera="slow pan", audio_style="rain")
+        assert both.prompt == "shot 1\nCamera: slow pan.\nSound: rain."
+
+    def test_how_it_sounds_is_not_said_of_a_silent_video(self, config):
+        assert self.told(config, audio=False, audio_style="rain").prompt == "shot 1"
+
+    def test_the_whole_text_has_to_fit_the_model(self, config):
+        entry = config.backends["runway"]
+        made = manifest()
+        room = entry.models[0].max_prompt
+        long = made.shots[0].model_copy(update={"prompt": "a" * (room - 5), "camera": "slow pan"})
+        with pytest.raises(NotCapable, match=f"takes prompts of {room} characters at most"):
+            legal_request("runway", entry.model_copy(update={"models": entry.models[:1]}), made, long)

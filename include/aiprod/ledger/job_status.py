@@ -55,8 +55,9 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(
         _S.SCORING: frozenset({_S.RENDERING, _S.WAITING_BUDGET, _S.FINAL_APPROVAL, _S.DELIVERED, _S.FAILED, _S.CANCELLED}),
         _S.FINAL_APPROVAL: frozenset({_S.SCORING, _S.REJECTED, _S.EXPIRED, _S.FAILED, _S.CANCELLED}),
         _S.DELIVERED: frozenset({_S.CREATED}),
-        _S.REJECTED: frozenset({_S.CREATED, _S.WAITING_APPROVAL, _S.FINAL_APPROVAL, _S.CANCELLED}),
-        _S.EXPIRED: frozenset({_S.CREATED, _S.WAITING_APPROVAL, _S.FINAL_APPROVAL, _S.CANCELLED}),
+        # Delivered, where somebody cleared the tasks behind a refusal and everything needed was there.
+        _S.REJECTED: frozenset({_S.CREATED, _S.WAITING_APPROVAL, _S.FINAL_APPROVAL, _S.CANCELLED, _S.DELIVERED}),
+        _S.EXPIRED: frozenset({_S.CREATED, _S.WAITING_APPROVAL, _S.FINAL_APPROVAL, _S.CANCELLED, _S.DELIVERED}),
         _S.FAILED: frozenset(
             {_S.CREATED, _S.ESTIMATED, _S.WAITING_APPROVAL, _S.WAITING_BUDGET, _S.RENDERING, _S.SCORING, _S.FINAL_APPROVAL}
             | {_S.DELIVERED, _S.CANCELLED}

@@ -65,6 +65,39 @@ class TestJudging:
         assert sorted(p["value"] for p in points) == [0.8, 0.85, 0.9]
 
 
+class TestReuse:
+    """A take of an earlier version, used again by a later one."""
+
+    def again(self, desk, kept, verdict=Verdict.ACCEPTED, **found):
+        said = report(kept).model_copy(update=found)
+        desk.order(version=2)
+        with desk.ledger.write() as conn:
+            results.judge(conn, said, verdict, now=NOW)
+            usable = results.reusable(conn, "job-1", 1)
+            for shot, judged in usable.items():
+                results.reuse(conn, "job-1", 2, results.Reuse(shot=shot, take_id=judged.take.take_id, saved=7 * USD))
+            return usable
+
+    def test_it_counts_for_the_later_version_as_if_it_were_its_own(self, desk, kept):
+        assert set(self.again(desk, kept)) == {1}
+        with desk.ledger.read() as conn:
+            (judged,) = results.judged(conn, "job-1", 2)
+            assert (judged.take, judged.verdict) == (kept, Verdict.ACCEPTED)
+            assert results.unjudged(conn, "job-1", 2) == []
+            assert results.reuses_of(conn, "job-1", 2)[1].take_id == kept.take_id
+            assert (results.reuses_of(conn, "job-1", 1), results.saved(conn, "job-1")) == ({}, 7 * USD)
+
+    @pytest.mark.parametrize(
+        ("verdict", "severity"), [(Verdict.REJECTED, "minor"), (Verdict.ACCEPTED, "veto"), (Verdict.NEEDS_PERSON, "veto")]
+    )
+    def test_what_was_rejected_or_vetoed_is_never_used_again(self, desk, kept, verdict, severity):
+        found = Finding(code="x", severity=severity, evidence="e")
+        assert self.again(desk, kept, verdict, findings=(found,)) == {}
+
+    def test_one_that_waits_for_a_persons_word_goes_on_waiting(self, desk, kept):
+        assert self.again(desk, kept, Verdict.NEEDS_PERSON)[1].verdict is Verdict.NEEDS_PERSON
+
+
 class TestDelivery:
     def test_a_later_cut_replaces_the_earlier(self, desk):
         def cut(*takes):

@@ -11,7 +11,10 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped, TaskAwaitingInput
 
+from aiprod.catalog import catalog
+from aiprod.editing import ManifestEdit
 from aiprod.ledger import approvals, jobs
+from aiprod.models import ShotSpec
 from aiprod_airflow.operators.approval import ApproveSpendOperator, ReviewVideoOperator
 from aiprod_airflow.operators.render import RenderOperator
 from tests.aiprod_airflow.shop import RUN, Call, Shop, TaskInstance
@@ -63,6 +66,14 @@ def envelope(shop: Shop, job_id: str = "job-1") -> Any:
 def said(shop: Shop, job_id: str = "job-1") -> Any:
     with shop.ledger.read() as conn:
         return approvals.latest(conn, job_id, jobs.latest(conn, job_id))
+
+
+def two_people(monkeypatch: pytest.MonkeyPatch, preset: str) -> None:
+    """Let a preset want another person than the one who ordered."""
+    known = catalog()
+    strict = known.presets[preset].model_copy(update={"approver_differs": True})
+    changed = known.model_copy(update={"presets": {**known.presets, preset: strict}})
+    monkeypatch.setattr("aiprod.verbs.catalog", lambda: changed)
 
 
 class TestApprove:
@@ -229,6 +240,47 @@ class TestApprove:
             assert approvals.first_shown(conn, RUN, "approve", "job-1") == (1, "")
         assert said(shop) is None
 
+    def test_an_approval_of_the_edit_and_then_airflows_answer_finish_the_task(
+        self, shop: Shop, call: Call, asked: list[Any]
+    ) -> None:
+        """The API writes the envelope of version 2 first and then answers Airflow, which still shows version 1."""
+        shop.order(preset="brand_campaign")
+        self.parked(call)
+        change = ManifestEdit(shots=(ShotSpec(prompt="a boat", seconds=2),))
+        amount = shop.pipeline.edit("job-1", change, base_version=1, by="Ann").estimate.worst_case
+        shop.pipeline.answer_money("job-1", "approved", version=2, amount=amount, by="Ada")
+
+        call(self.operator(), "execute_complete", event=answer("Approve"))
+
+        assert (envelope(shop).version, envelope(shop).approved_by, len(asked)) == (2, "Ada", 1)
+
+    def test_who_ordered_may_not_approve_where_the_preset_wants_two_and_is_asked_again(
+        self, shop: Shop, call: Call, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        two_people(monkeypatch, "brand_campaign")
+        raw = {"preset": "brand_campaign", "job_id": "job-1", "prompt": "a lake", "seconds": 2}
+        shop.pipeline.estimate([raw], run_id=RUN, job_id="job-1", by="Ada")
+        self.parked(call)
+
+        with pytest.raises(TaskAwaitingInput):
+            call(self.operator(), "execute_complete", event=answer("Approve"))
+
+        assert (said(shop), len(asked)) == (None, 2)
+        assert "Ada ordered it: another person has to answer" in asked[0]["body"]
+
+    def test_a_cancelled_job_asks_nobody_and_skips_the_rest(
+        self, shop: Shop, call: Call, asked: list[Any], wired: dict[str, Any]
+    ) -> None:
+        shop.order(preset="brand_campaign")
+        with pytest.raises(TaskAwaitingInput):
+            call(wired["approve"])
+        shop.pipeline.cancel("job-1", by="eve")
+
+        with pytest.raises(DownstreamTasksSkipped):
+            call(wired["approve"], "execute_complete", event=answer("Approve"))
+
+        assert said(shop) is None
+
     def test_several_jobs_that_need_nobody_pass(self, shop: Shop, call: Call, asked: list[Any]) -> None:
         shop.order(job_id="one")
         shop.order(job_id="two")
@@ -316,6 +368,20 @@ class TestReview:
             call(self.operator(), "execute_complete", event=TIMEOUT)
 
         assert self.word(made) is None
+        assert made.pipeline.view("job-1").status == "expired"
+
+    def test_who_ordered_may_not_let_it_out_where_the_preset_wants_two_and_is_asked_again(
+        self, made: Shop, call: Call, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        two_people(monkeypatch, "premium_spot")
+        with made.ledger.write() as conn:
+            conn.exec_driver_sql("UPDATE jobs SET created_by = 'Ada'")
+        for method, event in (("execute", None), ("execute_complete", answer("Approve"))):
+            with pytest.raises(TaskAwaitingInput):
+                call(self.operator(), method, **({"event": event} if event else {}))
+
+        assert (self.word(made), len(asked)) == (None, 2)
+        assert "Ada ordered it: another person has to answer" in asked[0]["body"]
 
     def test_the_ledgers_word_wins_over_airflows(self, made: Shop, call: Call, asked: list[Any], wired: dict[str, Any]) -> None:
         made.pipeline.review_question("job-1", run_id=RUN, task_id="review")

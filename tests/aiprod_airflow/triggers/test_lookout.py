@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from aiprod.errors import BackendError, ConfigError, FailureKind
+from aiprod.ledger import open_ledger
 from aiprod.models import JobState
 from aiprod_airflow.triggers import lookout as module
 from aiprod_airflow.triggers.lookout import AT_ONCE, lookout
@@ -186,3 +187,41 @@ def test_no_proxy_of_the_machine_sees_what_is_asked(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
 
     assert run(mounts()) == {}
+
+
+def test_how_far_renders_are_is_written_down_together_and_only_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[dict[str, list[str]]] = []
+    monkeypatch.setattr(module, "_write_down", lambda seen: written.append({name: sorted(of) for name, of in seen.items()}))
+
+    async def rounds() -> None:
+        async with lookout() as shared:
+            for _ in range(2):
+                await asyncio.gather(*(shared.ask(name, f"v-{n}") for name in ("runway", "veo3") for n in range(3)))
+            while not written:
+                await asyncio.sleep(0)
+            await asyncio.gather(*(shared.ask("runway", f"v-{n}") for n in range(3)))
+            for _ in range(50):
+                await asyncio.sleep(0)
+
+    run(rounds())
+
+    assert written == [{"runway": ["v-0", "v-1", "v-2"], "veo3": ["v-0", "v-1", "v-2"]}]
+
+
+def test_a_ledger_that_cannot_be_written_is_no_trouble_of_the_renders(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIPROD_DATABASE_URL", f"sqlite:///{tmp_path}/nobody/upgraded/this.db")
+
+    module._write_down({"runway": {"v-1": JobState(state="running", progress=0.5)}})
+
+    assert "was not written down" in caplog.text
+
+
+def test_what_is_written_down_is_in_the_ledger(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
+    monkeypatch.setenv("AIPROD_DATABASE_URL", sqlite_url)
+
+    module._write_down({"runway": {"v-1": JobState(state="running", progress=0.5)}})
+
+    with open_ledger().read() as conn:
+        assert conn.exec_driver_sql("SELECT backend, vendor_id, progress FROM sightings").all() == [("runway", "v-1", 0.5)]
