@@ -60,13 +60,13 @@ class OverHttp:
         return dict(self.client.get(f"/job/{job_id}").raise_for_status().json())
 
     def until(self, airflow: LocalAirflow, job_id: str, status: str, *, timeout: float = 120) -> dict[str, Any]:
-        """Wait until a job is there, and return it."""
+        """Wait until a job has a status, and return it."""
 
         def there() -> dict[str, Any] | None:
             job = self.job(job_id)
             return job if job["status"] == status else None
 
-        return airflow.wait(there, f"{job_id} did not become {status}: {self.job(job_id)['status']}", timeout=timeout)
+        return airflow.wait(there, f"{job_id} did not become {status}", timeout=timeout, run=("render_video", job_id))
 
 
 class SecondServer:

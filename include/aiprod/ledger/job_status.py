@@ -132,6 +132,8 @@ def _of_version(table: Table, column: Column[Any], *, by: Column[Any]) -> Scalar
 def _asked(words: Table, about: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether a run asked a person, is not over since, and nobody has said a word since."""
     since = exists().where(words.c.job_id == jobs.c.job_id, words.c.version == VERSION, words.c.answered_at >= shown.c.shown_at)
+    # Two levels down nothing is correlated by itself: another job's word would count.
+    since = since.correlate(jobs, shown)
     question = and_(shown.c.run_id == runs.c.run_id, shown.c.job_id == runs.c.job_id, about)
     open_since = or_(runs.c.settled_at.is_(None), runs.c.settled_at < shown.c.shown_at)
     return _has(runs, question, open_since, ~since)
@@ -142,7 +144,7 @@ def _nobody_looked() -> ColumnElement[bool]:
     since = exists().where(
         reviews.c.job_id == jobs.c.job_id, reviews.c.version == VERSION, reviews.c.answered_at >= failures.c.at
     )
-    return _has(failures, failures.c.stage == NOBODY_LOOKED, ~since)
+    return _has(failures, failures.c.stage == NOBODY_LOOKED, ~since.correlate(jobs, failures))
 
 
 def _queued(*reasons: str) -> ColumnElement[bool]:
