@@ -27,6 +27,8 @@ class Mutant:
 _LEDGER = "tests/aiprod/ledger"
 _BUYING = "tests/aiprod/test_purchasing.py"
 _VEO = "tests/aiprod/backends/test_veo3.py"
+_EDITING = "tests/aiprod/test_editing.py"
+_ANSWERING = "tests/aiprod/test_ordering.py::TestAnswerMoney"
 #: An independent model of the whole ledger. Where it is named it finds the bug by itself, whatever it happens to try.
 MODEL = f"{_LEDGER}/test_model.py::test_the_ledger_does_what_the_model_does"
 
@@ -267,8 +269,8 @@ PLANTED = (
     Mutant(
         "a run that starts again revives the approval it used up",
         "ordering.py",
-        "        if jobs.of_run(conn, run_id).get(job_id) != version:\n",
-        "        if True:\n",
+        "        if run_id is not None and jobs.of_run(conn, run_id).get(job_id) != version:\n",
+        "        if run_id is not None:\n",
         ("tests/aiprod/test_ordering.py::test_clearing_the_whole_run_also_asks_again",),
     ),
     Mutant(
@@ -571,6 +573,110 @@ PLANTED = (
         "HttpRetryOptions(attempts=3, initial_delay=0.01)",
         ("tests/aiprod/backends/test_veo3_wire.py::test_a_lost_answer_is_one_request",),
         ("backends/veo3_wire.py", "        if self.sent:\n", "        if False:\n"),
+    ),
+    Mutant(
+        "an approval of an older version is one of the newest",
+        "ordering.py",
+        "        if jobs.latest(conn, job_id) != version:\n",
+        "        version = jobs.latest(conn, job_id)\n        if False:\n",
+        (
+            f"{_EDITING}::TestEdit::test_the_answer_in_airflow_is_about_what_was_shown_there_and_does_not_count_any_more",
+            "tests/aiprod/test_ordering.py::test_an_answer_about_another_version_makes_no_envelope",
+        ),
+    ),
+    Mutant(
+        "the amount that was seen is ignored",
+        "ordering.py",
+        "    if amount != asked:\n",
+        "    if False:\n",
+        (f"{_ANSWERING}::test_an_amount_that_changed_meanwhile_is_not_approved",),
+    ),
+    Mutant(
+        "of two answers at once both are told yes",
+        "ordering.py",
+        "    if amount is not None and (standing.answer",
+        "    if False and (standing.answer",
+        (f"{_ANSWERING}::test_of_two_at_once_one_is_told_and_a_repetition_is_not",),
+    ),
+    Mutant(
+        "clearing approve grants the automatic limit again",
+        "ordering.py",
+        "if approval_is_automatic(preset, amount + _used(conn, approvals.given_by(conn, job_id, by))):",
+        "if approval_is_automatic(preset, amount):",
+        ("tests/aiprod/test_ordering.py::test_presets_approve_their_limit_once_per_job_however_often_they_are_asked",),
+    ),
+    Mutant(
+        "who ordered approves",
+        "ledger/four_eyes.py",
+        "if who is not None and _plain(who) == _plain(by):",
+        "if False:",
+        (f"{_LEDGER}/test_four_eyes.py", "tests/aiprod/test_ordering.py::TestFourEyes"),
+    ),
+    Mutant(
+        "a word on another cut counts",
+        "reviewing.py",
+        " or made.video.sha256 != cut_sha:",
+        ":",
+        ("tests/aiprod/test_reviewing.py::test_a_word_on_another_file_or_version_does_not_count",),
+    ),
+    Mutant(
+        "what was approved is edited",
+        "editing.py",
+        "    if status not in _EDITABLE or approved:\n",
+        "    if False:\n",
+        (f"{_EDITING}::TestEdit::test_what_is_approved_cannot_be_edited",),
+    ),
+    Mutant(
+        "what was approved with its campaign is edited",
+        "editing.py",
+        "    if status not in _EDITABLE or approved:\n",
+        "    if status not in _EDITABLE:\n",
+        (f"{_EDITING}::TestEdit::test_what_was_approved_with_its_campaign_cannot_be_edited",),
+    ),
+    Mutant(
+        "a redo buys the shots whose takes it uses again",
+        "ledger/results.py",
+        "again.where(reuses.c.job_id == job_id, reuses.c.version == version),",
+        "again.where(reuses.c.job_id == job_id, reuses.c.version == -1),",
+        (f"{_EDITING}::TestRedo::test_a_shot_used_again_is_never_routed_however_often_it_is_tried",),
+    ),
+    Mutant(
+        "a redo pays for the price of every shot",
+        "editing.py",
+        "for shot in manifest.shots if shot.index not in again)})",
+        "for shot in manifest.shots)})",
+        (f"{_EDITING}::TestRedo::test_the_money_asked_for_is_that_of_the_redo",),
+    ),
+    Mutant(
+        "a vetoed take is used again",
+        "ledger/results.py",
+        "if j.verdict is not Verdict.REJECTED and not j.report.vetoed]",
+        "if j.verdict is not Verdict.REJECTED]",
+        (f"{_LEDGER}/test_results.py::TestReuse",),
+    ),
+    Mutant(
+        "a rejected take is used again",
+        "ledger/results.py",
+        "if j.verdict is not Verdict.REJECTED and not j.report.vetoed]",
+        "if not j.report.vetoed]",
+        (
+            f"{_LEDGER}/test_results.py::TestReuse",
+            f"{_EDITING}::TestRedo::test_what_was_rejected_or_vetoed_is_bought_again_though_nobody_named_it",
+        ),
+    ),
+    Mutant(
+        "a shot that may still be made is made again",
+        "editing.py",
+        "        if p.live or (p.state in OPEN and (p.shot in shots or p.shot not in takes)):\n",
+        "        if p.live:\n",
+        (f"{_EDITING}::TestRedo::test_a_render_that_may_still_be_the_shot_is_waited_for",),
+    ),
+    Mutant(
+        "a cancelled job is delivered",
+        "finishing.py",
+        "    if cancelled is not None:\n",
+        "    if False:\n",
+        ("tests/aiprod/test_reviewing.py::test_the_video_of_a_cancelled_job_waits_for_nobody_and_is_not_delivered",),
     ),
     Mutant(
         # What issue 3 calls "client retries left on". The SDK asks three times by itself.

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, ScalarSelect, Table, and_, case, exists, func, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    ScalarSelect,
+    Select,
+    Table,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
@@ -28,7 +42,7 @@ from aiprod.ledger.schema import (
 )
 from aiprod.models import JobStatus
 
-__all__ = ["NEEDS_YOU", "NOBODY_LOOKED", "TRANSITIONS", "VERSION", "status_of", "status_sql"]
+__all__ = ["NEEDS_YOU", "NOBODY_LOOKED", "TRANSITIONS", "VERSION", "may_be", "status_of", "status_sql"]
 
 _S = JobStatus
 
@@ -102,20 +116,53 @@ def status_sql() -> ColumnElement[str]:
     answer = _of_version(approvals, approvals.c.answer, by=approvals.c.sequence)
     word = _of_version(reviews, reviews.c.answer, by=reviews.c.answered_at)
     return case(
-        (_has(deliveries), _S.DELIVERED),
-        (jobs.c.cancelled_at.is_not(None), _S.CANCELLED),
-        (_asked(approvals, shown.c.content == ""), _S.WAITING_APPROVAL),
-        (_asked(reviews, shown.c.content != ""), _S.FINAL_APPROVAL),
-        (or_(answer == "rejected", word == "rejected"), _S.REJECTED),
-        (or_(answer == "expired", _nobody_looked()), _S.EXPIRED),
-        (_queued("money"), _S.WAITING_BUDGET),
-        (and_(answer == "approved", _carried(), ~_buying(), _every_shot_has_a_take()), _S.SCORING),
-        (and_(answer == "approved", or_(_carried(), _buying())), _S.RENDERING),
-        (or_(_carried(), _queued("campaign", "slots")), _S.ESTIMATED),
+        (_has(deliveries), _S.DELIVERED.value),
+        (jobs.c.cancelled_at.is_not(None), _S.CANCELLED.value),
+        (_asked(approvals, shown.c.content == ""), _S.WAITING_APPROVAL.value),
+        (_asked(reviews, shown.c.content != ""), _S.FINAL_APPROVAL.value),
+        (or_(answer == "rejected", word == "rejected"), _S.REJECTED.value),
+        (or_(answer == "expired", _nobody_looked()), _S.EXPIRED.value),
+        (_queued("money"), _S.WAITING_BUDGET.value),
+        (and_(answer == "approved", _carried(), ~_buying(), _every_shot_has_a_take()), _S.SCORING.value),
+        (and_(answer == "approved", or_(_carried(), _buying())), _S.RENDERING.value),
+        (or_(_carried(), _queued("campaign", "slots")), _S.ESTIMATED.value),
         # Every run that carried this version is over, and came to nothing of the above.
-        (_has(runs), _S.FAILED),
-        else_=_S.CREATED,
+        (_has(runs), _S.FAILED.value),
+        else_=_S.CREATED.value,
     )
+
+
+def may_be(statuses: Collection[JobStatus]) -> ColumnElement[bool]:
+    """Return what is true of every job in one of some states, and cheap to tell of all jobs: the rest need no closer look."""
+    carried = select(runs.c.job_id).where(runs.c.settled_at.is_(None))
+    waits = select(queue.c.job_id)
+    question = and_(shown.c.run_id == runs.c.run_id, shown.c.job_id == runs.c.job_id)
+    asked = (
+        select(runs.c.job_id).join(shown, question).where(or_(runs.c.settled_at.is_(None), runs.c.settled_at < shown.c.shown_at))
+    )
+    bought = select(purchases.c.job_id).where(purchases.c.state.in_(OPEN))
+    refused = select(approvals.c.job_id).where(approvals.c.answer.in_(("rejected", "expired")))
+    refused_cut = select(reviews.c.job_id).where(reviews.c.answer == "rejected")
+    nobody_looked = select(failures.c.job_id).where(failures.c.stage == NOBODY_LOOKED)
+    told = {
+        _S.CREATED: ~_has(runs),
+        _S.ESTIMATED: or_(_in(carried), _in(waits)),
+        _S.WAITING_APPROVAL: _in(asked),
+        _S.WAITING_BUDGET: _in(waits),
+        _S.RENDERING: or_(_in(carried), _in(bought)),
+        _S.SCORING: _in(carried),
+        _S.FINAL_APPROVAL: _in(asked),
+        _S.DELIVERED: _has(deliveries),
+        _S.REJECTED: or_(_in(refused), _in(refused_cut)),
+        _S.CANCELLED: jobs.c.cancelled_at.is_not(None),
+        _S.FAILED: and_(_has(runs), ~_has(deliveries)),
+        _S.EXPIRED: or_(_in(refused), _in(nobody_looked)),
+    }
+    return or_(*(told[status] for status in statuses))
+
+
+def _in(found: Select[tuple[str]]) -> ColumnElement[bool]:
+    return jobs.c.job_id.in_(found)
 
 
 def _has(table: Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -131,9 +178,8 @@ def _of_version(table: Table, column: Column[Any], *, by: Column[Any]) -> Scalar
 
 def _asked(words: Table, about: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether a run asked a person, is not over since, and nobody has said a word since."""
-    since = exists().where(words.c.job_id == jobs.c.job_id, words.c.version == VERSION, words.c.answered_at >= shown.c.shown_at)
-    # Two levels down nothing is correlated by itself: another job's word would count.
-    since = since.correlate(jobs, shown)
+    mine = and_(words.c.job_id == runs.c.job_id, words.c.version == runs.c.version)
+    since = exists().where(mine, words.c.answered_at >= shown.c.shown_at)
     question = and_(shown.c.run_id == runs.c.run_id, shown.c.job_id == runs.c.job_id, about)
     open_since = or_(runs.c.settled_at.is_(None), runs.c.settled_at < shown.c.shown_at)
     return _has(runs, question, open_since, ~since)
@@ -141,10 +187,9 @@ def _asked(words: Table, about: ColumnElement[bool]) -> ColumnElement[bool]:
 
 def _nobody_looked() -> ColumnElement[bool]:
     """Whether the question about the video ran out of time, and nobody has said a word since."""
-    since = exists().where(
-        reviews.c.job_id == jobs.c.job_id, reviews.c.version == VERSION, reviews.c.answered_at >= failures.c.at
-    )
-    return _has(failures, failures.c.stage == NOBODY_LOOKED, ~since.correlate(jobs, failures))
+    mine = and_(reviews.c.job_id == failures.c.job_id, reviews.c.version == failures.c.version)
+    since = exists().where(mine, reviews.c.answered_at >= failures.c.at)
+    return _has(failures, failures.c.stage == NOBODY_LOOKED, ~since)
 
 
 def _queued(*reasons: str) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from aiprod.errors import JobUnknown
 from aiprod.ledger import Ledger, approvals, gates, jobs, queue, results
-from aiprod.ledger.job_status import NOBODY_LOOKED, TRANSITIONS, status_of, status_sql
+from aiprod.ledger.job_status import NOBODY_LOOKED, TRANSITIONS, may_be, status_of, status_sql
 from aiprod.ledger.queue import Waiting
 from aiprod.ledger.results import Cut
 from aiprod.ledger.schema import jobs as table
@@ -128,6 +128,26 @@ def test_where_a_job_is_follows_from_what_happened(desk: Desk, story: tuple[str,
     for what in story:
         told.happens(what)
     assert told.status == status
+    with desk.ledger.read() as conn:
+        # A list that looks for this state alone finds the job.
+        assert conn.execute(select(table.c.job_id).where(may_be([JobStatus(status)]))).scalars().all() == [JOB]
+
+
+def test_what_happens_to_other_jobs_changes_nothing(desk: Desk) -> None:
+    """Their answers, words and deliveries came later than any question of this one."""
+    story = Story(desk)
+    for what in ("a run", "asked"):
+        story.happens(what)
+    desk.order("job-2", now=NOW + timedelta(days=1))
+    with desk.ledger.write() as conn:
+        approvals.review(conn, "job-2", 1, "cut", "accepted", by="bob", now=NOW + timedelta(days=2))
+    assert story.status == "waiting_approval"
+    for what in ("approved", "cut", "shown"):
+        story.happens(what)
+    assert story.status == "final_approval"
+    for what in ("nobody looked", "settled"):
+        story.happens(what)
+    assert story.status == "expired"
 
 
 def test_a_shot_is_rendering_until_it_has_a_take_and_then_scoring(desk: Desk) -> None:
