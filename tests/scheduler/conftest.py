@@ -15,6 +15,7 @@ from aiprod.ledger import Ledger, purchases
 from aiprod.ledger.purchases import Purchase
 from tests.catalogue import write_catalogue
 from tests.scheduler.orders import ANSWERS, ENDLESS, ORDERS, SECOND_ORDERS, signature
+from tests.scheduler.over_http import ANSWERED_IN_AIRFLOW, HTTP_ORDERS, OverHttp
 from tools.local_airflow import LocalAirflow
 
 DAG = "render_video"
@@ -138,9 +139,12 @@ def runway_form(vendors: Emulators) -> dict[str, str]:
 
 
 def _everything(stack: Stack) -> None:
+    with OverHttp(stack.airflow.url) as program:
+        for job_id, order in HTTP_ORDERS.items():
+            program.post("/job/create", {**order, "job_id": job_id}).raise_for_status()
     for job_id, order in {**ORDERS, **ENDLESS}.items():
         stack.airflow.trigger(DAG, {**order, "job_id": job_id}, job_id)
-    for job_id, answers in ANSWERS.items():
+    for job_id, answers in {**ANSWERS, **ANSWERED_IN_AIRFLOW}.items():
         for task, word in answers:
             stack.answer(job_id, task, word)
     for job_id in ORDERS:

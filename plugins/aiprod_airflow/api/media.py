@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
 from aiprod.errors import JobUnknown
-from aiprod.ledger import jobs, results
+from aiprod.ledger import Connection, jobs, results
 from aiprod.models import Erasure, Noun, StoredFile, Take
 from aiprod.pipeline import Pipeline
 from aiprod_airflow.api.access import ERASE, Job, Orders, Who
@@ -65,6 +65,7 @@ def take(
 ) -> Response:
     """Return the clip that one attempt brought, accepted or not: its verdict is in the job."""
     with orders.ledger.read() as conn:
+        _require_kept(conn, job_id)
         found = results.take_of(conn, take_id)
     if found is None or found.job_id != job_id:
         raise JobUnknown(f"job {job_id} has no take {take_id}")
@@ -80,6 +81,7 @@ def erase(job_id: Job, caller: Who, orders: Orders, said: Deletion | None = None
 def _kept(orders: Pipeline, job_id: str, kind: Kind, version: int | None) -> StoredFile:
     """The file of a version, by default of the newest that has one. Raises `JobUnknown` where there is none."""
     with orders.ledger.read() as conn:
+        _require_kept(conn, job_id)
         wanted = [version] if version else jobs.versions(conn, job_id)[::-1]
         for each in wanted:
             made = results.delivery(conn, job_id, each)
@@ -89,6 +91,13 @@ def _kept(orders: Pipeline, job_id: str, kind: Kind, version: int | None) -> Sto
                 found: StoredFile = getattr(made, kind)
                 return found
     raise JobUnknown(f"job {job_id}{f' version {version}' if version else ''} has no {kind.replace('_', ' ')} (yet)")
+
+
+def _require_kept(conn: Connection, job_id: str) -> None:
+    """Raise `JobUnknown` for a job whose files were deleted: they are not missing."""
+    erased = jobs.erased(conn, job_id)
+    if erased is not None:
+        raise JobUnknown(f"the files of job {job_id} were deleted by {erased.erased_by} at {erased.erased_at:%Y-%m-%d %H:%M} UTC")
 
 
 def _asked(orders: Pipeline, job_id: str, version: int) -> bool:

@@ -197,3 +197,36 @@ def test_every_state_has_its_steps() -> None:
 def test_the_page_shows_this_very_table() -> None:
     told = [f"| {status} | {', '.join(sorted(leads_to))} |" for status, leads_to in TRANSITIONS.items()]
     assert [line for line in told if line not in DOCS.read_text().splitlines()] == []
+
+
+class TestManyJobs:
+    """A status is of one job: what is said about others, later, says nothing about it."""
+
+    def other(self, story: Story) -> None:
+        """Another job is ordered, approved and its video accepted, all after what has happened so far."""
+        later = story.now + timedelta(minutes=1)
+        with story.desk.ledger.write() as conn:
+            jobs.enter(conn, "other", JobSpec(prompt="a harbour"), now=later)
+            price = Estimate(tariff="list", lines=(), expected=0, worst_case=1)
+            jobs.write_manifest(conn, manifest("other"), price, ["runway"], by="test", now=later)
+            terms = {"amount": 1, "backends": ["runway"], "attempts_per_shot": 3, "by": "ann", "expires_at": later}
+            approvals.answer(conn, "other", 1, "approved", sequence=1, now=later, **terms)  # type: ignore[arg-type]
+            approvals.review(conn, "other", 1, "cut", "accepted", by="ann", now=later)
+
+    @pytest.mark.parametrize(
+        ("happened", "status"),
+        [
+            (("a run", "asked"), JobStatus.WAITING_APPROVAL),
+            (("a run", "asked", "approved", "cut", "shown"), JobStatus.FINAL_APPROVAL),
+            (("a run", "asked", "approved", "cut", "shown", "nobody looked", "settled"), JobStatus.EXPIRED),
+        ],
+    )
+    def test_another_jobs_word_is_not_this_ones(self, desk: Desk, happened: tuple[str, ...], status: JobStatus) -> None:
+        story = Story(desk)
+        for what in happened:
+            story.happens(what)
+        self.other(story)
+        with desk.ledger.read() as conn:
+            assert status_of(conn, JOB) is status
+            (listed,) = conn.execute(select(status_sql()).where(table.c.job_id == JOB)).scalars()
+        assert listed == status

@@ -175,5 +175,5 @@ class TestCancel:
         api.recorded()
         job_id = api.delivered()
 
-        assert api.client().post(f"/aiprod/job/{job_id}/cancel").json()["status"] == "delivered"
+        assert api.client().post(f"/aiprod/job/{job_id}/cancel").status_code == 409
         assert api.client().get(f"/aiprod/job/{job_id}/video").status_code == 200
