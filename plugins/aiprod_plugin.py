@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -31,6 +32,18 @@ class AiprodPlugin(AirflowPlugin):
 
     name = "aiprod"
     fastapi_root_middlewares = [{"middleware": RootApp, "args": [], "kwargs": {}, "name": "aiprod root app"}]  # noqa: RUF012 - Airflow declares it so
+
+    @cached_property
+    def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The studio in Airflow's navigation, and a tab on every run. A word Airflow does not know here would hide the plugin."""
+        from airflow.configuration import conf
+
+        # Behind a base path everything moves with it.
+        base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/") + "/aiprod/studio"
+        icons = {"icon": f"{base}/static/icon.svg", "icon_dark_mode": f"{base}/static/icon-dark.svg"}
+        nav = {"name": "Studio", "href": base, "url_route": "studio", "destination": "nav", "nav_top_level": True}
+        run = {"name": "Video", "href": f"{base}/run?run_id={{RUN_ID}}", "url_route": "studio_run", "destination": "dag_run"}
+        return [{**nav, **icons}, {**run, **icons}]
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -13,6 +13,7 @@ from pydantic.warnings import UnsupportedFieldAttributeWarning
 from aiprod_airflow.api import answers, limits, media, offers, orders, parked, problems, streams
 from aiprod_airflow.api.access import ERASE, PARKED, READ, WRITE, own_origin
 from aiprod_airflow.api.problems import Problem
+from aiprod_airflow.studio import app as studio
 
 __all__ = ["PREFIX", "create_app"]
 
@@ -65,6 +66,7 @@ def create_app() -> FastAPI:
     for part in (orders, answers, media, offers, parked, streams):
         http.include_router(part.router)
     http.add_api_route("/openapi.json", _document, include_in_schema=False)
+    http.include_router(studio.router)
     app.include_router(http)
     app.include_router(streams.sockets)
     _describe(app)

@@ -1,0 +1,1 @@
+"""The pages for people: orders, approvals, reviews and money, inside Airflow's own navigation."""

@@ -1,0 +1,156 @@
+// What the pages need beyond HTML: times in the reader's zone, dialogs, seeking, and parts that follow the job.
+
+const $$ = (what, inside = document) => [...inside.querySelectorAll(what)];
+
+// --- times -------------------------------------------------------------------------------------------
+
+const near = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+function told(at, now) {
+  const seconds = Math.round((at - now) / 1000), far = Math.abs(seconds);
+  if (far < 50) return near.format(seconds < 0 ? Math.min(-1, seconds) : seconds, "second");
+  if (far < 3000) return near.format(Math.round(seconds / 60), "minute");
+  if (far < 79200) return near.format(Math.round(seconds / 3600), "hour");
+  return exact.format(at);
+}
+
+function times(inside = document) {
+  const now = Date.now();
+  for (const one of $$("time[datetime]", inside)) {
+    const at = new Date(one.dateTime);
+    if (isNaN(at)) continue;
+    one.textContent = told(at, now);
+    one.title = exact.format(at);
+  }
+}
+
+// --- parts that follow ---------------------------------------------------------------------------------
+
+// A part somebody types into, or plays, is left alone.
+const busy = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
+  || $$("video", part).some((video) => !video.paused && !video.ended);
+
+let asking = null;
+async function refresh() {
+  asking?.abort();
+  asking = new AbortController();
+  let answer;
+  try {
+    answer = await fetch(location.href, { signal: asking.signal, headers: { Accept: "text/html" }, credentials: "same-origin" });
+  } catch (error) {
+    if (error.name !== "AbortError") offline(true);
+    return;
+  }
+  offline(false);
+  if (answer.status === 401) { stop(); location.reload(); return; }
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of $$("[data-live]")) {
+    const next = fresh.getElementById(part.id);
+    if (next && !busy(part) && part.dataset.was !== next.innerHTML) {
+      const html = next.innerHTML;
+      // The same words in another time zone are no change.
+      if (plain(part) !== plain(next)) { part.innerHTML = html; times(part); window.htmx?.process(part); }
+      part.dataset.was = html;
+    }
+  }
+  for (const dialog of $$("dialog:not([open])")) {
+    const next = fresh.getElementById(dialog.id);
+    if (next) dialog.innerHTML = next.innerHTML; else dialog.remove();
+  }
+  for (const next of $$("dialog", fresh)) {
+    if (!document.getElementById(next.id)) document.getElementById("main").append(document.importNode(next, true));
+  }
+}
+
+function plain(part) {
+  const copy = part.cloneNode(true);
+  for (const one of $$("time", copy)) { one.textContent = ""; one.removeAttribute("title"); }
+  return copy.innerHTML;
+}
+
+function offline(is) {
+  const said = document.querySelector("[data-offline]");
+  if (said) said.hidden = !is;
+}
+
+let stream = null, timer = null;
+function stop() {
+  stream?.close();
+  clearInterval(timer);
+}
+
+function watch(address) {
+  stream = new EventSource(address);
+  for (const kind of ["snapshot", "change"]) stream.addEventListener(kind, refresh);
+  // The server ends every stream after a while; the browser comes back by itself, unless the job is over.
+  stream.addEventListener("end", (event) => { if (JSON.parse(event.data).over) { stream.close(); refresh(); } });
+  stream.addEventListener("open", () => offline(false));
+  stream.addEventListener("error", () => { if (stream.readyState === EventSource.CLOSED) setTimeout(refresh, 2000); });
+}
+
+// --- what is pressed -----------------------------------------------------------------------------------
+
+// The frame may not leave Airflow by itself: a link in the outer page may.
+function leave(path) {
+  if (window.parent === window) { location.href = path; return; }
+  const link = window.parent.document.createElement("a");
+  link.href = path;
+  window.parent.document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+function seek(button) {
+  const video = document.getElementById(button.dataset.video);
+  if (!video) return;
+  const go = () => { video.currentTime = Number(button.dataset.seek); video.play().catch(() => {}); };
+  if (video.readyState >= 1) go();
+  else { video.addEventListener("loadedmetadata", go, { once: true }); video.preload = "metadata"; video.load(); }
+  video.scrollIntoView({ block: "nearest", behavior: "smooth" });
+}
+
+function addShot() {
+  const all = $$("[data-shot]"), last = all[all.length - 1], copy = last.cloneNode(true);
+  for (const field of $$("input, textarea", copy)) field.value = "";
+  copy.querySelector("[data-n]").textContent = all.length + 1;
+  last.after(copy);
+  copy.querySelector("textarea").focus();
+}
+
+document.addEventListener("click", (event) => {
+  const on = (what) => event.target.closest(what);
+  let found;
+  if ((found = on("[data-open]"))) document.getElementById(found.dataset.open)?.showModal();
+  else if ((found = on("[data-close]"))) found.closest("dialog").close();
+  else if ((found = on("[data-seek]"))) seek(found);
+  else if (on("[data-add-shot]")) addShot();
+  else if ((found = on("a[data-airflow]")) && !event.ctrlKey && !event.metaKey) { event.preventDefault(); leave(found.getAttribute("href")); }
+});
+
+document.addEventListener("submit", (event) => {
+  // Once: what is sent twice is refused or the same, but nobody should have to wonder.
+  if (event.target.method !== "post") return;
+  for (const button of $$("button:not([type=button])", event.target)) { button.setAttribute("aria-busy", "true"); setTimeout(() => { button.disabled = true; }); }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+  const search = document.querySelector("[data-search]");
+  if (event.key === "/" && search) { event.preventDefault(); search.focus(); }
+  if (event.key === "n" && !document.querySelector("dialog[open]")) document.querySelector("a.new")?.click();
+});
+
+// Buttons pressed before going back would stay dead.
+window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+document.addEventListener("htmx:afterSettle", (event) => times(event.target));
+window.addEventListener("offline", () => offline(true));
+window.addEventListener("online", () => { offline(false); refresh(); });
+
+times();
+setInterval(times, 30000);
+if (document.body.dataset.watch) watch(document.body.dataset.watch);
+if (document.body.dataset.refresh) {
+  timer = setInterval(() => { if (!document.hidden) refresh(); }, 1000 * Number(document.body.dataset.refresh));
+}
