@@ -154,3 +154,24 @@ if (document.body.dataset.watch) watch(document.body.dataset.watch);
 if (document.body.dataset.refresh) {
   timer = setInterval(() => { if (!document.hidden) refresh(); }, 1000 * Number(document.body.dataset.refresh));
 }
+
+// --- charts --------------------------------------------------------------------------------------------
+
+function chart(box) {
+  const { x, y } = JSON.parse(box.dataset.chart);
+  const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const axis = { stroke: ink("--soft"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line"), width: 1 } };
+  box.replaceChildren();
+  const most = Math.max(...y), places = most < 0.1 ? 4 : 2;
+  new uPlot({
+    width: box.clientWidth, height: 220, legend: { show: false }, cursor: { drag: { x: false, y: false } },
+    scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    axes: [axis, { ...axis, size: 64, values: (u, all) => all.map((v) => `$${v.toFixed(places)}`) }],
+    series: [{}, { stroke: ink("--accent"), fill: ink("--works-bg"), width: 1, paths: uPlot.paths.bars({ size: [0.7, 40] }), points: { show: false } }],
+  }, [x, y], box);
+}
+
+function charts() { if (window.uPlot) $$("[data-chart]").forEach(chart); }
+charts();
+window.addEventListener("resize", charts);
+new MutationObserver(charts).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });

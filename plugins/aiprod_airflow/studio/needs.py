@@ -1,0 +1,89 @@
+"""Everything that waits for a person, on one page: money, finished videos, and purchases nobody else can look up."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
+
+from aiprod import parking
+from aiprod.ledger import owners
+from aiprod.models import JobStatus, refused
+from aiprod.parking import Parked
+from aiprod.pipeline import Pipeline
+from aiprod.views import JobView
+from aiprod_airflow.api import parked as parked_api
+from aiprod_airflow.api.access import PARKED, Caller, Orders, Who
+from aiprod_airflow.api.parked import ParkedAnswer
+from aiprod_airflow.api.problems import Problem
+from aiprod_airflow.studio.forms import Form
+from aiprod_airflow.studio.people import May, Permits
+from aiprod_airflow.studio.refusals import REFUSED, PageRoute, problem_of
+from aiprod_airflow.studio.rendering import PATH, page
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+#: As many as a person reads in one sitting; the list of jobs has the others.
+_MOST = 20
+
+#: The answers in the words of a person who looked at the vendor's page.
+ANSWERS = {
+    "ran": "It ran; I have the vendor’s id",
+    "did_not_run": "It never ran",
+    "write_off": "Nobody can tell; write it off",
+    "file_gone": "Its file is gone",
+}
+
+
+@router.get(PATH + "/needs-you")
+def needs_you(request: Request, caller: Who, orders: Orders, may: May) -> Response:
+    """What waits for a person, what has waited longest at the bottom of each part."""
+    return _page(request, caller, orders, may)
+
+
+@router.post(PATH + "/parked", dependencies=[PARKED])
+async def answer(form: Form, request: Request, caller: Who, orders: Orders, may: May) -> Response:
+    """Say what became of a parked purchase. Only with the tick that its consequence was read."""
+    try:
+        raw = {name: form.one(name) or None for name in ("purchase_id", "answer", "vendor_id")}
+        said = ParkedAnswer.model_validate({**raw, "why": form.one("why")})
+        parked_api.answer(said, caller, orders)
+    except ValidationError as error:
+        return _page(request, caller, orders, may, await problem_of(request, refused({}, error)))
+    except REFUSED as error:
+        return _page(request, caller, orders, may, await problem_of(request, error))
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{PATH}/needs-you", 303)
+
+
+def _page(request: Request, caller: Caller, orders: Pipeline, may: Permits, trouble: Problem | None = None) -> Response:
+    hidden = orders.catalog.access.hidden_from(caller.name)
+    asked = (JobStatus.WAITING_APPROVAL, JobStatus.FINAL_APPROVAL)
+    found = orders.listing(statuses=asked, hidden_projects=hidden, limit=_MOST)
+    views = [orders.view(row.job_id) for row in found.jobs]
+    return page(
+        request,
+        "needs.html",
+        code=trouble.status if trouble else 200,
+        here="needs",
+        may=may,
+        caller=caller.name,
+        trouble=trouble,
+        money=[(row, v) for row, v in zip(found.jobs, views, strict=True) if v.approval and v.status == JobStatus.WAITING_APPROVAL],
+        videos=[(row, v) for row, v in zip(found.jobs, views, strict=True) if _reviewed(v)],
+        more=found.next is not None,
+        parked=_parked(orders, hidden),
+        answers=ANSWERS,
+        consequence=parking.consequence,
+    )
+
+
+def _reviewed(view: JobView) -> bool:
+    return view.review is not None and view.status == JobStatus.FINAL_APPROVAL
+
+
+def _parked(orders: Pipeline, hidden: tuple[str, ...]) -> list[Parked]:
+    found = parking.listed(orders.ledger)
+    with orders.ledger.read() as conn:
+        return [one for one in found if not hidden or owners.project_of(conn, one.purchase.job_id) not in hidden]

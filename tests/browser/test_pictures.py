@@ -1,0 +1,92 @@
+"""Every page, light and dark, on a desk and on a phone: nothing runs over the edge; `make pictures` keeps what it saw."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Studio
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+
+#: Where pictures are kept; without it nobody wants them.
+KEEP = os.environ.get("AIPROD_PICTURES")
+
+SHOTS = [
+    {"prompt": "A lighthouse on black rocks at dusk, heavy sea, spray in the beam of light", "seconds": 2, "camera": "slow push in"},
+    {"prompt": "The keeper climbs a spiral staircase with a storm lantern", "seconds": 3, "camera": "from above, turning"},
+    {"prompt": "The lamp room, glass streaked with rain, the light turns once", "seconds": 2},
+]
+
+
+def house(studio: Studio) -> dict[str, str]:
+    """One job of every kind; returns the ones that have a picture of their own."""
+    api = studio.api
+    alice = api.client("alice")
+    made = {"delivered": api.delivered(prompt="A paper boat crosses a puddle in the rain", seconds=4, project="spring")}
+    api.delivered(prompt="Neon signs reflected on a wet street in Osaka, people with umbrellas", seconds=3, aspect_ratio="9:16")
+    story: dict[str, Any] = {"preset": "brand_campaign", "prompt": None, "seconds": None, "shots": SHOTS, "budget_usd": "12.50"}
+    made["asks"] = api.asked(alice, **story)
+    tried = api.asked(alice, prompt="Rain on a tin roof [[runway=fail]] [[veo3=bad]]", seconds=3, preset="brand_campaign")
+    look = api.look(tried)
+    approve = {"version": 1, "amount": look["approval"]["amount"]}
+    assert api.client("bob").post(f"/aiprod/job/{tried}/approve", json=approve).status_code == 200
+    try:
+        api.cut(tried)
+    except Exception as error:  # noqa: BLE001 - that a job fails is what the picture shows
+        print(error)
+    api.pipeline.settle(tried)
+    made["tried"] = tried
+    reviewed = api.asked(alice, prompt="A red kite over dunes, the string tight", preset="premium_spot", quality_floor=0.5, seconds=3)
+    look = api.look(reviewed)
+    approve = {"version": 1, "amount": look["approval"]["amount"]}
+    assert api.client("bob").post(f"/aiprod/job/{reviewed}/approve", json=approve).status_code == 200
+    api.cut(reviewed)
+    made["review"] = reviewed
+    refused = api.asked(alice, prompt="Ten thousand balloons over a stadium", seconds=5)
+    api.client("bob").post(f"/aiprod/job/{refused}/reject", json={"version": 1, "why": "Too dear for a test."})
+    return made
+
+
+def test_every_page_in_every_dress(studio: Studio) -> None:
+    made = house(studio)
+    pages = {
+        "jobs": "",
+        "job-approval": f"/job/{made['asks']}",
+        "job-attempts": f"/job/{made['tried']}",
+        "job-review": f"/job/{made['review']}",
+        "job-delivered": f"/job/{made['delivered']}",
+        "new": "/new",
+        "needs-you": "/needs-you",
+        "money": "/money",
+    }
+    found = []
+    for dark in (False, True):
+        for phone in (False, True):
+            page = studio.page(dark=dark, phone=phone)
+            for name, path in pages.items():
+                page.goto(studio.at(path), wait_until="load")
+                if name == "new":
+                    page.fill("textarea[name=prompt]", "A lighthouse at dusk, waves breaking, slow push in")
+                    page.wait_for_selector("#offer .amount")
+                dress = f"{name}-{'dark' if dark else 'light'}-{'phone' if phone else 'desktop'}"
+                wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+                found += [f"{dress} runs over the edge"] if wide else []
+                found += [f"{dress}: {one}" for one in _axe(page)]
+                if KEEP:
+                    Path(KEEP).mkdir(parents=True, exist_ok=True)
+                    page.screenshot(path=Path(KEEP) / f"studio-{dress}.png", full_page=True, animations="disabled")
+            page.context.close()
+    assert found == []
+
+
+def _axe(page: Any) -> list[str]:
+    """What keeps people out, as axe-core finds it."""
+    page.evaluate(AXE.read_text())
+    said = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [f"{v['id']} {v['nodes'][0]['target']}" for v in said["violations"] if v["impact"] in ("serious", "critical")]
