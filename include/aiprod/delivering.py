@@ -76,6 +76,9 @@ def _final_manifest(
     labels = [f"shot {j.take.shot} is a labelled preview" for j in used if catalog.backends[j.take.backend].embedded]
     labels += [f"shot {shot} was made below the quality floor" for shot in sorted(degraded)]
     labels += ["quality was not scored"] if "unscored" in statuses else []
+    scored = [j for j in used if j.report.semantic_status == "scored"]
+    labels += ["quality is not calibrated against people's words"] if any(not j.report.calibrated for j in scored) else []
+    labels += [f"shot {j.take.shot} was judged by its own maker" for j in scored if j.report.judgement and j.report.judgement.kin]
     labels += [f"accepted by a person although {reason}" for reason in review.reasons]
     summary = {
         "technical": min(j.report.technical for j in used),
@@ -167,6 +170,7 @@ def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
         version = jobs.latest(conn, job_id)
         made = results.delivery(conn, job_id, version)
         bought = purchases.of_job(conn, job_id, version)
+        judged = purchases.of_job(conn, job_id, version, kind="judge")
         problems = [] if made else jobs.failures_of(conn, job_id, version)
         waits = queue.waiting(conn, [job_id]).get(job_id)
     files = {name: getattr(made, name).url if made else None for name in ("video", "poster", "contact_sheet", "manifest")}
@@ -177,7 +181,7 @@ def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
         **files,
         **scores,
         "labels": list(made.labels) if made else [],
-        "cost_usd": sum(p.charged or 0 for p in bought) / USD,
+        "cost_usd": sum(p.charged or 0 for p in (*bought, *judged)) / USD,
         "attempts": sum(1 for p in bought if p.submitted_at is not None and p.state != "absent"),
         "problems": problems,
         "waits": None if waits is None else f"for {waits.reason}, until {waits.due_at.isoformat()}: {waits.message}",

@@ -1,4 +1,4 @@
-"""From takes to a finished video: judge, cut together, ask a person where one is needed."""
+"""From takes to a finished video: cut together, ask a person where one is needed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from aiprod import settings
-from aiprod.catalog import Catalog, Preset, Quality
+from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed
 from aiprod.ledger import Connection, Ledger, approvals, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
-from aiprod.models import Manifest, Noun, Take, Verdict
-from aiprod.planning import floor_of
+from aiprod.models import Manifest, Noun, Verdict
 from aiprod.storage import Storage
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "has_video",
     "review_job",
     "review_question",
-    "score_job",
 ]
 
 
@@ -49,41 +47,6 @@ class ReviewQuestion(Noun):
     video: str
     poster: str
     shown: bool
-
-
-def score_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> list[str]:
-    """Judge every take nobody judged yet; return one line per take judged now."""
-    with ledger.read() as conn:
-        new = results.unjudged(conn, job_id, version)
-        spec = jobs.spec(conn, job_id)
-    preset = catalog.presets[spec.preset]
-    floor = floor_of(spec, catalog)
-    thresholds = catalog.quality.of(spec.preset)
-    return [_score(ledger, catalog, storage, take, preset, thresholds, floor) for take in new]
-
-
-def _score(
-    ledger: Ledger, catalog: Catalog, storage: Storage, take: Take, preset: Preset, thresholds: Quality, floor: float
-) -> str:
-    # Only here: every task process pays for its imports, and only this step decodes video.
-    from aiprod.qa import Expected, measure_apart, report, verdict
-
-    with ledger.read() as conn:
-        purchase = purchases.get(conn, take.take_id)
-    if purchase is None:
-        raise JobFailed(f"take {take.take_id} has no purchase")
-    request = purchase.render_request
-    embedded = catalog.backends[take.backend].embedded
-    with storage.local(take.path) as file:
-        measured = measure_apart(file)
-    expected = Expected(seconds=request.seconds, fps=request.fps, width=request.width, height=request.height, audio=request.audio)
-    status: Literal["not_applicable", "unscored"] = "not_applicable" if embedded else "unscored"
-    said = report(take.take_id, measured, expected, thresholds, semantic_status=status)
-    word = verdict(said, embedded=embedded, preset=preset, floor=floor, thresholds=thresholds)
-    with ledger.write() as conn:
-        results.judge(conn, said, word, now=database_now(conn))
-    found = ", ".join(f.code for f in said.findings) or "no findings"
-    return f"{take.job_id} shot {take.shot} by {take.backend}: {word.value}, technical {said.technical:.2f} ({found})"
 
 
 def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) -> Cut:
@@ -179,7 +142,7 @@ def review_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> R
     reasons = ["the preset asks for a second look"] if preset.second_review else []
     for judged in used.values():
         if judged.verdict is Verdict.NEEDS_PERSON:
-            reasons.append(f"shot {judged.take.shot} was not scored")
+            reasons.append(f"shot {judged.take.shot} {_why_a_person(judged)}")
         elif judged.verdict is Verdict.REJECTED:
             codes = ", ".join(f.code for f in judged.report.findings) or "low quality"
             reasons.append(f"shot {judged.take.shot} was rejected ({codes}) and nothing better came back")
@@ -188,6 +151,13 @@ def review_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> R
     return Review(
         job_id=job_id, version=version, reasons=tuple(reasons), answer=word, cut_sha=made.video.sha256, answer_within=within
     )
+
+
+def _why_a_person(judged: Judged) -> str:
+    doubts = judged.report.judgement.doubts if judged.report.judgement else ()
+    if doubts:
+        return f"is doubtful: {'; '.join(doubts)}"
+    return f"was not scored ({judged.report.unscored_why})" if judged.report.unscored_why else "was not scored"
 
 
 def has_video(ledger: Ledger, job_id: str, version: int) -> bool:

@@ -255,6 +255,28 @@ class RenderRequest(Noun):
     seed_ordered: bool = False
 
 
+class JudgeRequest(Noun):
+    """What a judge is asked about one take: everything that is sent, but for the clip itself.
+
+    `input_tokens` and `output_tokens` are the most that it can be billed for. `rubric` is the version of what is asked.
+    """
+
+    #: Who is paid: a judge of the catalogue.
+    backend: str
+    model: str
+    take_id: str
+    sha256: str
+    seconds: float
+    fps: float
+    seed: int
+    rubric: str
+    instructions: str
+    question: str
+    answer_schema: dict[str, Any]
+    input_tokens: int
+    output_tokens: int
+
+
 class EstimateLine(Noun):
     """One shot at one backend: what it would cost and why that, in micro-dollars."""
 
@@ -381,6 +403,17 @@ class Found(Noun):
     interchangeable: bool = False
 
 
+class Answered(Noun):
+    """What a judge answered, as it came. `ended` is the vendor's own word for why it stopped, empty where it just ended."""
+
+    answer_id: str
+    text: str
+    model: str = ""
+    ended: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
 class CancelOutcome(Noun):
     """What the vendor said to a cancellation."""
 
@@ -414,6 +447,15 @@ class Take(Noun):
     size: int
 
 
+class StoredFile(Noun):
+    """A file that was kept: `path` relative to the storage root, `url` for people, bytes and SHA-256."""
+
+    path: str
+    url: str
+    sha256: str
+    size: int
+
+
 class Finding(Noun):
     """One thing that is wrong with a take, with the evidence in one sentence. A veto can never ship.
 
@@ -427,13 +469,43 @@ class Finding(Noun):
     measured: float | None = None
     threshold: float | None = None
     unit: str = ""
+    #: A small picture of the frame where it is, where the finding has a place.
+    thumbnail: StoredFile | None = None
+
+
+class Element(Noun):
+    """One thing that the prompt asks for, and whether most samples saw it; None where they could not tell."""
+
+    text: str
+    shown: Literal["yes", "partly", "no"] | None
+    evidence: str = ""
+
+
+class Judgement(Noun):
+    """What the samples of a judge come to. `dimensions` are 0 to 1, None where too few could tell; `spread` in rubric points.
+
+    `coverage` is the weight of the dimensions that were scored. `doubts` say why a person has to look.
+    """
+
+    judge: str
+    model: str
+    rubric: str
+    asked: int
+    answered: int
+    coverage: float = 0.0
+    dimensions: dict[str, float | None] = Field(default_factory=dict)
+    spread: dict[str, int] = Field(default_factory=dict)
+    elements: tuple[Element, ...] = ()
+    doubts: tuple[str, ...] = ()
+    #: The judge and whoever made the take are the same vendor's.
+    kin: bool = False
 
 
 class QAReport(Noun):
     """What was measured on the decoded take. Scores are 0 to 1; None is never invented.
 
-    `semantic_status` says why `semantic` is None: nobody looked (`unscored`) or nothing to look at
-    (`not_applicable`, a labelled preview). `quality` needs both.
+    `semantic_status` says why `semantic` is None: nobody looked (`unscored`, and `unscored_why`) or nothing to look at
+    (`not_applicable`, a labelled preview). `quality` needs both; `calibrated` once it was fitted to people's words.
     """
 
     take_id: str
@@ -444,6 +516,9 @@ class QAReport(Noun):
     findings: tuple[Finding, ...] = ()
     measured: dict[str, float | int | str | bool | None] = Field(default_factory=dict)
     thresholds: str = ""
+    unscored_why: str = ""
+    judgement: Judgement | None = None
+    calibrated: bool = False
 
     @property
     def vetoed(self) -> bool:
@@ -456,15 +531,6 @@ class Verdict(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     NEEDS_PERSON = "needs_person"
-
-
-class StoredFile(Noun):
-    """A file that was kept: `path` relative to the storage root, `url` for people, bytes and SHA-256."""
-
-    path: str
-    url: str
-    sha256: str
-    size: int
 
 
 class Delivery(Noun):

@@ -10,6 +10,7 @@ from aiprod.budgets import approval_is_automatic, envelope_amount, job_budget
 from aiprod.catalog import Catalog
 from aiprod.choosing import configured, facts_before_money
 from aiprod.errors import JobFailed, SpecError
+from aiprod.judging import cost_per_take
 from aiprod.ledger import Connection, Ledger, approvals, caps, jobs
 from aiprod.ledger.approvals import Answer
 from aiprod.ledger.engine import now as database_now
@@ -127,7 +128,8 @@ def price(job_id: str, spec: JobSpec, catalog: Catalog, *, now: datetime) -> tup
         costs = f"the cheapest way to make it costs {dollars(cheapest)}"
         raise SpecError([f"budget_usd: {dollars(budget)} cannot pay for this video; {costs}; {instead}"])
     able = tuple(name for name in names if name in ready)
-    priced = estimate(manifest, catalog, able, preset.attempts_per_shot, chosen, now.date())
+    looking = cost_per_take(catalog, manifest, able, now.date())
+    priced = estimate(manifest, catalog, able, preset.attempts_per_shot, chosen, now.date(), judging=looking)
     return manifest, priced, able
 
 

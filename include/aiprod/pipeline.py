@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
+from aiprod import (
+    batching,
+    cancelling,
+    delivering,
+    finishing,
+    metrics,
+    ordering,
+    purchasing,
+    reconciling,
+    scoring,
+    settings,
+    sourcing,
+)
 from aiprod.batching import Batch
 from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
@@ -143,7 +155,7 @@ class Pipeline:
         lines: list[str] = []
 
         def one(job_id: str, version: int) -> bool:
-            lines.extend(finishing.score_job(self.ledger, self.catalog, self.storage, job_id, version))
+            lines.extend(scoring.score_job(self.ledger, self.catalog, self.storage, job_id, version))
             return True
 
         self._each(job_ids, one, stage="score")

@@ -570,7 +570,7 @@ PLANTED = (
         "HttpRetryOptions(attempts=1)",
         "HttpRetryOptions(attempts=3, initial_delay=0.01)",
         ("tests/aiprod/backends/test_veo3_wire.py::test_a_lost_answer_is_one_request",),
-        ("backends/veo3_wire.py", "        if self.sent:\n", "        if False:\n"),
+        ("backends/calling.py", "        if self.sent:\n", "        if False:\n"),
     ),
     Mutant(
         # What issue 3 calls "client retries left on". The SDK asks three times by itself.

@@ -17,7 +17,7 @@ from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, MoneyError, Mo
 from aiprod.ledger import caps, gates, health, holds, outbox, points
 from aiprod.ledger.schema import OPEN, postings, purchases, resolutions, takes
 from aiprod.ledger.states import CHARGED, STEPS, State, Step
-from aiprod.models import USD, Envelope, Micros, Noun, RenderRequest, fingerprint
+from aiprod.models import USD, Envelope, JudgeRequest, Micros, Noun, RenderRequest, fingerprint
 
 __all__ = [
     "Failure",
@@ -97,6 +97,10 @@ class Purchase(Noun):
         return RenderRequest.model_validate(self.request)
 
     @property
+    def judge_request(self) -> JudgeRequest:
+        return JudgeRequest.model_validate(self.request)
+
+    @property
     def live(self) -> bool:
         """Whether it still blocks another purchase of the same shot."""
         return self.state in OPEN and self.parked_at is None
@@ -113,7 +117,7 @@ def purchase_key(job_id: str, version: int, kind: str, subject: str, sequence: i
 
 def hold(
     conn: Connection,
-    request: RenderRequest,
+    request: RenderRequest | JudgeRequest,
     *,
     envelope: Envelope,
     kind: str,
@@ -133,7 +137,8 @@ def hold(
     """
     key = purchase_key(envelope.job_id, envelope.version, kind, subject, sequence)
     # Younger than the first requests: one that does not use it stays the request it was.
-    content = request.model_dump(mode="json", exclude=None if request.seed_ordered else {"seed_ordered"})
+    unused = {"seed_ordered"} if isinstance(request, RenderRequest) and not request.seed_ordered else None
+    content = request.model_dump(mode="json", exclude=unused)
     row: dict[str, Any] = {
         "purchase_id": key, "job_id": envelope.job_id, "version": envelope.version, "kind": kind, "subject": subject,
         "sequence": sequence, "round": round, "backend": request.backend, "model": request.model,
@@ -185,7 +190,7 @@ def claim(
     hold ran out, `PurchasingStopped` when the kill switch, a cancellation or the envelope says no.
     """
     name = _must_get(conn, purchase_id).backend
-    entry = catalog.backends[name]
+    entry = catalog.payee(name)
     health.lock_backend(conn, name)
     # What follows is read behind the lock: nothing said while we queued for it is missed.
     purchase = _must_get(conn, purchase_id)
@@ -373,11 +378,12 @@ def _count(
     if step is Step.SUCCEED:
         health.observe(conn, purchase.purchase_id, purchase.backend, ok=True, catalog=catalog, now=now)
         took = (now - (purchase.submitted_at or now)).total_seconds()
-        points.emit(conn, "render_time", took, now=now, backend=purchase.backend, model=purchase.model)
+        if purchase.kind == "render":
+            points.emit(conn, "render_time", took, now=now, backend=purchase.backend, model=purchase.model)
     elif failure is not None and step in (Step.FAIL, Step.REJECT):
         if failure.strike and failure.kind not in health.NO_STRIKE:
             health.observe(conn, purchase.purchase_id, purchase.backend, ok=False, catalog=catalog, now=now)
-        points.emit(conn, "errors", 1, now=now, stage="render", code=failure.kind.value)
+        points.emit(conn, "errors", 1, now=now, stage=purchase.kind, code=failure.kind.value)
     if charge:
         points.emit(conn, "cost", charge / USD, now=now, backend=purchase.backend)
 
