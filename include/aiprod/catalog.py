@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from aiprod import settings
 from aiprod.errors import ConfigError
-from aiprod.models import AspectRatio, Micros, Noun, Resolution, micros
+from aiprod.models import Allowance, AspectRatio, Micros, Noun, Resolution, micros
 
 __all__ = [
     "BackendConfig",
@@ -58,6 +58,8 @@ class Preset(Noun):
     second_review: bool
     unscored: Literal["deliver", "ask"]
     may_degrade: bool
+    #: What every video of this preset may have on purpose; an order may add to it.
+    allows: tuple[Allowance, ...] = ()
 
 
 class Model(Noun):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
@@ -24,6 +24,8 @@ Resolution = Literal["480p", "720p", "1080p", "4k"]
 Prefer = Literal["quality", "speed", "cost"]
 Priority = Literal["low", "normal", "high"]
 AtCap = Literal["fail", "wait", "degrade"]
+#: What an order may want on purpose, and the technical check else complains of.
+Allowance = Literal["cuts", "black", "black_and_white", "bars", "stillness"]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 MAX_SHOTS = 40
@@ -145,12 +147,29 @@ class JobSpec(Noun):
     shots: Annotated[tuple[ShotSpec, ...], Field(min_length=1, max_length=MAX_SHOTS)] | None = Field(
         default=None, title="Shot list", description='Instead of a prompt: [{"prompt": "…", "seconds": 5}, …]'
     )
+    allows: tuple[Allowance, ...] = Field(
+        default=(),
+        title="On purpose",
+        description="What this video has on purpose, so that it is no defect: cuts, black, black_and_white, bars, stillness.",
+        json_schema_extra={"examples": list(get_args(Allowance))},
+    )
     job_id: Slug | None = Field(
         default=None, title="Job id", description="Your name for the job. The same id with the same order buys nothing twice."
     )
 
     _image = field_validator("reference_image_url")(lambda url: url if url is None else public_https(url))
     _numbers = field_validator("seconds", "seed", "budget_usd", "quality_floor", mode="before")(_a_number)
+
+    @field_validator("allows", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """Forms and CSV send one text, a comma between words."""
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("allows")
+    @classmethod
+    def _each_once(cls, words: tuple[Allowance, ...]) -> tuple[Allowance, ...]:
+        return tuple(sorted(set(words)))
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Self:
@@ -180,7 +199,7 @@ class JobSpec(Noun):
         """What makes two orders the same order: everything but the name."""
         budget = None if self.budget_usd is None else limit_micros(self.budget_usd)
         # Younger than the first orders: an order that does not use it keeps the fingerprint it had.
-        unused = {"at_cap"} if self.at_cap == "fail" else set()
+        unused = ({"at_cap"} if self.at_cap == "fail" else set()) | (set() if self.allows else {"allows"})
         return fingerprint([self.model_dump(mode="json", exclude={"job_id", "budget_usd"} | unused), budget])
 
     @property

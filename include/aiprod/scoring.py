@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 import time
 from pathlib import Path
 from typing import Literal
@@ -17,6 +19,9 @@ from aiprod.planning import floor_of
 from aiprod.storage import Storage
 
 __all__ = ["score_job"]
+
+#: A report shows this many pictures, of its first findings that have a place.
+_MOST_THUMBNAILS = 8
 
 
 def score_job(
@@ -71,10 +76,18 @@ def _report(
     from aiprod.qa.semantic import Opinion
 
     thresholds, request = catalog.quality.of(spec.preset), purchase.render_request
-    expected = Expected(seconds=request.seconds, fps=request.fps, width=request.width, height=request.height, audio=request.audio)
+    expected = Expected(
+        seconds=request.seconds,
+        fps=request.fps,
+        width=request.width,
+        height=request.height,
+        audio=request.audio,
+        allows=(*catalog.presets[spec.preset].allows, *spec.allows),
+    )
     embedded = catalog.backends[take.backend].embedded
     status: Literal["not_applicable", "unscored"] = "not_applicable" if embedded else "unscored"
     said = report(take.take_id, measure_apart(file), expected, thresholds, semantic_status=status)
+    said = _with_thumbnails(said, storage, take, file)
     if embedded:
         return said
     if said.vetoed or said.technical < thresholds.technical_floor:
@@ -82,6 +95,25 @@ def _report(
         return with_opinion(said, Opinion(why="the technical check rejected it"), thresholds.semantic)
     found = look_at(ledger, catalog, storage, take, request, file, round=purchase.round, pause=pause)
     return with_opinion(said, found, thresholds.semantic)
+
+
+def _with_thumbnails(said: QAReport, storage: Storage, take: Take, file: Path) -> QAReport:
+    """The report with a small picture of each finding that has a place, kept beside the take."""
+    from aiprod.qa import thumbnails_apart
+
+    placed = [n for n, finding in enumerate(said.findings) if finding.when][:_MOST_THUMBNAILS]
+    if not placed:
+        return said
+    moments = [sum(said.findings[n].when[0]) / 2 for n in placed]
+    findings = list(said.findings)
+    with tempfile.TemporaryDirectory() as scratch:
+        for n, picture in zip(placed, thumbnails_apart(file, moments), strict=True):
+            if picture is not None:
+                jpeg = Path(scratch) / f"{findings[n].code}-{hashlib.sha256(picture).hexdigest()[:8]}.jpg"
+                jpeg.write_bytes(picture)
+                kept = storage.keep(jpeg, f"{take.path.removesuffix('.mp4')}-{jpeg.name}")
+                findings[n] = findings[n].model_copy(update={"thumbnail": kept})
+    return said.model_copy(update={"findings": tuple(findings)})
 
 
 def _line(take: Take, said: QAReport, word: Verdict) -> str:

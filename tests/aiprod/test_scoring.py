@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from aiprod import scoring
 from aiprod.ledger import results
 from aiprod.models import Verdict
+from tests.aiprod.qa.specimens import moving, tone, write
 from tests.market import Market
 
 
@@ -39,3 +44,31 @@ def test_a_judged_take_is_not_judged_again(local_market: Market) -> None:
     local_market.bought()
     local_market.pipeline.score(["job-1"], 1)
     assert local_market.pipeline.score(["job-1"], 1).lines == ()
+
+
+def test_a_finding_that_has_a_place_has_a_picture_of_it_beside_the_take(local_market: Market, tmp_path: Path) -> None:
+    local_market.bought()
+    # The clip that came back stops in its middle.
+    with local_market.ledger.read() as conn:
+        (take,) = results.unjudged(conn, "job-1", 1)
+    pictures = moving(24, 854, 480)
+    frozen = write(tmp_path / "frozen.mp4", pictures[:6] + [pictures[6]] * 14 + pictures[6:10], tone(1))
+    with local_market.pipeline.storage.local(take.path) as file:
+        file.write_bytes(frozen.read_bytes())
+    local_market.pipeline.score(["job-1"], 1)
+    with local_market.ledger.read() as conn:
+        (found,) = results.judged(conn, "job-1", 1)
+    (freeze,) = [f for f in found.report.findings if f.code == "frozen"]
+    assert freeze.thumbnail is not None
+    assert freeze.thumbnail.path.startswith(take.path.removesuffix(".mp4"))
+    with local_market.pipeline.storage.local(freeze.thumbnail.path) as jpeg:
+        assert jpeg.read_bytes()[:2] == b"\xff\xd8" and jpeg.stat().st_size == freeze.thumbnail.size
+
+
+@pytest.mark.parametrize("by", ["order", "preset"])
+def test_what_was_ordered_on_purpose_is_no_defect(by: str, local_market: Market) -> None:
+    if by == "preset":
+        local_market.with_preset(allows=["stillness"])
+    local_market.bought("a lighthouse [[runway=bad]]", **({"allows": ["stillness"]} if by == "order" else {}))
+    (line,) = local_market.pipeline.score(["job-1"], 1).lines
+    assert "accepted, technical 1.00 (static)" in line

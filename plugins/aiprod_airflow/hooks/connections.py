@@ -56,7 +56,8 @@ def _hide_environment() -> None:
 
 def _known(backend: str) -> Mapping[str, str]:
     """What Airflow knows of a backend. Only where there is a supervisor to ask: in a task or a trigger."""
-    entry = catalog().backends.get(backend)
+    known = catalog()
+    entry = known.backends.get(backend) or known.judges.get(backend)
     if entry is None or not entry.needs or getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
         return {}
     connection = find(connection_id(backend))
