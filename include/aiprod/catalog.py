@@ -5,6 +5,7 @@ An unknown key, a wrong type or a missing file is a `ConfigError` that names fil
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -26,6 +27,7 @@ __all__ = [
     "Budgets",
     "Calibration",
     "Catalog",
+    "DeliveryRules",
     "JudgeEntry",
     "JudgePrice",
     "Metric",
@@ -336,6 +338,40 @@ class Quality(Noun):
         return Quality.model_validate({**own, **change, "severities": {**self.severities, **change.get("severities", {})}})
 
 
+class DeliveryRules(Noun):
+    """What a delivered video is like: how its files are called, how it is encoded, and what goes with it."""
+
+    name: str
+    container: Literal["mp4", "webm"]
+    fade_seconds: Annotated[float, Field(ge=0, le=3)]
+    loudness_lufs: Annotated[float, Field(ge=-40, le=-5)] | None
+    captions: bool
+    provenance: Literal["never", "if_configured", "required"]
+    presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        try:
+            stem = self.stem(project="a", job_id="b", version=1)
+        except (KeyError, ValueError, IndexError, AttributeError):
+            raise ValueError("name: only {project}, {job} and {n} may stand in it") from None
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", stem):
+            raise ValueError("name: letters, digits, dots, - and _ only")
+        if self.provenance == "required" and self.container != "mp4":
+            raise ValueError("provenance: only an mp4 can carry it")
+        for name in self.presets:
+            self.of(name)
+        return self
+
+    def stem(self, *, project: str, job_id: str, version: int) -> str:
+        """What the files of a delivery are called, without their endings."""
+        return self.name.format(project=project, job=job_id, n=version)
+
+    def of(self, preset: str) -> DeliveryRules:
+        """Return what holds for a preset; one that is not named here has no rules of its own."""
+        return DeliveryRules.model_validate({**self.model_dump(exclude={"presets"}), **self.presets.get(preset, {})})
+
+
 class Metric(Noun):
     """One exported metric: the label set is closed, the bounds never change (a new shape is a new name)."""
 
@@ -372,6 +408,7 @@ class Catalog(Noun):
     tariffs: dict[str, Tariff]
     budgets: Budgets
     quality: Quality
+    delivery: DeliveryRules
     metrics: dict[str, Metric]
     judges: dict[str, JudgeEntry] = Field(default_factory=dict)
     tariff: str = "list"
@@ -459,6 +496,7 @@ def load(folder: Path) -> Catalog:
         tariffs={t.name: t for t in tariffs},
         budgets=budgets,
         quality=quality,
+        delivery=_read(folder / "delivery.yaml", DeliveryRules),
         judges=judges,
         metrics=_read(folder / "metrics.yaml", MetricFile).metrics,
         tariff=chosen,

@@ -49,7 +49,7 @@ class ReviewQuestion(Noun):
     shown: bool
 
 
-def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) -> Cut:
+def assemble_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> Cut:
     """Cut the best take of every shot together. Raises `JobFailed` when a shot has none.
 
     Accepted takes first, then those that wait for a person's word, then rejected ones without a veto; what is
@@ -62,6 +62,7 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
         manifest = jobs.priced(conn, job_id, version).manifest
         chosen = _best(conn, manifest)
         standing = results.cut(conn, job_id, version)
+        rules = catalog.delivery.of(jobs.spec(conn, job_id).preset)
         requests = {j.take.take_id: purchases.get(conn, j.take.take_id) for j in chosen}
     takes = tuple(j.take.take_id for j in chosen)
     if standing is not None and standing.takes == takes:
@@ -81,8 +82,11 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
             )
             for judged in chosen
         ]
-        video, poster, sheet = (Path(scratch) / name for name in ("video.mp4", "poster.jpg", "contact-sheet.jpg"))
-        assembly.assemble(clips, video, width=request.width, height=request.height, fps=request.fps, audio=manifest.audio)
+        file = f"video.{rules.container}"
+        video, poster, sheet = (Path(scratch) / name for name in (file, "poster.jpg", "contact-sheet.jpg"))
+        style = assembly.Style(rules.container, fade_seconds=rules.fade_seconds, loudness=rules.loudness_lufs)
+        shape = {"width": request.width, "height": request.height, "fps": request.fps}
+        assembly.assemble(clips, video, **shape, audio=manifest.audio, style=style)
         assembly.poster(video, poster)
         assembly.contact_sheet(video, sheet)
         with video.open("rb") as stream:
@@ -90,7 +94,7 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
             place = f"{job_id}/v{version}/cuts/{hashlib.file_digest(stream, 'sha256').hexdigest()[:12]}"
         made = Cut(
             takes=takes,
-            video=storage.keep(video, f"{place}/video.mp4"),
+            video=storage.keep(video, f"{place}/{file}"),
             poster=storage.keep(poster, f"{place}/poster.jpg"),
             contact_sheet=storage.keep(sheet, f"{place}/contact-sheet.jpg"),
         )

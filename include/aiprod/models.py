@@ -567,3 +567,8 @@ class Delivery(Noun):
     semantic_status: str
     cost: Micros
     labels: tuple[str, ...] = ()
+    #: WebVTT, and SHA-256 of every file; None in deliveries from before there were any.
+    captions: StoredFile | None = None
+    checksums: StoredFile | None = None
+    #: The video carries a signed C2PA manifest.
+    signed: bool = False

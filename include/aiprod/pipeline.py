@@ -172,7 +172,7 @@ class Pipeline:
         """Cut each job's takes together; return the jobs that have a video. Raises `JobFailed` when none has."""
 
         def one(job_id: str, version: int) -> bool:
-            finishing.assemble_job(self.ledger, self.storage, job_id, version)
+            finishing.assemble_job(self.ledger, self.catalog, self.storage, job_id, version)
             return True
 
         made = self._each(self._going(job_ids), one, stage="assemble")

@@ -14,6 +14,7 @@ __all__ = [
     "database_url",
     "dry_run",
     "first_event_seconds",
+    "provenance_files",
     "require_distributed_safe",
     "storage_url",
     "tariff",
@@ -81,6 +82,18 @@ def require_distributed_safe(executor: str) -> None:
 def storage_url() -> str:
     """Where takes and deliveries are kept (`AIPROD_STORAGE_URL`): a folder or any fsspec address, e.g. gs://bucket/prefix."""
     return os.environ.get("AIPROD_STORAGE_URL") or (var_dir() / "storage").as_uri()
+
+
+def provenance_files() -> tuple[Path, Path] | None:
+    """The certificate chain and the key (PEM) that finished videos are signed with (`AIPROD_C2PA_CERTIFICATE`,
+    `AIPROD_C2PA_KEY`); None while neither is set. Raises `ConfigError` when one is missing.
+    """
+    chain, key = os.environ.get("AIPROD_C2PA_CERTIFICATE"), os.environ.get("AIPROD_C2PA_KEY")
+    if not chain and not key:
+        return None
+    if not chain or not key:
+        raise ConfigError("AIPROD_C2PA_CERTIFICATE and AIPROD_C2PA_KEY go together; one of them is not set")
+    return Path(chain), Path(key)
 
 
 def tariff() -> str:
