@@ -26,10 +26,10 @@ __all__ = ["Pause", "cost_per_take", "look_at"]
 #: Waits so many seconds.
 Pause = Callable[[float], None]
 
-#: One wait for a judge that has no room, and for another process that asks it about the same take, in seconds.
-_SHORT, _LONGEST = 5.0, 150.0
-#: How often the standing of a take's judgements is looked at anew; every look moves one of them, or waits.
-_LOOKS = 20
+#: One wait, in seconds, for a judge that has no room, or for another process that asks it about the same take.
+_SHORT = 5.0
+#: How often the standing of a take's judgements is looked at anew: longer than three leases, each look a short wait.
+_LOOKS = 100
 #: Ends of a judgement that was, or may have been, billed.
 _PAID = ("succeeded", "written_off")
 
@@ -46,8 +46,9 @@ def cost_per_take(catalog: Catalog, manifest: Manifest, backends: Sequence[str],
     for shot in manifest.shots:
         for backend in (of for of in backends if not catalog.backends[of].embedded):
             try:
-                seconds = legal_request(backend, catalog.backends[backend], manifest, shot).seconds
-                request = judge_request(name, entry, prompt=shot.prompt, seconds=seconds, take_id="0" * 32, sha256="", sequence=1)
+                render = legal_request(backend, catalog.backends[backend], manifest, shot)
+                words, seconds = render.prompt, render.seconds
+                request = judge_request(name, entry, prompt=words, seconds=seconds, take_id="0" * 32, sha256="", sequence=1)
                 cost = catalog.quality.semantic.samples * judgement_quote(catalog.prices, request, on)
             except NotCapable:
                 continue
@@ -140,7 +141,7 @@ class _Buyer:
             ask_judge(self._ledger, self._catalog, self._storage, adapter, live, self._clip)
         elif live.lease_until is not None and live.lease_until >= now:
             # Another process asks, or died asking: until its lease is over nobody else may.
-            self._pause(min(_LONGEST, (live.lease_until - now).total_seconds() + 0.1))
+            self._pause(min(_SHORT, (live.lease_until - now).total_seconds() + 0.1))
         else:
             settle_judgement(self._ledger, self._catalog, live.purchase_id, why="the process that asked died")
 

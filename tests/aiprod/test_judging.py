@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from aiprod.emulators.running import Vendors
 from aiprod.ledger import purchases, results
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import USD, Verdict
+from tests.auditor import audit
+from tests.desk import race_of_processes
 from tests.market import Market, killed, lethal
 
 PROMPT = "a lighthouse, warm light"
@@ -43,6 +46,15 @@ def verdict(market: Market) -> Verdict:
 def score(market: Market, waited: list[float] | None = None) -> list[str]:
     pause = [].append if waited is None else waited.append
     return scoring.score_job(market.ledger, market.catalog, market.pipeline.storage, "job-1", 1, pause=pause)
+
+
+def rooms(market: Market) -> tuple[Any, Any, Any]:
+    return market.ledger, market.catalog, market.pipeline.storage
+
+
+def audit_of(market: Market) -> list[str]:
+    with market.ledger.read() as conn:
+        return audit(conn)
 
 
 class TestMoney:
@@ -114,6 +126,35 @@ class TestMoney:
         assert "was cancelled by" in report(judged_market).unscored_why
 
 
+class TestTogether:
+    def test_two_who_score_at_once_buy_three_judgements_between_them(
+        self, market: Market, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in vendors.judging.items():
+            monkeypatch.setenv(name, value)
+        market.bought(PROMPT)
+
+        def work(_: int) -> bool:
+            return bool(scoring.score_job(*rooms(market), "job-1", 1, pause=lambda _: time.sleep(0.05)))
+
+        assert race_of_processes(2, work) == [True, True]
+        assert [p.state for p in judgements(market)] == ["succeeded"] * 3
+        assert len(vendors.accepts("gemini")) == 3
+        assert report(market).judgement.answered == 3
+        assert (market.balance().reserved, audit_of(market)) == (0, [])
+
+    def test_a_lost_answer_is_booked_on_every_database(
+        self, market: Market, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in vendors.judging.items():
+            monkeypatch.setenv(name, value)
+        market.bought(f"{PROMPT} [[gemini=lose]]")
+        score(market)
+        assert {(p.state, p.charged == p.hold) for p in judgements(market)} == {("written_off", True)}
+        assert "no answer" in report(market).unscored_why
+        assert (market.balance().reserved, audit_of(market)) == (0, [])
+
+
 class TestLostAnswers:
     def test_a_lost_answer_costs_its_hold_and_is_never_asked_for_again(self, judged_market: Market, vendors: Vendors) -> None:
         judged_market.bought(f"{PROMPT} [[gemini=lose|ok]]")
@@ -138,7 +179,7 @@ class TestLostAnswers:
         assert asked.state == "submitting"
 
         def lease_runs_out(seconds: float) -> None:
-            assert seconds > 100
+            assert 0 < seconds <= 5
             judged_market.leases_run_out()
 
         scoring.score_job(

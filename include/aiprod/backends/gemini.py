@@ -147,6 +147,8 @@ class GeminiJudge(Judge):
             max_output_tokens=request.output_tokens,
             media_resolution=types.MediaResolution.MEDIA_RESOLUTION_MEDIUM,
             labels=labels,
+            # There are no functions to call, and each round of them would be another request.
+            automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
         )
 
 
