@@ -13,6 +13,7 @@ from aiprod.errors import BudgetExceeded, ConfigError, KeyReused, PurchasingStop
 from aiprod.ledger import Connection, Ledger, jobs, purchases
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
+from aiprod.ledger.states import Step
 from aiprod.models import Answered, JudgeRequest, Manifest, Micros, RenderRequest, Take
 from aiprod.pricing import NotCapable, judgement_quote, legal_request
 from aiprod.purchasing import MAX_AGAIN, answer_file, ask_judge, place_judgement, settle_judgement
@@ -21,7 +22,7 @@ from aiprod.storage import Storage
 if TYPE_CHECKING:
     from aiprod.qa.semantic import Opinion
 
-__all__ = ["Pause", "cost_per_take", "look_at"]
+__all__ = ["Pause", "at_once", "cost_per_take", "look_at"]
 
 #: Waits so many seconds.
 Pause = Callable[[float], None]
@@ -32,6 +33,12 @@ _SHORT = 5.0
 _LOOKS = 100
 #: Ends of a judgement that was, or may have been, billed.
 _PAID = ("succeeded", "written_off")
+
+
+def at_once(catalog: Catalog) -> int:
+    """How many takes are worth looking at side by side: as many as the judge takes requests; without one, one."""
+    entry = catalog.judge
+    return 1 if entry is None or why_no_judge(catalog) else entry.slots
 
 
 def cost_per_take(catalog: Catalog, manifest: Manifest, backends: Sequence[str], on: date) -> dict[int, Micros]:
@@ -121,11 +128,12 @@ class _Buyer:
             if last is not None and last.state == "rejected" and last.retry_at is None:
                 return last.message or "the judge refused"
             if len(free) > MAX_AGAIN:
-                return (free[-1].message if free[-1].state == "rejected" else "") or "the judge has no room"
-            if last is not None:
-                self._pause(max(0.0, (last.retry_at - now).total_seconds()) if last.retry_at else _SHORT)
+                return free[-1].message or "the judge took no request"
+            if last is not None and last.retry_at is not None:
+                self._pause(max(0.0, (last.retry_at - now).total_seconds()))
             self._hold(len(bought) + 1)
-        return "the judge was asked too often"
+        self._give_back()
+        return "the judge had no room for too long"
 
     def heard(self) -> list[tuple[Purchase, Answered | None]]:
         """Every judgement that was paid, with its answer where that is known."""
@@ -138,12 +146,20 @@ class _Buyer:
 
     def _push(self, live: Purchase, adapter: Judge, now: datetime) -> None:
         if live.state == "held":
-            ask_judge(self._ledger, self._catalog, self._storage, adapter, live, self._clip)
+            after = ask_judge(self._ledger, self._catalog, self._storage, adapter, live, self._clip)
+            if after.state == "held":
+                self._pause(_SHORT)
         elif live.lease_until is not None and live.lease_until >= now:
             # Another process asks, or died asking: until its lease is over nobody else may.
             self._pause(min(_SHORT, (live.lease_until - now).total_seconds() + 0.1))
         else:
             settle_judgement(self._ledger, self._catalog, live.purchase_id, why="the process that asked died")
+
+    def _give_back(self) -> None:
+        held = [p.purchase_id for p in self._bought() if p.state == "held"]
+        with self._ledger.write() as conn:
+            for purchase_id in held:
+                purchases.release(conn, purchase_id, Step.VOID, catalog=self._catalog, now=database_now(conn))
 
     def _hold(self, sequence: int) -> None:
         request = self._request(sequence)

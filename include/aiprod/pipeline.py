@@ -12,19 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from aiprod import (
-    batching,
-    cancelling,
-    delivering,
-    finishing,
-    metrics,
-    ordering,
-    purchasing,
-    reconciling,
-    scoring,
-    settings,
-    sourcing,
-)
+from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
 from aiprod.batching import Batch
 from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
@@ -37,6 +25,7 @@ from aiprod.models import Delivery, Micros
 from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
+from aiprod.scoring import at_once, score_job
 from aiprod.storage import Storage
 
 __all__ = ["Pipeline", "Scored"]
@@ -152,13 +141,15 @@ class Pipeline:
     # 5. attempt_n.score
     def score(self, job_ids: Sequence[str], round: int) -> Scored:
         """Judge new takes, and say where the run goes: on to `assemble`, to another attempt, or nowhere."""
-        lines: list[str] = []
+        rooms = (self.ledger, self.catalog, self.storage)
+        side_by_side = at_once(self.catalog)
+        takes = side_by_side if len(job_ids) == 1 else 1
 
-        def one(job_id: str, version: int) -> bool:
-            lines.extend(scoring.score_job(self.ledger, self.catalog, self.storage, job_id, version))
-            return True
+        def one(job_id: str, version: int) -> list[str]:
+            return score_job(*rooms, job_id, version, side_by_side=takes)
 
-        self._each(job_ids, one, stage="score")
+        scored = self._each(job_ids, one, stage="score", at_once=side_by_side)
+        lines = [line for said in scored.values() for line in said]
         if not (going := self._going(job_ids)):
             return Scored("waits", tuple(lines))
         complete = [self._complete(job_id) for job_id in going]
@@ -269,23 +260,24 @@ class Pipeline:
         with self.ledger.read() as conn:
             return not sourcing.shots_without_take(conn, job_id, jobs.latest(conn, job_id))
 
-    def _each(self, job_ids: Sequence[str], do: Callable[[str, int], _T], *, stage: str) -> dict[str, _T]:
+    def _each(self, job_ids: Sequence[str], do: Callable[[str, int], _T], *, stage: str, at_once: int = 1) -> dict[str, _T]:
         """Do one step for every job; write down whose trouble it was. Returns the results of those that went on.
 
         What may pass by itself is raised, once every other job had its turn.
         """
         done: dict[str, _T] = {}
         passing: AiprodError | None = None
-        for job_id, version in self._versions(job_ids).items():
+        versions = self._versions(job_ids)
+        for job_id, outcome in batching.turns(versions, do, at_once):
             try:
-                done[job_id] = do(job_id, version)
+                done[job_id] = outcome()
             except AiprodError as error:
                 if error.retryable:
                     passing = passing or error
                     continue
                 with self.ledger.write() as conn:
                     code = type(error).__name__
-                    jobs.fail(conn, job_id, version, stage, str(error), code=code, now=database_now(conn))
+                    jobs.fail(conn, job_id, versions[job_id], stage, str(error), code=code, now=database_now(conn))
         if passing is not None:
             raise passing
         return done

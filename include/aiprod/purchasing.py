@@ -572,8 +572,8 @@ def answer_file(purchase: Purchase) -> str:
 def ask_judge(ledger: Ledger, catalog: Catalog, storage: Storage, judge: Judge, purchase: Purchase, clip: Path) -> Purchase:
     """Send a judgement that is held, keep the answer, and settle; return the purchase as it ended.
 
-    A hold without a free slot is given back. An answer that is lost costs its hold: nobody can look for it, and it is never
-    asked for again under this purchase. Raises `PurchasingStopped`, and `StorageError` when a paid answer cannot be kept.
+    Without a free slot it stays held. An answer that is lost costs its hold: nobody can look for it, and it is never asked
+    for again under this purchase. Raises `PurchasingStopped`, and `StorageError` when a paid answer cannot be kept.
     """
     shut = settings.dry_run()
     if shut:
@@ -587,8 +587,6 @@ def ask_judge(ledger: Ledger, catalog: Catalog, storage: Storage, judge: Judge, 
             else:
                 envelope = envelope_of(conn, purchase.job_id, purchase.version)
                 fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)
-                if fence is None:
-                    purchases.release(conn, key, Step.VOID, catalog=catalog, now=now)
     except StaleState:
         # Another process was faster: what it did is in the ledger.
         return _reload(ledger, key)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed
-from aiprod.judging import Pause, look_at
+from aiprod.judging import Pause, at_once, look_at
 from aiprod.ledger import Ledger, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
@@ -18,27 +19,40 @@ from aiprod.models import JobSpec, QAReport, Take, Verdict
 from aiprod.planning import floor_of
 from aiprod.storage import Storage
 
-__all__ = ["score_job"]
+__all__ = ["at_once", "score_job"]
 
 #: A report shows this many pictures, of its first findings that have a place.
 _MOST_THUMBNAILS = 8
 
 
 def score_job(
-    ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int, *, pause: Pause = time.sleep
+    ledger: Ledger,
+    catalog: Catalog,
+    storage: Storage,
+    job_id: str,
+    version: int,
+    *,
+    side_by_side: int = 1,
+    pause: Pause = time.sleep,
 ) -> list[str]:
-    """Judge every take nobody judged yet; return one line per take judged now."""
+    """Judge every take nobody judged yet, so many side by side; return one line per take judged now.
+
+    One take's trouble is raised once every other was judged.
+    """
     with ledger.read() as conn:
         new = results.unjudged(conn, job_id, version)
         spec = jobs.spec(conn, job_id)
         bought = {take.take_id: purchases.get(conn, take.take_id) for take in new}
-    lines = []
-    for take in new:
+
+    def one(take: Take) -> str:
         purchase = bought[take.take_id]
         if purchase is None:
             raise JobFailed(f"take {take.take_id} has no purchase")
-        lines.append(_score(ledger, catalog, storage, spec, take, purchase, pause))
-    return lines
+        return _score(ledger, catalog, storage, spec, take, purchase, pause)
+
+    # Looking is waiting for an answer; measuring, which is work, has a lock of its own.
+    with ThreadPoolExecutor(max(1, min(side_by_side, len(new)))) as pool:
+        return [scored.result() for scored in [pool.submit(one, take) for take in new]]
 
 
 def _score(

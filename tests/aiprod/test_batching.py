@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from aiprod import batching
 from aiprod.errors import JobFailed, SpecError
 from aiprod.ledger import Ledger, queue
 from aiprod.ledger.engine import now as database_now
@@ -262,3 +264,22 @@ def test_a_job_degrades_at_the_cap_only_where_it_asks_to(ledger: Ledger, market:
                 market.pipeline.route([at_cap], 1)
         else:
             assert market.pipeline.route([at_cap], 1) == [chosen]
+
+
+class TestTurns:
+    def test_jobs_take_their_turns_side_by_side_and_keep_their_order(self) -> None:
+        together = threading.Barrier(3, timeout=10)
+
+        def work(job_id: str, version: int) -> str:
+            together.wait()
+            return f"{job_id} v{version}"
+
+        turns = batching.turns({"a": 1, "b": 2, "c": 1}, work, 3)
+        assert [(job_id, outcome()) for job_id, outcome in turns] == [("a", "a v1"), ("b", "b v2"), ("c", "c v1")]
+
+    def test_one_by_one_a_job_is_begun_when_the_one_before_is_over(self) -> None:
+        begun: list[str] = []
+        turns = batching.turns({"a": 1, "b": 1}, lambda job_id, _: begun.append(job_id), 1)
+        for job_id, outcome in turns:
+            outcome()
+            assert begun[-1] == job_id
