@@ -30,6 +30,8 @@ __all__ = ["measure_apart", "thumbnails_apart"]
 _CPU_SECONDS, _MEMORY_BYTES = 300, 2 << 30
 #: A machine may be busy with others; this is when we stop waiting for it.
 _WALL_SECONDS = 900.0
+#: Pictures of what was found are not worth waiting long for.
+_PICTURES_SECONDS = 120.0
 #: The longest answer we read: an hour of levels is a twentieth of it.
 _ANSWER_BYTES = 32 << 20
 #: A child is replaced after this many files, so that nothing adds up in it.
@@ -56,7 +58,7 @@ def measure_apart(path: Path, *, wall_seconds: float = _WALL_SECONDS) -> Measure
             raise MeasuringInterrupted(f"measuring {path.name} was interrupted ({ended}); it can be measured again") from None
 
 
-def thumbnails_apart(path: Path, moments: Sequence[float], *, wall_seconds: float = _WALL_SECONDS) -> list[bytes | None]:
+def thumbnails_apart(path: Path, moments: Sequence[float], *, wall_seconds: float = _PICTURES_SECONDS) -> list[bytes | None]:
     """Return what `thumbnails` does, without risk to this process; no pictures where the child ended over them."""
     with _LOCK:
         child = _child()
