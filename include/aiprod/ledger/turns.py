@@ -53,7 +53,7 @@ class _Place:
         except BlockingIOError:
             # The kernel's queue has no timeout, so a thread stands in it.
             self._waiting = True
-            threading.Thread(target=self._stand, daemon=True).start()
+            threading.Thread(target=self._stand, name="aiprod-turn", daemon=True).start()
             return self._reached.wait(patience)
         except OSError:
             return False
