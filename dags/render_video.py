@@ -55,7 +55,8 @@ RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=10)}
 def render_video():
     @task(doc_md="Reads the order, refuses bad input, plans and prices the shots.", retry_policy=retry_unless_refused())
     def estimate(**context):
-        return steps.estimate(params=context["params"], run_id=context["run_id"])
+        run = context["dag_run"]
+        return steps.estimate(params=context["params"], run_id=run.run_id, by=run.triggering_user_name)
 
     @task(
         trigger_rule="none_failed_min_one_success",

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
+from aiprod.estimating import price
 from aiprod.ledger import Connection, Ledger, approvals, campaigns, gates, jobs, points, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
-from aiprod.ordering import approve_for_campaign, price
+from aiprod.ordering import approve_for_campaign
 
 __all__ = ["Batch", "carry", "ended", "enlist", "next_batch", "told", "turns"]
 
@@ -60,6 +61,8 @@ def enlist(
             spec = JobSpec.parse(raw)
             job_id = spec.job_id or f"{campaign}-{n}"
             price(job_id, spec, catalog, now=now)
+            if catalog.presets[spec.preset].approver_differs:
+                raise SpecError([f"preset: {spec.preset} wants another person's word than {by}'s; order it by itself"])
             if _asks_a_person(catalog.presets[spec.preset]):
                 raise SpecError([f"preset: {spec.preset} asks a person about every video; order it by itself"])
             read.append((job_id, spec))
@@ -74,7 +77,7 @@ def enlist(
         for n, (job_id, spec) in enumerate(read):
             # A microsecond apart, so that equally urgent rows are served in the order in which they came.
             now = start + timedelta(microseconds=n)
-            if jobs.enter(conn, job_id, spec, now=now, campaign=campaign):
+            if jobs.enter(conn, job_id, spec, now=now, campaign=campaign, by=by):
                 manifest, priced, names = price(job_id, spec, catalog, now=now)
                 jobs.write_manifest(conn, manifest, priced, names, by=by, now=now)
                 approve_for_campaign(conn, catalog, job_id, by=by, expires_at=now + valid, now=now)
@@ -168,7 +171,9 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
         if waits is not None:
             return told(waits)
         answer = approvals.latest(conn, job_id, version)
-        status = answer.answer if answer is not None and answer.answer != "approved" else "failed"
+        status: str = answer.answer if answer is not None and answer.answer != "approved" else "failed"
+        if jobs.cancelled_by(conn, job_id) is not None:
+            status = "cancelled"
         if before is None:
             points.emit(conn, "jobs", 1, now=database_now(conn), status=status)
         return status

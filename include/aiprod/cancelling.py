@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from aiprod import purchasing
 from aiprod.backends import backend, why_not_configured
 from aiprod.catalog import Catalog
-from aiprod.errors import JobFailed
-from aiprod.ledger import Connection, Ledger, gates, jobs, purchases
+from aiprod.errors import JobMoved
+from aiprod.ledger import Connection, Ledger, gates, job_status, jobs, purchases, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
 from aiprod.ledger.states import Step
-from aiprod.models import Micros, Noun
+from aiprod.models import JobStatus, Micros, Noun
 
 __all__ = ["Cancelled", "cancel_job", "release_holds", "stop"]
 
@@ -30,12 +30,13 @@ class Cancelled(Noun):
 def cancel_job(ledger: Ledger, catalog: Catalog, job_id: str, *, by: str) -> Cancelled:
     """Hold and send nothing more for a job, and ask every vendor that renders for it to stop.
 
-    Raises `JobFailed` for a job that the ledger does not know.
+    Raises `JobUnknown`, and `JobMoved` for a job that is delivered: there is nothing left to cancel.
     """
     with ledger.write() as conn:
-        if not jobs.known(conn, job_id):
-            raise JobFailed(f"job {job_id} is not in the ledger")
+        if job_status.status_of(conn, job_id) is JobStatus.DELIVERED:
+            raise JobMoved(f"job {job_id} is delivered; there is nothing left to cancel")
         fresh = gates.cancel_job(conn, job_id, by=by, now=database_now(conn))
+        queue.take(conn, job_id)
         made = [p for version in jobs.versions(conn, job_id) for p in _bought(conn, job_id, version)]
     held = [p for p in made if p.state == "held"]
     for version in {p.version for p in held}:

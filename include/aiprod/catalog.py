@@ -62,6 +62,8 @@ class Preset(Noun):
     may_degrade: bool
     #: What every video of this preset may have on purpose; an order may add to it.
     allows: tuple[Allowance, ...] = ()
+    #: Whoever ordered a job, or wrote its newest version, may not approve its money or its video.
+    approver_differs: bool = False
 
 
 class Model(Noun):

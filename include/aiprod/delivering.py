@@ -119,7 +119,8 @@ def _final_manifest(
     bought = purchases.of_job(conn, job_id, version) + purchases.of_job(conn, job_id, version, kind="judge")
     stored = results.takes_by_id(conn, [p.purchase_id for p in bought])
     choices = {purchase_id: str(decision) for _, purchase_id, decision in jobs.decisions_of(conn, job_id, version) if purchase_id}
-    degraded = {d.shot for _, p, d in jobs.decisions_of(conn, job_id, version) if d.degraded and p in made.takes}
+    chosen = jobs.choices(conn, made.takes)
+    degraded = {judged[take_id].take.shot for take_id, choice in chosen.items() if choice.degraded}
     used = [judged[take_id] for take_id in made.takes]
     statuses = sorted({j.report.semantic_status for j in used})
     labels = [f"shot {j.take.shot} is a labelled preview" for j in used if catalog.backends[j.take.backend].embedded]

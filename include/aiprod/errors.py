@@ -15,6 +15,9 @@ AiprodError
 ├── StorageError             a file could not be kept
 ├── MeasuringInterrupted     a take could not be measured now, which says nothing about the take
 └── JobFailed                a job cannot be finished; the ledger says why
+    ├── JobUnknown           no job of this id is in the ledger
+    ├── JobMoved             the job is not any more what the caller saw; look again
+    └── SamePerson           the preset wants another person's word than this one's
 """
 
 from __future__ import annotations
@@ -31,11 +34,14 @@ __all__ = [
     "FailureKind",
     "JobConflict",
     "JobFailed",
+    "JobMoved",
+    "JobUnknown",
     "KeyReused",
     "MeasuringInterrupted",
     "MoneyError",
     "MoneyMoved",
     "PurchasingStopped",
+    "SamePerson",
     "SpecError",
     "StaleState",
     "StorageError",
@@ -157,3 +163,15 @@ class MeasuringInterrupted(AiprodError):
 
 class JobFailed(AiprodError):
     """A job ends without a delivery; the message says which shot and why."""
+
+
+class JobUnknown(JobFailed):
+    """No job of this id was ever entered."""
+
+
+class JobMoved(JobFailed):
+    """The job moved on from what the caller saw: another version, another amount, an answer, or a later state."""
+
+
+class SamePerson(JobFailed):
+    """Who ordered a job, or wrote its newest version, may not approve it where the preset wants a second person."""

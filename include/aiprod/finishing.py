@@ -12,7 +12,7 @@ from typing import Literal
 from aiprod import settings
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed
-from aiprod.ledger import Connection, Ledger, approvals, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, four_eyes, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
 from aiprod.models import Manifest, Noun, Verdict
@@ -26,6 +26,7 @@ __all__ = [
     "assemble_job",
     "has_video",
     "review_job",
+    "review_of",
     "review_question",
 ]
 
@@ -47,6 +48,8 @@ class ReviewQuestion(Noun):
     video: str
     poster: str
     shown: bool
+    #: Who may not answer, where the preset wants a second person.
+    not_by: str | None = None
 
 
 def assemble_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> Cut:
@@ -105,12 +108,11 @@ def assemble_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str
 
 def _best(conn: Connection, manifest: Manifest) -> list[Judged]:
     """The take to use for every shot, in order."""
-    order = {Verdict.ACCEPTED: 0, Verdict.NEEDS_PERSON: 1, Verdict.REJECTED: 2}
     judged = results.judged(conn, manifest.job_id, manifest.version)
     best, missing = [], []
     for shot in manifest.shots:
         usable = [j for j in judged if j.take.shot == shot.index and not j.report.vetoed]
-        usable.sort(key=lambda j: (order[j.verdict], -(j.report.quality or 0.0), -j.report.technical))
+        usable.sort(key=results.best_first)
         if usable:
             best.append(usable[0])
         else:
@@ -137,12 +139,18 @@ def _history(conn: Connection, manifest: Manifest, shot: int) -> str:
 def review_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> Review:
     """Say whether a person must look at the finished video, and what they said about this very cut."""
     with ledger.read() as conn:
-        made = results.cut(conn, job_id, version)
-        if made is None:
-            raise JobFailed(f"job {job_id} version {version} has no assembled video")
-        preset = catalog.presets[jobs.spec(conn, job_id).preset]
-        used = {j.take.take_id: j for j in results.judged(conn, job_id, version) if j.take.take_id in made.takes}
-        answer = approvals.reviewed(conn, job_id, version, made.video.sha256)
+        return review_of(conn, catalog, job_id, version)
+
+
+def review_of(conn: Connection, catalog: Catalog, job_id: str, version: int) -> Review:
+    """The same, in the caller's transaction. Nobody looks at the video of a cancelled job: it is not delivered."""
+    made = results.cut(conn, job_id, version)
+    if made is None:
+        raise JobFailed(f"job {job_id} version {version} has no assembled video")
+    preset = catalog.presets[jobs.spec(conn, job_id).preset]
+    used = {j.take.take_id: j for j in results.judged(conn, job_id, version) if j.take.take_id in made.takes}
+    said = approvals.reviewed(conn, job_id, version, made.video.sha256)
+    cancelled = jobs.cancelled_by(conn, job_id)
     reasons = ["the preset asks for a second look"] if preset.second_review else []
     for judged in used.values():
         if judged.verdict is Verdict.NEEDS_PERSON:
@@ -151,7 +159,9 @@ def review_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> R
             codes = ", ".join(f.code for f in judged.report.findings) or "low quality"
             reasons.append(f"shot {judged.take.shot} was rejected ({codes}) and nothing better came back")
     within = timedelta(hours=preset.approval_hours)
-    word: Literal["accepted", "rejected"] | None = "accepted" if answer == "accepted" else "rejected" if answer else None
+    word = None if said is None else said.answer
+    if cancelled is not None:
+        reasons, word = [f"it was cancelled by {cancelled}"], "rejected"
     return Review(
         job_id=job_id, version=version, reasons=tuple(reasons), answer=word, cut_sha=made.video.sha256, answer_within=within
     )
@@ -170,7 +180,7 @@ def has_video(ledger: Ledger, job_id: str, version: int) -> bool:
         return results.cut(conn, job_id, version) is not None
 
 
-def review_question(ledger: Ledger, job_id: str, version: int, *, run_id: str, task_id: str) -> ReviewQuestion:
+def review_question(ledger: Ledger, catalog: Catalog, job_id: str, version: int, *, run_id: str, task_id: str) -> ReviewQuestion:
     """Return where to look, noting which cut this question shows first."""
     with ledger.write() as conn:
         made = results.cut(conn, job_id, version)
@@ -178,23 +188,45 @@ def review_question(ledger: Ledger, job_id: str, version: int, *, run_id: str, t
             raise JobFailed(f"job {job_id} version {version} has no assembled video")
         now = database_now(conn)
         _, cut_sha = approvals.show(conn, run_id, task_id, job_id, version, now=now, content=made.video.sha256)
-    return ReviewQuestion(video=made.video.url, poster=made.poster.url, shown=cut_sha == made.video.sha256)
+        not_by = four_eyes.creator(conn, catalog.presets[jobs.spec(conn, job_id).preset], job_id)
+    shown = cut_sha == made.video.sha256
+    return ReviewQuestion(video=made.video.url, poster=made.poster.url, shown=shown, not_by=not_by)
 
 
 def answer_shown_review(
-    ledger: Ledger, job_id: str, version: int, word: Literal["accepted", "rejected"], *, by: str, run_id: str, task_id: str
+    ledger: Ledger,
+    catalog: Catalog,
+    job_id: str,
+    version: int,
+    word: Literal["accepted", "rejected"],
+    *,
+    by: str,
+    run_id: str,
+    task_id: str,
 ) -> str:
     """Write a word given in Airflow: it is about the cut that was shown there, whatever the video is by now."""
     with ledger.read() as conn:
         shown = approvals.first_shown(conn, run_id, task_id, job_id)
     if shown is None:
         raise JobFailed(f"job {job_id}: no video was shown for run {run_id}, so there is nothing to answer")
-    return answer_review(ledger, job_id, version, word, by=by, cut_sha=shown[1])
+    return answer_review(ledger, catalog, job_id, version, word, by=by, cut_sha=shown[1])
 
 
 def answer_review(
-    ledger: Ledger, job_id: str, version: int, word: Literal["accepted", "rejected"], *, by: str, cut_sha: str
+    ledger: Ledger,
+    catalog: Catalog,
+    job_id: str,
+    version: int,
+    word: Literal["accepted", "rejected"],
+    *,
+    by: str,
+    cut_sha: str,
 ) -> str:
-    """Write a person's word on one cut, by its SHA-256; return the word that stands. Another cut needs another word."""
+    """Write a person's word on one cut, by its SHA-256; return the word that stands. Another cut needs another word.
+
+    Raises `SamePerson` where the preset wants another one's word.
+    """
     with ledger.write() as conn:
-        return approvals.review(conn, job_id, version, cut_sha, word, by=by, now=database_now(conn))
+        preset = catalog.presets[jobs.spec(conn, job_id).preset]
+        four_eyes.require_another(conn, preset, job_id, version, by=by)
+        return approvals.review(conn, job_id, version, cut_sha, word, by=by, now=database_now(conn)).answer

@@ -30,6 +30,7 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 MAX_SHOTS = 40
 MAX_PROMPT = 2_000
+MAX_STYLE = 200
 MIN_SHOT_SECONDS = 1.0
 #: A wall of text is not read; the first dozen lines are.
 MAX_PROBLEMS = 12
@@ -79,6 +80,8 @@ class VideoBackend(StrEnum):
 
 
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
+#: A few words on how something is made, added to every prompt they are for.
+Style = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_STYLE)]
 Seconds = Annotated[float, Field(ge=MIN_SHOT_SECONDS, le=3_600)]
 Seed = Annotated[int, Field(ge=0, le=4_294_967_295)]
 
@@ -95,6 +98,7 @@ class ShotSpec(Noun):
 
     prompt: Prompt = Field(description="What this shot shows.")
     seconds: Seconds = Field(default=5.0, description="Length of this shot in seconds.")
+    camera: Style | None = Field(default=None, description="How the camera stands or moves, in a few words.")
     reference_image_url: str | None = Field(default=None, description="https address of an image to start from.")
     seed: Seed | None = Field(default=None, description="Same seed, same request: the same random choices.")
 
@@ -118,6 +122,9 @@ class JobSpec(Noun):
     aspect_ratio: AspectRatio = Field(default="16:9", title="Aspect ratio", description="Shape of the picture.")
     audio: bool = Field(
         default=True, title="Audio", description="Order sound with the picture. A backend without sound is then left out."
+    )
+    audio_style: Style | None = Field(
+        default=None, title="Audio style", description="How it should sound, in a few words: calm piano, street noise."
     )
     backend: str = Field(default="auto", title="Backend", description="`auto` chooses, and falls back when one fails.")
     budget_usd: Annotated[Decimal, Field(ge=0, le=1_000_000)] | None = Field(
@@ -185,26 +192,37 @@ class JobSpec(Noun):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            # A list whose items are wrong is also reported as too short: once the bad ones are gone.
-            inside = {e["loc"][:1] for e in error.errors() if len(e["loc"]) > 1}
-            told = [e for e in error.errors() if not (e["type"] == "too_short" and e["loc"] in inside)]
-            lines = [_plain(e["loc"], e["msg"], e["type"], e.get("input")) for e in told]
-            if isinstance(raw, dict) and isinstance(raw.get("shots"), list) and len(raw["shots"]) > MAX_SHOTS:
-                lines.insert(0, f"shots: at most {MAX_SHOTS} shots, got {len(raw['shots'])}")
-            more = [f"… and {len(lines) - MAX_PROBLEMS} more problems"] if len(lines) > MAX_PROBLEMS else []
-            raise SpecError([*lines[:MAX_PROBLEMS], *more]) from None
+            raise refused(raw, error) from None
 
     @property
     def fingerprint(self) -> str:
         """What makes two orders the same order: everything but the name."""
         budget = None if self.budget_usd is None else limit_micros(self.budget_usd)
         # Younger than the first orders: an order that does not use it keeps the fingerprint it had.
-        unused = ({"at_cap"} if self.at_cap == "fail" else set()) | (set() if self.allows else {"allows"})
-        return fingerprint([self.model_dump(mode="json", exclude={"job_id", "budget_usd"} | unused), budget])
+        unused = {"at_cap"} if self.at_cap == "fail" else set()
+        unused |= set() if self.allows else {"allows"}
+        unused |= {"audio_style"} if self.audio_style is None else set()
+        order = self.model_dump(mode="json", exclude={"job_id", "budget_usd"} | unused)
+        for shot in order["shots"] or []:
+            if shot["camera"] is None:
+                del shot["camera"]
+        return fingerprint([order, budget])
 
     @property
     def total_seconds(self) -> float:
         return sum(s.seconds for s in self.shots) if self.shots else (self.seconds or 5.0)
+
+
+def refused(raw: object, error: ValidationError) -> SpecError:
+    """Return what is wrong with what somebody sent, in one plain line per field."""
+    # A list whose items are wrong is also reported as too short: once the bad ones are gone.
+    inside = {e["loc"][:1] for e in error.errors() if len(e["loc"]) > 1}
+    told = [e for e in error.errors() if not (e["type"] == "too_short" and e["loc"] in inside)]
+    lines = [_plain(e["loc"], e["msg"], e["type"], e.get("input")) for e in told]
+    if isinstance(raw, dict) and isinstance(raw.get("shots"), list) and len(raw["shots"]) > MAX_SHOTS:
+        lines.insert(0, f"shots: at most {MAX_SHOTS} shots, got {len(raw['shots'])}")
+    more = [f"… and {len(lines) - MAX_PROBLEMS} more problems"] if len(lines) > MAX_PROBLEMS else []
+    return SpecError([*lines[:MAX_PROBLEMS], *more])
 
 
 def _plain(loc: Sequence[int | str], message: str, kind: str, value: object) -> str:
@@ -228,6 +246,7 @@ class Shot(Noun):
     index: int
     prompt: str
     seconds: float
+    camera: str | None = None
     reference_image_url: str | None = None
     seed: int | None = None
 
@@ -240,6 +259,7 @@ class Manifest(Noun):
     aspect_ratio: AspectRatio
     resolution: Resolution
     audio: bool
+    audio_style: str | None = None
     shots: tuple[Shot, ...]
 
     @property
@@ -572,3 +592,34 @@ class Delivery(Noun):
     checksums: StoredFile | None = None
     #: The video carries a signed C2PA manifest.
     signed: bool = False
+
+
+# --- how a job stands ---------------------------------------------------------------------------------
+
+
+class JobStatus(StrEnum):
+    """Where a job is, as people say it. Derived from the ledger's rows (`ledger.job_status`), never stored."""
+
+    CREATED = "created"
+    ESTIMATED = "estimated"
+    WAITING_APPROVAL = "waiting_approval"
+    WAITING_BUDGET = "waiting_budget"
+    RENDERING = "rendering"
+    SCORING = "scoring"
+    FINAL_APPROVAL = "final_approval"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class Erasure(Noun):
+    """That a job's files and words were deleted, by whom and why. `size` in bytes; the money rows stay."""
+
+    job_id: str
+    erased_at: datetime
+    erased_by: str
+    why: str
+    files: int
+    size: int

@@ -1,41 +1,37 @@
-"""From an order to an approved envelope: refuse bad input, plan, price, ask."""
+"""From an order to an approved envelope: refuse bad input, write it down, ask."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from aiprod.budgets import approval_is_automatic, envelope_amount, job_budget
 from aiprod.catalog import Catalog
-from aiprod.choosing import configured, facts_before_money
-from aiprod.errors import JobFailed, SpecError
-from aiprod.judging import cost_per_take
-from aiprod.ledger import Connection, Ledger, approvals, caps, jobs
+from aiprod.errors import JobFailed, JobMoved
+from aiprod.estimating import price
+from aiprod.ledger import Connection, Ledger, approvals, caps, four_eyes, job_status, jobs
 from aiprod.ledger.approvals import Answer
 from aiprod.ledger.engine import now as database_now
-from aiprod.models import Decision, Estimate, JobSpec, Manifest, Micros, Noun, dollars
-from aiprod.planning import eligible, floor_of, plan, preset_of
-from aiprod.pricing import estimate
-from aiprod.recommending import recommend
-from aiprod.routing import route
+from aiprod.models import Envelope, Estimate, JobSpec, JobStatus, Manifest, Micros, Noun, dollars
 
 __all__ = [
     "Asked",
     "Entered",
     "SpendQuestion",
+    "amount_asked",
     "answer_shown",
     "answer_spend",
     "approve_for_campaign",
     "ask_spend",
+    "budget_left",
     "enter",
     "price",
     "spend_question",
 ]
 
-
-#: More than any cap: what a shot would get if money were no object.
-_NO_LIMIT: Micros = 10**15
+#: Where a person's word on the money counts.
+_ASKED = (JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_APPROVAL)
 
 
 class Entered(Noun):
@@ -56,6 +52,8 @@ class SpendQuestion(Noun):
     budget_left: Micros
     shown_version: int
     answer_within: timedelta
+    #: Who may not answer, where the preset wants a second person.
+    not_by: str | None = None
 
 
 class Asked(Noun):
@@ -69,11 +67,13 @@ class Asked(Noun):
     by: str = ""
 
 
-def enter(ledger: Ledger, catalog: Catalog, raw: Mapping[str, Any], *, job_id: str, run_id: str) -> Entered:
+def enter(
+    ledger: Ledger, catalog: Catalog, raw: Mapping[str, Any], *, job_id: str, run_id: str | None, by: str | None = None
+) -> Entered:
     """Take an order: write job, manifest version 1 and estimate, or raise `SpecError` and write nothing.
 
-    `job_id` is used when the order names none. The same id with the same order is the same job; with another
-    order it is a `JobConflict`.
+    `job_id` is used when the order names none. The same id with the same order is the same job, and stays whoever
+    ordered it first; with another order it is a `JobConflict`. Without `run_id` no run carries it yet.
     """
     spec = JobSpec.parse(raw)
     job_id = spec.job_id or job_id
@@ -83,70 +83,29 @@ def enter(ledger: Ledger, catalog: Catalog, raw: Mapping[str, Any], *, job_id: s
     priced = None if seen else price(job_id, spec, catalog, now=now)
     with ledger.write() as conn:
         now = database_now(conn)
-        new = jobs.enter(conn, job_id, spec, now=now)
+        new = jobs.enter(conn, job_id, spec, now=now, by=by)
         if priced is not None:
             manifest, priced_at, names = priced
-            jobs.write_manifest(conn, manifest, priced_at, names, by="order", now=now)
+            jobs.write_manifest(conn, manifest, priced_at, names, by=by or "order", now=now)
         version = jobs.latest(conn, job_id)
-        if jobs.of_run(conn, run_id).get(job_id) != version:
+        if run_id is not None and jobs.of_run(conn, run_id).get(job_id) != version:
             # Attaching again would forget that the run was settled, and with it that its approval is used up.
             jobs.attach_run(conn, run_id, job_id, version, now=now)
     return Entered(job_id=job_id, version=version, new=new)
 
 
-def price(job_id: str, spec: JobSpec, catalog: Catalog, *, now: datetime) -> tuple[Manifest, Estimate, tuple[str, ...]]:
-    """Return manifest, estimate and eligible backends of an order, without touching the ledger.
-
-    Raises `SpecError` when no configured backend can make a shot, or the budget cannot pay for the cheapest way.
-    """
-    preset = preset_of(spec, catalog)
-    ready = configured(catalog)
-    names = eligible(spec, catalog, ready)
-    if not names:
-        raise SpecError(["backend: no backend is configured; set a vendor's key or keep the embedded one in backends.yaml"])
-    manifest = plan(job_id, spec, catalog, names)
-    budget = job_budget(spec, preset)
-    floor = floor_of(spec, catalog)
-    chosen: dict[int, str] = {}
-    problems: list[str] = []
-    cheapest = 0
-
-    def decide(shot: int, money: Micros) -> Decision:
-        known = facts_before_money(catalog, manifest, shot, names, budget=money, now=now)
-        return route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=preset.may_degrade, at_cap=spec.at_cap)
-
-    for shot in manifest.shots:
-        wide = decide(shot.index, _NO_LIMIT)
-        if wide.chosen is None:
-            problems.append(_refusal(wide, shot.index, spec, names))
-        cheapest += min((c.quote or 0 for c in wide.candidates if c.rank is not None), default=0)
-        chosen[shot.index] = decide(shot.index, budget).chosen or ""
-    if problems:
-        raise SpecError(problems)
-    if cheapest > budget:
-        instead = recommend(spec, catalog, [name for name in catalog.vendors if name in ready], now.date())
-        costs = f"the cheapest way to make it costs {dollars(cheapest)}"
-        raise SpecError([f"budget_usd: {dollars(budget)} cannot pay for this video; {costs}; {instead}"])
-    able = tuple(name for name in names if name in ready)
-    looking = cost_per_take(catalog, manifest, able, now.date())
-    priced = estimate(manifest, catalog, able, preset.attempts_per_shot, chosen, now.date(), judging=looking)
-    return manifest, priced, able
-
-
-def _refusal(decision: Decision, shot: int, spec: JobSpec, names: tuple[str, ...]) -> str:
-    field = "backend" if len(names) == 1 else f"shots.{shot - 1}" if spec.shots else "order"
-    reasons = "; ".join(f"{c.backend} {c.lost}" for c in decision.candidates)
-    return f"{field}: no backend can make shot {shot}: {reasons}"
-
-
 def ask_spend(ledger: Ledger, catalog: Catalog, job_id: str, run_id: str) -> Asked:
     """Return the answer that stands for a job's money, giving it where the preset allows; else what to ask.
 
-    An answer given before this run was last settled does not count: clearing `approve` asks anew.
+    An answer given before this run was last settled does not count: clearing `approve` asks anew. What presets approve
+    by themselves is never more, over all versions of a job, than the preset's limit. A cancelled job asks nobody.
     """
     with ledger.write() as conn:
         now = database_now(conn)
         version = jobs.latest(conn, job_id)
+        cancelled = jobs.cancelled_by(conn, job_id)
+        if cancelled is not None:
+            return Asked(job_id=job_id, version=version, sequence=0, amount=0, answer="rejected", by=f"{cancelled} (cancelled)")
         # Before looking: an answer that comes in between takes this number, and ours finds it taken.
         sequence = approvals.next_sequence(conn, job_id, version)
         standing = approvals.latest(conn, job_id, version)
@@ -154,9 +113,9 @@ def ask_spend(ledger: Ledger, catalog: Catalog, job_id: str, run_id: str) -> Ask
             return _asked(standing)
         spec = jobs.spec(conn, job_id)
         preset = catalog.presets[spec.preset]
-        amount = _amount(conn, catalog, job_id, version)
-        if approval_is_automatic(preset, amount):
-            by = f"preset {spec.preset}"
+        amount = amount_asked(conn, catalog, job_id, version)
+        by = f"preset {spec.preset}"
+        if approval_is_automatic(preset, amount + _used(conn, approvals.given_by(conn, job_id, by))):
             return _asked(_write(conn, catalog, job_id, version, "approved", sequence=sequence, by=by, now=now))
     return Asked(job_id=job_id, version=version, sequence=sequence, amount=amount, answer=None)
 
@@ -168,13 +127,15 @@ def spend_question(ledger: Ledger, catalog: Catalog, job_id: str, *, run_id: str
         version = jobs.latest(conn, job_id)
         priced = jobs.priced(conn, job_id, version)
         preset = jobs.spec(conn, job_id).preset
+        not_by = four_eyes.creator(conn, catalog.presets[preset], job_id)
         return SpendQuestion(
             manifest=priced.manifest,
             estimate=priced.estimate,
             preset=preset,
+            not_by=not_by,
             answer_within=timedelta(hours=catalog.presets[preset].approval_hours),
-            amount=_amount(conn, catalog, job_id, version),
-            budget_left=_budget_left(conn, catalog, job_id),
+            amount=amount_asked(conn, catalog, job_id, version),
+            budget_left=budget_left(conn, catalog, job_id),
             shown_version=approvals.show(conn, run_id, task_id, job_id, version, now=now)[0],
         )
 
@@ -206,21 +167,56 @@ def answer_spend(
     *,
     by: str,
     run_id: str = "",
+    amount: Micros | None = None,
+    why: str = "",
 ) -> Asked:
     """Write a person's answer about one manifest version, once. An answer that stands already is returned instead.
 
-    Raises `JobFailed` when the job has moved on to another version: what was not shown is not approved.
+    With `amount`, what the person saw, an answer that stands has to be this very one. Raises `JobMoved` when the job
+    has moved on: what was not shown is not approved; and `SamePerson` where the preset wants another one's word.
     """
     with ledger.write() as conn:
         now = database_now(conn)
         if jobs.latest(conn, job_id) != version:
-            raise JobFailed(f"job {job_id} is at version {jobs.latest(conn, job_id)}; the answer was about version {version}")
+            raise JobMoved(f"job {job_id} is at version {jobs.latest(conn, job_id)}; the answer was about version {version}")
         # Before looking, as in `ask_spend`.
         sequence = approvals.next_sequence(conn, job_id, version)
         standing = approvals.latest(conn, job_id, version)
         if standing is not None and _stands(conn, standing, run_id, now):
+            _require_same(standing, word, by=by, amount=amount)
             return _asked(standing)
-        return _asked(_write(conn, catalog, job_id, version, word, sequence=sequence, by=by, now=now))
+        _require_asked(conn, catalog, job_id, version, amount)
+        if word != "expired":
+            preset = catalog.presets[jobs.spec(conn, job_id).preset]
+            four_eyes.require_another(conn, preset, job_id, version, by=by)
+        written = _write(conn, catalog, job_id, version, word, sequence=sequence, by=by, now=now)
+        _require_same(written, word, by=by, amount=amount)
+        if why.strip():
+            jobs.remark(conn, job_id, version, word, f"{by}: {why.strip()}", now=now)
+        return _asked(written)
+
+
+def _require_same(standing: Answer, word: str, *, by: str, amount: Micros | None) -> None:
+    """Of two who answer at once the second is told, unless it is the first one, asking again."""
+    envelope = standing.envelope
+    if amount is not None and (standing.answer, envelope.approved_by, envelope.amount) != (word, by, amount):
+        about = f"{standing.answer} by {envelope.approved_by} with {dollars(envelope.amount)}"
+        raise JobMoved(f"the money of job {envelope.job_id} version {envelope.version} was {about} before")
+
+
+def _require_asked(conn: Connection, catalog: Catalog, job_id: str, version: int, amount: Micros | None) -> None:
+    """Raise `JobMoved` unless a word on the money counts now, for the amount that was seen."""
+    cancelled = jobs.cancelled_by(conn, job_id)
+    if cancelled is not None:
+        raise JobMoved(f"job {job_id} was cancelled by {cancelled}")
+    if amount is None:
+        return
+    status = job_status.status_of(conn, job_id)
+    if status not in _ASKED:
+        raise JobMoved(f"job {job_id} is {status}; its money waits for nobody's word")
+    asked = amount_asked(conn, catalog, job_id, version)
+    if amount != asked:
+        raise JobMoved(f"job {job_id} asks for {dollars(asked)} now; the answer was about {dollars(amount)}")
 
 
 def approve_for_campaign(
@@ -234,16 +230,26 @@ def _stands(conn: Connection, answer: Answer, run_id: str, now: datetime) -> boo
     settled = jobs.settled_at(conn, run_id, answer.envelope.job_id)
     if settled is not None and settled > answer.answered_at:
         return False
+    asked = approvals.asked_at(conn, answer.envelope.job_id, about="money")
+    if asked is not None and asked > answer.answered_at:
+        # It did not stand when a run asked anew.
+        return False
     return answer.answer != "approved" or answer.envelope.expires_at > now
 
 
-def _amount(conn: Connection, catalog: Catalog, job_id: str, version: int) -> Micros:
+def _used(conn: Connection, envelopes: Sequence[Envelope]) -> Micros:
+    """What was charged, or is held, under some envelopes."""
+    found = [caps.balance(conn, "envelope", f"{e.job_id}/{e.version}/{e.sequence}") for e in envelopes]
+    return sum(balance.settled + balance.reserved for balance in found if balance is not None)
+
+
+def amount_asked(conn: Connection, catalog: Catalog, job_id: str, version: int) -> Micros:
     """The envelope: min(what the job's budget has left, worst case)."""
-    left = _budget_left(conn, catalog, job_id)
+    left = budget_left(conn, catalog, job_id)
     return envelope_amount(left, jobs.priced(conn, job_id, version).estimate.worst_case)
 
 
-def _budget_left(conn: Connection, catalog: Catalog, job_id: str) -> Micros:
+def budget_left(conn: Connection, catalog: Catalog, job_id: str) -> Micros:
     """What the job's own budget has left, over all its versions."""
     spec = jobs.spec(conn, job_id)
     spent = caps.balance(conn, "job", job_id)
@@ -269,7 +275,7 @@ def _write(
         version,
         word,
         sequence=sequence,
-        amount=_amount(conn, catalog, job_id, version),
+        amount=amount_asked(conn, catalog, job_id, version),
         backends=jobs.priced(conn, job_id, version).backends,
         attempts_per_shot=preset.attempts_per_shot,
         expires_at=expires_at or now + timedelta(hours=preset.approval_hours),

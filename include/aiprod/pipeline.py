@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, settings, sourcing
+from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, reviewing, sourcing
 from aiprod.batching import Batch
-from aiprod.cancelling import Cancelled
-from aiprod.catalog import Catalog, catalog
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
-from aiprod.ledger import Ledger, jobs, open_ledger, queue
+from aiprod.ledger import jobs, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
 from aiprod.models import Delivery, Micros
@@ -26,7 +23,7 @@ from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
 from aiprod.scoring import at_once, score_job
-from aiprod.storage import Storage
+from aiprod.verbs import Verbs
 
 __all__ = ["Pipeline", "Scored"]
 
@@ -45,37 +42,16 @@ class Scored:
     lines: tuple[str, ...]
 
 
-class Pipeline:
-    """The steps, over one ledger, one catalogue and one storage; each is opened when first used."""
-
-    def __init__(
-        self,
-        *,
-        ledger: Ledger | None = None,
-        catalogue: Catalog | None = None,
-        open_storage: Callable[[], Storage] | None = None,
-    ) -> None:
-        self._ledger, self._catalogue = ledger, catalogue
-        self._open_storage = open_storage or (lambda: Storage.at(settings.storage_url()))
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        return self._ledger or open_ledger()
-
-    @cached_property
-    def catalog(self) -> Catalog:
-        return self._catalogue or catalog()
-
-    @cached_property
-    def storage(self) -> Storage:
-        return self._open_storage()
+class Pipeline(Verbs):
+    """The steps, beside what people do with a job between them."""
 
     # 1. estimate
-    def estimate(self, orders: Sequence[Mapping[str, Any]], *, run_id: str, job_id: str) -> list[str]:
+    def estimate(self, orders: Sequence[Mapping[str, Any]], *, run_id: str, job_id: str, by: str | None = None) -> list[str]:
         """Take the orders of a run, price them, and return their job ids. Raises `SpecError` before anything happens."""
+        names = [job_id] if len(orders) == 1 else [f"{job_id}-{n}" for n in range(1, len(orders) + 1)]
         entered = [
-            ordering.enter(self.ledger, self.catalog, raw, job_id=job_id if len(orders) == 1 else f"{job_id}-{n}", run_id=run_id)
-            for n, raw in enumerate(orders, start=1)
+            ordering.enter(self.ledger, self.catalog, raw, job_id=name, run_id=run_id, by=by)
+            for name, raw in zip(names, orders, strict=True)
         ]
         return list(dict.fromkeys(e.job_id for e in entered))
 
@@ -179,12 +155,19 @@ class Pipeline:
 
     def review_question(self, job_id: str, *, run_id: str, task_id: str) -> ReviewQuestion:
         """Return where a person is to look."""
-        return finishing.review_question(self.ledger, job_id, self._version(job_id), run_id=run_id, task_id=task_id)
+        version = self._version(job_id)
+        return finishing.review_question(self.ledger, self.catalog, job_id, version, run_id=run_id, task_id=task_id)
 
     def answer_review(self, job_id: str, word: Literal["accepted", "rejected"], *, by: str, run_id: str, task_id: str) -> str:
         """Write down a person's word on the video that was shown; return the word that stands."""
         version = self._version(job_id)
-        return finishing.answer_shown_review(self.ledger, job_id, version, word, by=by, run_id=run_id, task_id=task_id)
+        return finishing.answer_shown_review(
+            self.ledger, self.catalog, job_id, version, word, by=by, run_id=run_id, task_id=task_id
+        )
+
+    def nobody_looked(self, job_id: str) -> None:
+        """Write down that nobody looked at the video in time."""
+        reviewing.nobody_looked(self.ledger, job_id, self._version(job_id))
 
     # 8. deliver
     def deliver(self, job_ids: Sequence[str]) -> list[Delivery]:
@@ -224,14 +207,6 @@ class Pipeline:
     def reconcile(self) -> Reconciled:
         """Finish what nobody watched."""
         return reconciling.reconcile(self.ledger, self.catalog, self.storage)
-
-    def cancel(self, job_id: str, *, by: str) -> Cancelled:
-        """Hold and send nothing more for a job, and ask its vendors to stop."""
-        return cancelling.cancel_job(self.ledger, self.catalog, job_id, by=by)
-
-    def result(self, job_id: str) -> dict[str, Any]:
-        """Return what became of a job: files, scores, cost in dollars, attempts, and what went wrong."""
-        return delivering.result(self.ledger, job_id)
 
     def _let_wait(self, job_id: str, version: int, routed: sourcing.Routed) -> None:
         """Put a job with shots that wait into the queue, until the last of them can be tried; else take it out."""

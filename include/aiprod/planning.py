@@ -9,7 +9,7 @@ from aiprod.catalog import Catalog, Preset
 from aiprod.errors import SpecError
 from aiprod.models import JobSpec, Manifest, Shot, VideoBackend
 
-__all__ = ["eligible", "floor_of", "plan", "preset_of"]
+__all__ = ["changes", "eligible", "floor_of", "plan", "preset_of"]
 
 
 def preset_of(spec: JobSpec, catalog: Catalog) -> Preset:
@@ -56,6 +56,7 @@ def plan(job_id: str, spec: JobSpec, catalog: Catalog, backends: Sequence[str], 
                 index=n,
                 prompt=s.prompt,
                 seconds=s.seconds,
+                camera=s.camera,
                 reference_image_url=s.reference_image_url or spec.reference_image_url,
                 seed=s.seed if s.seed is not None else spec.seed,
             )
@@ -80,5 +81,38 @@ def plan(job_id: str, spec: JobSpec, catalog: Catalog, backends: Sequence[str], 
         aspect_ratio=spec.aspect_ratio,
         resolution=preset.resolution,
         audio=spec.audio,
+        audio_style=spec.audio_style,
         shots=shots,
     )
+
+
+def changes(old: Manifest, new: Manifest) -> tuple[str, ...]:
+    """Return what is different in `new`, in plain sentences."""
+    told: list[str] = []
+    if old.aspect_ratio != new.aspect_ratio:
+        told.append(f"The picture is {new.aspect_ratio} instead of {old.aspect_ratio}.")
+    if old.audio != new.audio:
+        told.append("Sound is ordered." if new.audio else "No sound is ordered any more.")
+    if old.audio_style != new.audio_style:
+        told.append(
+            f"The sound is to be: {new.audio_style}." if new.audio_style else "Nothing is said any more of how it sounds."
+        )
+    before = {shot.index: shot for shot in old.shots}
+    for shot in new.shots:
+        was = before.pop(shot.index, None)
+        told += [f"Shot {shot.index} is new."] if was is None else _changes_of_shot(was, shot)
+    return (*told, *(f"Shot {index} is taken out." for index in before))
+
+
+def _changes_of_shot(old: Shot, new: Shot) -> list[str]:
+    where = f"Shot {new.index}"
+    told = [f"{where} shows something else."] if old.prompt != new.prompt else []
+    if old.seconds != new.seconds:
+        told.append(f"{where} takes {new.seconds:g} s instead of {old.seconds:g} s.")
+    if old.camera != new.camera:
+        told.append(f"{where} has the camera: {new.camera}." if new.camera else f"{where} says nothing any more of the camera.")
+    if old.reference_image_url != new.reference_image_url:
+        told.append(f"{where} starts from {'another' if new.reference_image_url else 'no'} image.")
+    if old.seed != new.seed:
+        told.append(f"{where} has {'no seed of its own' if new.seed is None else f'the seed {new.seed}'}.")
+    return told

@@ -68,7 +68,7 @@ def legal_request(name: str, entry: BackendEntry, manifest: Manifest, shot: Shot
         return RenderRequest(
             backend=name,
             model=model.name,
-            prompt=shot.prompt,
+            prompt=_words(manifest, shot),
             seconds=model.snap(shot.seconds) or shot.seconds,
             asked_seconds=shot.seconds,
             aspect_ratio=manifest.aspect_ratio,
@@ -83,6 +83,14 @@ def legal_request(name: str, entry: BackendEntry, manifest: Manifest, shot: Shot
             seed_ordered=shot.seed is not None,
         )
     raise NotCapable("; ".join(reasons))
+
+
+def _words(manifest: Manifest, shot: Shot) -> str:
+    """What a vendor is told to make: the prompt, then how camera and sound are meant to be where the order says so."""
+    words = [shot.prompt]
+    words += [f"Camera: {shot.camera}."] if shot.camera else []
+    words += [f"Sound: {manifest.audio_style}."] if manifest.audio_style and manifest.audio else []
+    return "\n".join(words)
 
 
 @lru_cache(maxsize=1_024)
@@ -102,7 +110,7 @@ def _why_not(model: Model, manifest: Manifest, shot: Shot) -> str:
         return "has no sound"
     if shot.reference_image_url and not model.image:
         return "takes no reference image"
-    if len(shot.prompt.encode("utf-16-le")) // 2 > model.max_prompt:
+    if len(_words(manifest, shot).encode("utf-16-le")) // 2 > model.max_prompt:
         return f"takes prompts of {model.max_prompt} characters at most"
     return ""
 

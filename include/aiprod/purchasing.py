@@ -29,7 +29,7 @@ from aiprod.errors import (
     SubmitAmbiguous,
     SubmitRejected,
 )
-from aiprod.ledger import Connection, Ledger, approvals, jobs, limits, outbox, parked, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, jobs, limits, outbox, parked, purchases, results, sightings
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Failure, Purchase
 from aiprod.ledger.states import Step
@@ -408,6 +408,7 @@ def _ask(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase)
 
     It stays watched: the money is out. Once the vendor's longest run is over, it also waits for a person.
     """
+    seen: list[tuple[str, JobState]] = []
     try:
         state = adapter.poll(purchase.vendor_id or "")
     except BackendError as error:
@@ -415,8 +416,10 @@ def _ask(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase)
     else:
         if state.final:
             return _close(ledger, catalog, purchase, state)
+        seen.append((purchase.vendor_id or "", state))
     with ledger.write() as conn:
         now = database_now(conn)
+        sightings.see(conn, purchase.backend, seen, now=now)
         if now > _late_at(catalog, purchase):
             purchases.park(conn, purchase.purchase_id, now=now)
     return _reload(ledger, purchase.purchase_id)

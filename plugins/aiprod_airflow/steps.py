@@ -19,10 +19,11 @@ __all__ = ["assemble", "deliver", "estimate", "next_batch", "push_metrics", "rec
 log = logging.getLogger(__name__)
 
 
-def estimate(*, params: dict[str, Any], run_id: str) -> list[str]:
+def estimate(*, params: dict[str, Any], run_id: str, by: str | None = None) -> list[str]:
     """Take the order, price it, and return the job ids. Bad input ends here, before anything else happens.
 
-    A run whose conf holds `batch`, a list of job ids, carries these jobs instead: they were entered before.
+    A run whose conf holds `batch`, a list of job ids, carries these jobs instead: they were entered before. `by` is who
+    started the run, and with it ordered what nobody had entered.
     """
     from airflow.configuration import conf
 
@@ -30,7 +31,7 @@ def estimate(*, params: dict[str, Any], run_id: str) -> list[str]:
         settings.require_distributed_safe(conf.get("core", "executor"))
         if "batch" in params:
             return pipeline().carry(_job_ids(params["batch"]), run_id=run_id)
-        return pipeline().estimate([dict(params)], run_id=run_id, job_id=job_name(run_id))
+        return pipeline().estimate([dict(params)], run_id=run_id, job_id=job_name(run_id), by=by)
 
 
 def _job_ids(batch: object) -> list[str]:

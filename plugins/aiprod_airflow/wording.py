@@ -26,8 +26,13 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>&~:@$])", lambda m: f"&#{ord(m[1])};", unlinked)
 
 
-def spend_body(manifest: Manifest, estimate: Estimate, *, amount: int, budget_left: int, preset: str) -> str:
-    """Return the question about money: every shot at every backend, the envelope, and what the budget has left."""
+def spend_body(
+    manifest: Manifest, estimate: Estimate, *, amount: int, budget_left: int, preset: str, not_by: str | None = None
+) -> str:
+    """Return the question about money: every shot at every backend, the envelope, and what the budget has left.
+
+    :param not_by: Who may not answer.
+    """
     names = list(dict.fromkeys(line.backend for line in estimate.lines))
     prices = {(line.shot, line.backend): line for line in estimate.lines}
     head = f"| Shot | Seconds | {' | '.join(names)} | What it shows |"
@@ -58,12 +63,22 @@ def spend_body(manifest: Manifest, estimate: Estimate, *, amount: int, budget_le
         "",
         "Approve: shots are bought inside this amount. Reject: nothing is bought.",
         f"The answer counts for version {manifest.version} only.",
+        *_not_by(not_by),
     ]
     return "\n".join(sums)
 
 
-def review_body(job_id: str, version: int, reasons: tuple[str, ...], video: str, poster: str) -> str:
-    """Return the question about a finished video: why it is asked and where to look."""
+def _not_by(name: str | None) -> list[str]:
+    return [] if name is None else ["", f"{plain(name)} ordered it: another person has to answer."]
+
+
+def review_body(
+    job_id: str, version: int, reasons: tuple[str, ...], video: str, poster: str, *, not_by: str | None = None
+) -> str:
+    """Return the question about a finished video: why it is asked and where to look.
+
+    :param not_by: Who may not answer.
+    """
     return "\n".join(
         [
             f"**Job** `{job_id}` · **version** {version}",
@@ -76,6 +91,7 @@ def review_body(job_id: str, version: int, reasons: tuple[str, ...], video: str,
             f"Poster: `{poster}`",
             "",
             "Approve: this video is delivered. Reject: it is not; what was bought stays stored.",
+            *_not_by(not_by),
         ]
     )
 

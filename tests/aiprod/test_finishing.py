@@ -181,7 +181,7 @@ def test_a_person_who_says_no_without_having_been_asked_is_heard(local_market: M
     local_market.pipeline.assemble(["job-1"])
     (review,) = local_market.pipeline.reviews(["job-1"])
     assert review.reasons == ()
-    finishing.answer_review(local_market.ledger, "job-1", 1, "rejected", by="ada", cut_sha=review.cut_sha)
+    finishing.answer_review(local_market.ledger, local_market.catalog, "job-1", 1, "rejected", by="ada", cut_sha=review.cut_sha)
     with pytest.raises(JobFailed, match="was looked at and rejected"):
         local_market.pipeline.deliver(["job-1"])
 

@@ -7,15 +7,24 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select, update
 
 from aiprod.ledger.insertion import insert_once
-from aiprod.ledger.schema import approvals, reviews, shown
+from aiprod.ledger.schema import approvals, reviews, runs, shown
 from aiprod.models import Envelope, Micros, Noun
 
-__all__ = ["Answer", "answer", "envelope", "latest", "review", "reviewed", "show"]
+__all__ = ["Answer", "Reviewed", "answer", "asked_at", "envelope", "given_by", "latest", "review", "reviewed", "show"]
 
 AnswerWord = Literal["approved", "rejected", "expired"]
+ReviewWord = Literal["accepted", "rejected"]
+
+
+class Reviewed(Noun):
+    """A person's word on one finished cut."""
+
+    answer: ReviewWord
+    by: str
+    at: datetime
 
 
 class Answer(Noun):
@@ -92,6 +101,15 @@ def envelope(conn: Connection, job_id: str, version: int) -> Envelope | None:
     return last.envelope if last is not None and last.answer == "approved" else None
 
 
+def given_by(conn: Connection, job_id: str, by: str) -> list[Envelope]:
+    """Return the envelopes that one answerer gave a job, in all its versions."""
+    mine = select(approvals.c.version, approvals.c.sequence).where(
+        approvals.c.job_id == job_id, approvals.c.answer == "approved", approvals.c.answered_by == by
+    )
+    found = [latest(conn, job_id, row.version, sequence=row.sequence) for row in conn.execute(mine).all()]
+    return [given.envelope for given in found if given is not None]
+
+
 def next_sequence(conn: Connection, job_id: str, version: int) -> int:
     """Return the number of the next answer about a manifest version."""
     statement = select(func.max(approvals.c.sequence)).where(approvals.c.job_id == job_id, approvals.c.version == version)
@@ -103,10 +121,12 @@ def show(
 ) -> tuple[int, str]:
     """Note which version, and which cut, a parked question shows; return the first ones, whatever is asked later.
 
-    Airflow keeps the first body of a question, even after a retry or a clear.
+    Airflow keeps the first body of a question, even after a retry or a clear. `shown_at` is when it was last asked.
     """
     row = {"run_id": run_id, "task_id": task_id, "job_id": job_id, "version": version, "content": content, "shown_at": now}
-    insert_once(conn, shown, row)
+    if not insert_once(conn, shown, row):
+        same = and_(shown.c.run_id == run_id, shown.c.task_id == task_id, shown.c.job_id == job_id)
+        conn.execute(update(shown).where(same).values(shown_at=now))
     standing = first_shown(conn, run_id, task_id, job_id)
     assert standing is not None  # noqa: S101 - just inserted, or there before
     return standing
@@ -122,17 +142,26 @@ def first_shown(conn: Connection, run_id: str, task_id: str, job_id: str) -> tup
     return None if row is None else (row.version, row.content)
 
 
-def review(
-    conn: Connection, job_id: str, version: int, cut_sha: str, word: Literal["accepted", "rejected"], *, by: str, now: datetime
-) -> str:
+def asked_at(conn: Connection, job_id: str, *, about: Literal["money", "cut"]) -> datetime | None:
+    """When a run last asked a person about a job's money, or its finished video; None when none ever did."""
+    carried = select(runs.c.run_id).where(runs.c.job_id == job_id)
+    what = shown.c.content == "" if about == "money" else shown.c.content != ""
+    asked = select(func.max(shown.c.shown_at)).where(shown.c.run_id.in_(carried), shown.c.job_id == job_id, what)
+    return conn.execute(asked).scalar()
+
+
+def review(conn: Connection, job_id: str, version: int, cut_sha: str, word: ReviewWord, *, by: str, now: datetime) -> Reviewed:
     """Write a person's word on one finished cut, once; return the word that stands."""
     key = {"job_id": job_id, "version": version, "cut_sha": cut_sha}
     insert_once(conn, reviews, {**key, "answer": word, "answered_by": by, "answered_at": now})
-    return reviewed(conn, job_id, version, cut_sha) or word
+    standing = reviewed(conn, job_id, version, cut_sha)
+    assert standing is not None  # noqa: S101 - just inserted, or there before
+    return standing
 
 
-def reviewed(conn: Connection, job_id: str, version: int, cut_sha: str) -> str | None:
+def reviewed(conn: Connection, job_id: str, version: int, cut_sha: str) -> Reviewed | None:
     """Return the word on this very cut, or None. Another cut of the same job needs a word of its own."""
-    return conn.execute(
-        select(reviews.c.answer).where(reviews.c.job_id == job_id, reviews.c.version == version, reviews.c.cut_sha == cut_sha)
-    ).scalar()
+    row = conn.execute(
+        select(reviews).where(reviews.c.job_id == job_id, reviews.c.version == version, reviews.c.cut_sha == cut_sha)
+    ).first()
+    return None if row is None else Reviewed(answer=row.answer, by=row.answered_by, at=row.answered_at)

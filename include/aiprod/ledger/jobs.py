@@ -8,28 +8,37 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
-from aiprod.errors import JobConflict, JobFailed
+from aiprod.errors import JobConflict, JobFailed, JobUnknown
 from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
-from aiprod.ledger.schema import decisions, failures, jobs, manifests, runs
-from aiprod.models import Decision, Estimate, JobSpec, Manifest, Noun
+from aiprod.ledger.schema import decisions, erasures, failures, jobs, manifests, runs
+from aiprod.models import Decision, Erasure, Estimate, JobSpec, Manifest, Noun
 
 __all__ = [
     "URGENCY",
+    "Entry",
     "Priced",
+    "Run",
     "attach_run",
     "campaign_of",
+    "cancelled_by",
     "carried_elsewhere",
+    "choices",
     "decide",
     "decisions_of",
     "enter",
+    "entry",
+    "erased",
     "fail",
     "failures_of",
     "in_priority_order",
     "known",
     "latest",
+    "move_runs",
     "of_run",
     "priced",
+    "remark",
+    "runs_of",
     "settle_run",
     "settled_at",
     "spec",
@@ -50,9 +59,32 @@ class Priced(Noun):
     estimate: Estimate
     backends: tuple[str, ...]
     created_at: datetime
+    created_by: str
 
 
-def enter(conn: Connection, job_id: str, spec: JobSpec, *, now: datetime, campaign: str | None = None) -> bool:
+class Entry(Noun):
+    """A job as it was entered, and whether it was cancelled."""
+
+    spec: JobSpec
+    campaign: str | None
+    created_at: datetime
+    created_by: str | None
+    cancelled_at: datetime | None
+    cancelled_by: str | None
+
+
+class Run(Noun):
+    """One run that carries a job version, or did: then `settled_at` says until when."""
+
+    run_id: str
+    version: int
+    started_at: datetime
+    settled_at: datetime | None
+
+
+def enter(
+    conn: Connection, job_id: str, spec: JobSpec, *, now: datetime, campaign: str | None = None, by: str | None = None
+) -> bool:
     """Write a job down; return whether it is new. Raises `JobConflict` when the id names another order."""
     row = {
         "job_id": job_id,
@@ -62,6 +94,7 @@ def enter(conn: Connection, job_id: str, spec: JobSpec, *, now: datetime, campai
         "priority": spec.priority,
         "campaign": campaign,
         "created_at": now,
+        "created_by": by,
     }
     if insert_once(conn, jobs, row):
         return True
@@ -72,11 +105,25 @@ def enter(conn: Connection, job_id: str, spec: JobSpec, *, now: datetime, campai
 
 
 def spec(conn: Connection, job_id: str) -> JobSpec:
-    """Return the order. Raises `JobFailed` for an unknown job."""
+    """Return the order. Raises `JobUnknown`."""
     found = conn.execute(select(jobs.c.spec).where(jobs.c.job_id == job_id)).scalar()
     if found is None:
-        raise JobFailed(f"job {job_id} is not in the ledger")
+        raise JobUnknown(f"job {job_id} is not in the ledger")
     return JobSpec.model_validate_json(found)
+
+
+def entry(conn: Connection, job_id: str) -> Entry:
+    """Return a job as it was entered. Raises `JobUnknown`."""
+    row = conn.execute(select(jobs).where(jobs.c.job_id == job_id)).mappings().first()
+    if row is None:
+        raise JobUnknown(f"job {job_id} is not in the ledger")
+    kept = {name: row[name] for name in Entry.model_fields if name != "spec"}
+    return Entry(spec=JobSpec.model_validate_json(row["spec"]), **kept)
+
+
+def cancelled_by(conn: Connection, job_id: str) -> str | None:
+    """Who cancelled a job, or None."""
+    return conn.execute(select(jobs.c.cancelled_by).where(jobs.c.job_id == job_id)).scalar()
 
 
 #: Built once: routing asks for every choice, and building it costs more than running it.
@@ -103,9 +150,9 @@ def known(conn: Connection, job_id: str) -> bool:
 
 def write_manifest(
     conn: Connection, manifest: Manifest, estimate: Estimate, backends: Sequence[str], *, by: str, now: datetime
-) -> None:
-    """Write a manifest version with its price. Versions are never changed; writing one again changes nothing."""
-    insert_once(
+) -> bool:
+    """Write a manifest version with its price; return whether it is new. Writing one again changes nothing."""
+    return insert_once(
         conn,
         manifests,
         {
@@ -128,10 +175,10 @@ def versions(conn: Connection, job_id: str) -> list[int]:
 
 
 def latest(conn: Connection, job_id: str) -> int:
-    """Return the newest manifest version. Raises `JobFailed` when there is none."""
+    """Return the newest manifest version. Raises `JobUnknown` when there is none."""
     version = conn.execute(select(func.max(manifests.c.version)).where(manifests.c.job_id == job_id)).scalar()
     if version is None:
-        raise JobFailed(f"job {job_id} has no manifest")
+        raise JobUnknown(f"job {job_id} has no manifest")
     return int(version)
 
 
@@ -145,6 +192,7 @@ def priced(conn: Connection, job_id: str, version: int) -> Priced:
         estimate=Estimate.model_validate_json(row["estimate"]),
         backends=tuple(json.loads(row["backends"])),
         created_at=row["created_at"],
+        created_by=row["created_by"],
     )
 
 
@@ -161,6 +209,12 @@ def of_run(conn: Connection, run_id: str) -> dict[str, int]:
     """Return the jobs a run carries, with their versions."""
     rows = conn.execute(select(runs.c.job_id, runs.c.version).where(runs.c.run_id == run_id).order_by(runs.c.job_id))
     return {row.job_id: row.version for row in rows}
+
+
+def runs_of(conn: Connection, job_id: str) -> list[Run]:
+    """Return every run that carries a job or did, oldest first."""
+    rows = conn.execute(select(runs).where(runs.c.job_id == job_id).order_by(runs.c.started_at, runs.c.run_id)).mappings()
+    return [Run(**{name: row[name] for name in Run.model_fields}) for row in rows]
 
 
 def settle_run(conn: Connection, run_id: str, *, now: datetime, job_id: str | None = None) -> None:
@@ -203,12 +257,34 @@ def decisions_of(conn: Connection, job_id: str, version: int) -> list[tuple[int,
     return [(row.round, row.purchase_id, Decision.model_validate_json(row.decision)) for row in rows]
 
 
+def choices(conn: Connection, purchase_ids: Sequence[str]) -> dict[str, Decision]:
+    """Return the routing choices that led to some purchases, whichever version made them."""
+    rows = conn.execute(select(decisions).where(decisions.c.purchase_id.in_(purchase_ids)))
+    return {row.purchase_id: Decision.model_validate_json(row.decision) for row in rows}
+
+
+def erased(conn: Connection, job_id: str) -> Erasure | None:
+    """Return when a job's files and words were deleted, or None."""
+    row = conn.execute(select(erasures).where(erasures.c.job_id == job_id)).mappings().first()
+    return None if row is None else Erasure(**{name: row[name] for name in Erasure.model_fields})
+
+
+def move_runs(conn: Connection, job_id: str, old: int, new: int) -> None:
+    """Let the runs of a job version carry the next one: a manifest was edited while they wait."""
+    conn.execute(update(runs).where(runs.c.job_id == job_id, runs.c.version == old).values(version=new))
+
+
 def fail(conn: Connection, job_id: str, version: int, stage: str, message: str, *, code: str, now: datetime) -> None:
     """Record why a job could not go on. A step done again that ends the same way says nothing new."""
     if failures_of(conn, job_id, version)[-1:] == [f"{stage}: {message}"]:
         return
-    conn.execute(insert(failures).values(job_id=job_id, version=version, stage=stage, message=message, at=now))
+    remark(conn, job_id, version, stage, message, now=now)
     points.emit(conn, "errors", 1, now=now, stage=stage, code=code)
+
+
+def remark(conn: Connection, job_id: str, version: int, stage: str, message: str, *, now: datetime) -> None:
+    """Record why a job does not go on where nothing failed: a person said no, or nobody said anything."""
+    conn.execute(insert(failures).values(job_id=job_id, version=version, stage=stage, message=message, at=now))
 
 
 def failures_of(conn: Connection, job_id: str, version: int) -> list[str]:

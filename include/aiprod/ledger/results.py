@@ -6,14 +6,33 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, insert, select, union_all, update
 
 from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
-from aiprod.ledger.schema import cuts, deliveries, qa_reports, takes
-from aiprod.models import Delivery, Noun, QAReport, StoredFile, Take, Verdict
+from aiprod.ledger.schema import cuts, deliveries, qa_reports, reuses, takes
+from aiprod.models import Delivery, Micros, Noun, QAReport, StoredFile, Take, Verdict
 
-__all__ = ["Cut", "Judged", "cut", "deliver", "delivery", "judge", "judged", "keep", "make_cut", "unjudged"]
+__all__ = [
+    "Cut",
+    "Judged",
+    "Reuse",
+    "best_first",
+    "cut",
+    "deliver",
+    "delivery",
+    "judge",
+    "judged",
+    "keep",
+    "make_cut",
+    "reusable",
+    "reuse",
+    "reuses_of",
+    "saved",
+    "unjudged",
+]
+
+_BEST = {Verdict.ACCEPTED: 0, Verdict.NEEDS_PERSON: 1, Verdict.REJECTED: 2}
 
 
 class Judged(Noun):
@@ -22,6 +41,14 @@ class Judged(Noun):
     take: Take
     report: QAReport
     verdict: Verdict
+
+
+class Reuse(Noun):
+    """A take that a later version of its job uses again for a shot; `saved` is what the shot would have cost."""
+
+    shot: int
+    take_id: str
+    saved: Micros
 
 
 class Cut(Noun):
@@ -74,21 +101,56 @@ def judge(conn: Connection, report: QAReport, verdict: Verdict, *, now: datetime
 
 
 def judged(conn: Connection, job_id: str, version: int) -> list[Judged]:
-    """Return every judged take of a job version, by shot, oldest first."""
-    statement = (
-        select(takes, qa_reports.c.report, qa_reports.c.verdict)
-        .join(qa_reports, qa_reports.c.take_id == takes.c.take_id)
-        .where(takes.c.job_id == job_id, takes.c.version == version)
-        .order_by(takes.c.shot, takes.c.kept_at)
+    """Return every judged take of a job version, by shot, oldest first; also those it uses again from earlier versions."""
+    columns = (takes, qa_reports.c.report, qa_reports.c.verdict)
+    seen = takes.join(qa_reports, qa_reports.c.take_id == takes.c.take_id)
+    own = select(takes.c.shot.label("for_shot"), *columns).select_from(seen)
+    again = select(reuses.c.shot.label("for_shot"), *columns).select_from(seen.join(reuses, reuses.c.take_id == takes.c.take_id))
+    both = union_all(
+        own.where(takes.c.job_id == job_id, takes.c.version == version),
+        again.where(reuses.c.job_id == job_id, reuses.c.version == version),
     )
     return [
         Judged(
-            take=Take(**{name: row[name] for name in Take.model_fields}),
+            take=Take(**{**{name: row[name] for name in Take.model_fields}, "shot": row["for_shot"]}),
             report=QAReport.model_validate_json(row["report"]),
             verdict=Verdict(row["verdict"]),
         )
-        for row in conn.execute(statement).mappings()
+        for row in conn.execute(both.order_by("for_shot", "kept_at")).mappings()
     ]
+
+
+def best_first(judged: Judged) -> tuple[int, float, float]:
+    """Sort key: accepted takes first, then those that wait for a person's word, the better ones in front."""
+    return (_BEST[judged.verdict], -(judged.report.quality or 0.0), -judged.report.technical)
+
+
+def reusable(conn: Connection, job_id: str, version: int) -> dict[int, Judged]:
+    """Return the take of each shot that another version may use: the one in the cut, else the best.
+
+    Never one that was rejected or vetoed. One that waits for a person's word is asked about again with the next cut.
+    """
+    made = cut(conn, job_id, version)
+    inside = made.takes if made is not None else ()
+    good = [j for j in judged(conn, job_id, version) if j.verdict is not Verdict.REJECTED and not j.report.vetoed]
+    good.sort(key=lambda j: (j.take.take_id not in inside, best_first(j)))
+    return {j.take.shot: j for j in reversed(good)}
+
+
+def reuse(conn: Connection, job_id: str, version: int, again: Reuse) -> None:
+    """Let a job version use a take of an earlier one; nothing is bought for its shot."""
+    conn.execute(insert(reuses).values(job_id=job_id, version=version, **again.model_dump()))
+
+
+def reuses_of(conn: Connection, job_id: str, version: int) -> dict[int, Reuse]:
+    """Return which shots of a job version use a take of an earlier one."""
+    rows = conn.execute(select(reuses).where(reuses.c.job_id == job_id, reuses.c.version == version).order_by(reuses.c.shot))
+    return {row.shot: Reuse(shot=row.shot, take_id=row.take_id, saved=row.saved) for row in rows}
+
+
+def saved(conn: Connection, job_id: str) -> Micros:
+    """Return what takes used again would have cost a job, over all its versions."""
+    return int(conn.execute(select(func.coalesce(func.sum(reuses.c.saved), 0)).where(reuses.c.job_id == job_id)).scalar_one())
 
 
 def make_cut(conn: Connection, job_id: str, version: int, made: Cut, *, now: datetime) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from aiprod.errors import JobFailed
+from aiprod.errors import JobFailed, SamePerson
 from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.pipelines import pipeline
 from aiprod_airflow.wording import review_body, spend_body
@@ -95,6 +95,7 @@ class ApproveSpendOperator(_Question):
                 amount=question.amount,
                 budget_left=question.budget_left,
                 preset=question.preset,
+                not_by=question.not_by,
             )
             super().execute(context)
         for a in asked:
@@ -135,7 +136,7 @@ class ReviewVideoOperator(_Question):
             self.subject = f"Deliver {job_id}, version {one.version}?"
             if not question.shown:
                 self.subject = f"The video of {job_id} changed: open the studio"
-            self.body = review_body(job_id, one.version, one.reasons, question.video, question.poster)
+            self.body = review_body(job_id, one.version, one.reasons, question.video, question.poster, not_by=question.not_by)
             super().execute(context)
         for r in reviews:
             self.log.info("%s: %s", r.job_id, r.answer or "nobody needs to look")
@@ -144,12 +145,16 @@ class ReviewVideoOperator(_Question):
         return None
 
     def answered(self, context: Context, word: Word, *, by: str) -> Any:
+        orders, job_id = pipeline(), self.one_job(list(self.job_ids))
         if word == "expired":
+            orders.nobody_looked(job_id)
             raise AirflowFailException(
                 "Nobody looked in time; the video is stored but not delivered. Clear `review` to ask again."
             )
-        job_id = self.one_job(list(self.job_ids))
         verdict: Literal["accepted", "rejected"] = "accepted" if word == "approved" else "rejected"
         with told_to_airflow():
-            pipeline().answer_review(job_id, verdict, by=by, run_id=str(context["run_id"]), task_id=self.task_id)
+            try:
+                orders.answer_review(job_id, verdict, by=by, run_id=str(context["run_id"]), task_id=self.task_id)
+            except SamePerson as refused:
+                self.log.warning("%s; asking again", refused)
         return self.execute(context)

@@ -107,8 +107,8 @@ class TestShown:
 class TestReview:
     def test_the_first_word_on_a_cut_stands(self, ledger, job):
         with ledger.write() as conn:
-            assert approvals.review(conn, job, 1, "sha", "rejected", by="ann", now=NOW) == "rejected"
-            assert approvals.review(conn, job, 1, "sha", "accepted", by="bob", now=NOW) == "rejected"
+            assert approvals.review(conn, job, 1, "sha", "rejected", by="ann", now=NOW).by == "ann"
+            assert approvals.review(conn, job, 1, "sha", "accepted", by="bob", now=NOW).answer == "rejected"
 
     def test_another_cut_needs_a_word_of_its_own(self, ledger, job):
         with ledger.write() as conn:
