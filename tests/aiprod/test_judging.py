@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aiprod import judging, purchasing, scoring
+from aiprod.backends.gemini import GeminiJudge
 from aiprod.emulators.running import Vendors
 from aiprod.errors import StorageError
 from aiprod.ledger import purchases, results
@@ -213,6 +214,26 @@ class TestLostAnswers:
         # Its answer was kept before it was booked: it counts.
         assert report(judged_market).judgement.answered == 3
         assert len(vendors.accepts("gemini")) == 3
+
+    def test_an_answer_that_comes_after_it_was_given_up_is_booked_once_and_counts(
+        self, judged_market: Market, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        judged_market.bought(PROMPT)
+        real, late = GeminiJudge.ask, iter([True])
+
+        def ask(self: GeminiJudge, *args: Any, **more: Any) -> Any:
+            said = real(self, *args, **more)
+            if next(late, False):
+                judged_market.leases_run_out()
+                assert judged_market.pipeline.reconcile().moved
+            return said
+
+        monkeypatch.setattr(GeminiJudge, "ask", ask)
+        score(judged_market)
+        first, *others = judgements(judged_market)
+        assert (first.state, first.charged) == ("written_off", first.hold)
+        assert [p.state for p in others] == ["succeeded", "succeeded"]
+        assert report(judged_market).judgement.answered == len(vendors.accepts("gemini")) == 3
 
     def test_reconcile_settles_what_nobody_comes_back_for(self, judged_market: Market) -> None:
         judged_market.bought(PROMPT)

@@ -222,3 +222,11 @@ class TestParkedBody:
     @pytest.mark.parametrize("nasty", NASTY)
     def test_nobodys_words_add_anything_to_the_page(self, nasty: str) -> None:
         assert self.body(nasty, why=nasty, vendor_id=nasty).tags == self.body("a", why="a", vendor_id="a").tags
+
+
+def test_what_judging_costs_is_shown_where_somebody_judges_and_nowhere_else() -> None:
+    manifest = Manifest(job_id="job-1", version=1, aspect_ratio="16:9", resolution="720p", audio=True, shots=())
+    for judging, shown in ((0, False), (270_000, True)):
+        priced = Estimate(tariff="list", lines=(), expected=0, worst_case=USD, judging=judging)
+        body = spend_body(manifest, priced, amount=USD, budget_left=USD, preset="quick_social")
+        assert ("| of which judging every take, at most | $0.27 |" in body) is shown
