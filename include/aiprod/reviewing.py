@@ -51,7 +51,6 @@ def answer_cut(
 
 def nobody_looked(ledger: Ledger, job_id: str, version: int) -> None:
     """Write down that the question about a finished video ran out of time."""
+    why = "nobody looked at the video in time; it is stored and not delivered"
     with ledger.write() as conn:
-        why = "nobody looked at the video in time; it is stored and not delivered"
-        now = database_now(conn)
-        jobs.fail(conn, job_id, version, job_status.NOBODY_LOOKED, why, code="expired", now=now)
+        jobs.remark(conn, job_id, version, job_status.NOBODY_LOOKED, why, now=database_now(conn))

@@ -177,12 +177,14 @@ def _of_version(table: Table, column: Column[Any], *, by: Column[Any]) -> Scalar
 
 
 def _asked(words: Table, about: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether a run asked a person, is not over since, and nobody has said a word since."""
+    """Whether a run asked a person, is not over since, nobody has said a word since, and there is still time to."""
     mine = and_(words.c.job_id == runs.c.job_id, words.c.version == runs.c.version)
     since = exists().where(mine, words.c.answered_at >= shown.c.shown_at)
+    same = and_(failures.c.job_id == runs.c.job_id, failures.c.version == runs.c.version)
+    ran_out = exists().where(same, failures.c.stage == NOBODY_LOOKED, failures.c.at >= shown.c.shown_at)
     question = and_(shown.c.run_id == runs.c.run_id, shown.c.job_id == runs.c.job_id, about)
     open_since = or_(runs.c.settled_at.is_(None), runs.c.settled_at < shown.c.shown_at)
-    return _has(runs, question, open_since, ~since)
+    return _has(runs, question, open_since, ~since, ~ran_out)
 
 
 def _nobody_looked() -> ColumnElement[bool]:

@@ -112,6 +112,7 @@ class Story:
         (("a run", "approved", "cut", "shown", "disliked"), "rejected"),
         (("a run", "approved", "cut", "shown", "disliked", "cut", "shown"), "final_approval"),
         (("a run", "approved", "cut", "shown", "settled"), "failed"),
+        (("a run", "approved", "cut", "shown", "nobody looked"), "expired"),
         (("a run", "approved", "cut", "shown", "nobody looked", "settled"), "expired"),
         (("a run", "approved", "cut", "shown", "nobody looked", "settled", "shown"), "final_approval"),
         (("a run", "cancelled"), "cancelled"),
