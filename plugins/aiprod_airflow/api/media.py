@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse, Response
@@ -23,7 +23,7 @@ router = APIRouter(tags=["Files"])
 
 Kind = Literal["video", "poster", "contact_sheet"]
 _TYPES = {"mp4": "video/mp4", "jpg": "image/jpeg"}
-_FILE = {
+_FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"video/mp4": {}, "image/jpeg": {}}, "description": "The file; its ETag is its SHA-256."},
     206: {"description": "The range asked for."},
     304: {"description": "The caller has it."},
