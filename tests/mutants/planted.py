@@ -912,13 +912,6 @@ PLANTED = (
         (f"{_LEDGER}/test_points.py::TestFold",),
     ),
     Mutant(
-        "points are folded and kept",
-        "ledger/points.py",
-        "delete(metric_outbox).where(metric_outbox.c.id.in_([row.id for row in rows]))",
-        "delete(metric_outbox).where(metric_outbox.c.id < 0)",
-        (f"{_LEDGER}/test_points.py::TestFold::test_each_point_is_folded_once_however_often_and_by_however_many",),
-    ),
-    Mutant(
         "a late word turns a sink's cursor back",
         "ledger/cursors.py",
         'upsert(conn, metric_sent, rows, forward="ended_at")',
