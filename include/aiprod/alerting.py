@@ -7,14 +7,15 @@ from datetime import timedelta
 from typing import Literal
 
 from aiprod.catalog import Catalog
-from aiprod.ledger import Ledger, alerts, history
+from aiprod.ledger import Ledger, alerts, digests, history
 from aiprod.ledger.alerts import Happening
+from aiprod.ledger.digests import Digest
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.history import Growth
 from aiprod.measures import Condition, Objective
 from aiprod.models import Noun
 
-__all__ = ["Change", "Grown", "happenings", "line_of", "quantile", "watch"]
+__all__ = ["Change", "Grown", "digest", "happenings", "line_of", "quantile", "watch"]
 
 #: How the series of a metric grew over so many seconds; with 0, what they say now.
 Grown = Callable[[str, int], Sequence[Growth]]
@@ -65,6 +66,18 @@ def watch(ledger: Ledger, catalog: Catalog) -> list[Change]:
             if alerts.resolve(conn, alert, what_to_do="Nothing: it is over.", now=now) and told:
                 changes.append(Change(alert=alert.alert, subject=alert.subject, became="resolved", message=alert.message))
     return changes
+
+
+def digest(ledger: Ledger) -> list[Digest]:
+    """Write one event for every campaign that moved on, at most one an hour unless it is over; return what was told.
+
+    Who orders ten thousand videos wants to hear of them, but not ten thousand times.
+    """
+    with ledger.read() as conn:
+        if not digests.standings(conn, since=database_now(conn) - 2 * digests.EVERY):
+            return []
+    with ledger.write() as conn:
+        return digests.digest(conn, now=database_now(conn))
 
 
 def happenings(catalog: Catalog, grown: Grown) -> Iterator[Happening]:

@@ -11,20 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from aiprod import (
-    alerting,
-    batching,
-    cancelling,
-    delivering,
-    finishing,
-    metrics,
-    ordering,
-    purchasing,
-    reconciling,
-    reviewing,
-    sourcing,
-)
-from aiprod.alerting import Change
+from aiprod import batching, cancelling, delivering, finishing, metrics, ordering, purchasing, reconciling, reviewing, sourcing
 from aiprod.batching import Batch
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
@@ -36,6 +23,7 @@ from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
 from aiprod.verbs import Verbs
+from aiprod.watching import Minute, minute
 
 __all__ = ["Pipeline", "Scored"]
 
@@ -214,10 +202,9 @@ class Pipeline(Verbs):
         return metrics.push(self.ledger, self.catalog)
 
     # and, on schedules of their own
-    def flush_metrics(self) -> tuple[metrics.Flushed, list[Change]]:
-        """Tell every sink what it has not heard; return that, and the alerts that were raised or resolved."""
-        metrics.ask_for_credits(self.ledger, self.catalog)
-        return metrics.flush(self.ledger, self.catalog), alerting.watch(self.ledger, self.catalog)
+    def flush_metrics(self) -> Minute:
+        """Tell every sink what it has not heard, and raise or resolve alerts."""
+        return minute(self.ledger, self.catalog)
 
     def reconcile(self) -> Reconciled:
         """Finish what nobody watched."""

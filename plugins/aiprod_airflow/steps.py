@@ -131,13 +131,14 @@ def push_metrics() -> None:
 def flush_metrics() -> None:
     """Tell every sink what it has not heard, and say which alerts were raised or resolved. A sink in trouble fails nothing."""
     with told_to_airflow():
-        flushed, changes = pipeline().flush_metrics()
+        minute = pipeline().flush_metrics()
+    flushed = minute.flushed
     log.info("%d points folded%s", flushed.folded, "" if flushed.leader else "; another process tells the sinks")
     for sink, count in flushed.sent.items():
         log.info("%s took %d series", sink, count)
     for trouble in flushed.troubles:
         log.warning("%s", trouble)
-    for change in changes:
+    for change in minute.changes:
         log.log(logging.WARNING if change.became == "raised" else logging.INFO, "alert %s: %s", change.became, change.message)
 
 

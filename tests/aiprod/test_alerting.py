@@ -34,8 +34,8 @@ class Watched:
     def after(self, **passed: float) -> list[tuple[str, str, str]]:
         """Let time pass, and the minute's flush; return which alerts were raised or resolved, of which subject."""
         self.now += timedelta(**passed)
-        _, changes = self.market.pipeline.flush_metrics()
-        return [(change.became, change.alert, change.subject) for change in changes]
+        minute = self.market.pipeline.flush_metrics()
+        return [(change.became, change.alert, change.subject) for change in minute.changes]
 
     def emit(self, name: str, value: float, **labels: str) -> None:
         with self.market.ledger.write() as conn:

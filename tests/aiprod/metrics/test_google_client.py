@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from aiprod import settings
+from aiprod.backends.google_access import Token
 from aiprod.errors import BackendError, ConfigError
+from aiprod.metrics import google_client
 from aiprod.metrics.google_client import Account
 
 
@@ -41,3 +43,20 @@ def test_what_is_not_on_this_machine_is_never_spoken_to_in_plain_text(monkeypatc
     monkeypatch.setenv("AIPROD_GCM_ENDPOINT", said)
     with pytest.raises(ConfigError, match="AIPROD_GCM_ENDPOINT must be grpc://127"):
         settings.gcm_endpoint()
+
+
+def test_googles_own_is_spoken_to_with_our_token_over_tls_and_never_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    from google.api_core.exceptions import ServiceUnavailable
+    from google.cloud.monitoring_v3 import MetricServiceClient
+
+    class Access:
+        def token(self, seconds: float) -> Token:
+            return Token("secret", "quota-project")
+
+    monkeypatch.setenv("GCP_PROJECT_ID", "p")
+    monkeypatch.setattr(google_client, "_HOST", "127.0.0.1:9")
+    account = Account()
+    account._access = Access()  # type: ignore[assignment]
+    with account.client(MetricServiceClient, 1) as client, pytest.raises(ServiceUnavailable) as refused:
+        client.create_time_series(name="projects/p", time_series=[], timeout=0.5)
+    assert "secret" not in str(refused.value)
