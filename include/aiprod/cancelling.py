@@ -8,7 +8,7 @@ from aiprod import purchasing
 from aiprod.backends import backend, why_not_configured
 from aiprod.catalog import Catalog
 from aiprod.errors import JobMoved
-from aiprod.ledger import Ledger, gates, job_status, jobs, purchases, queue
+from aiprod.ledger import Connection, Ledger, gates, job_status, jobs, purchases, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
 from aiprod.ledger.states import Step
@@ -38,7 +38,7 @@ def cancel_job(ledger: Ledger, catalog: Catalog, job_id: str, *, by: str) -> Can
         now = database_now(conn)
         fresh = gates.cancel_job(conn, job_id, by=by, now=now)
         queue.take(conn, job_id, now=now)
-        made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
+        made = [p for version in jobs.versions(conn, job_id) for p in _bought(conn, job_id, version)]
     held = [p for p in made if p.state == "held"]
     for version in {p.version for p in held}:
         release_holds(ledger, catalog, job_id, version)
@@ -65,7 +65,12 @@ def release_holds(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -
     released = 0
     with ledger.write() as conn:
         now = database_now(conn)
-        for purchase in purchases.of_job(conn, job_id, version):
+        for purchase in _bought(conn, job_id, version):
             if purchase.state == "held":
                 released += purchases.release(conn, purchase.purchase_id, Step.VOID, catalog=catalog, now=now)
     return released
+
+
+def _bought(conn: Connection, job_id: str, version: int) -> list[Purchase]:
+    """Renders and judgements."""
+    return [*purchases.of_job(conn, job_id, version), *purchases.of_job(conn, job_id, version, kind="judge")]

@@ -5,6 +5,7 @@ An unknown key, a wrong type or a missing file is a `ConfigError` that names fil
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -20,14 +21,18 @@ from aiprod import settings
 from aiprod.channels import Notifications
 from aiprod.errors import ConfigError
 from aiprod.measures import AlertFile, AlertRule, Metric, MetricFile, Objective, problems
-from aiprod.models import AspectRatio, Micros, Noun, Resolution, Slug, micros
+from aiprod.models import Allowance, AspectRatio, Micros, Noun, Resolution, Slug, micros
 
 __all__ = [
     "Access",
     "BackendConfig",
     "BackendEntry",
     "Budgets",
+    "Calibration",
     "Catalog",
+    "DeliveryRules",
+    "JudgeEntry",
+    "JudgePrice",
     "Metric",
     "Model",
     "Preset",
@@ -36,6 +41,7 @@ __all__ = [
     "Quality",
     "Retention",
     "ScheduledCampaign",
+    "Semantic",
     "Tariff",
     "catalog",
     "load",
@@ -60,6 +66,8 @@ class Preset(Noun):
     second_review: bool
     unscored: Literal["deliver", "ask"]
     may_degrade: bool
+    #: What every video of this preset may have on purpose; an order may add to it.
+    allows: tuple[Allowance, ...] = ()
     #: Whoever ordered a job, or wrote its newest version, may not approve its money or its video.
     approver_differs: bool = False
 
@@ -147,6 +155,43 @@ class BackendFile(Noun):
         return self
 
 
+class JudgeEntry(Noun):
+    """One judge of takes: where its adapter is, what it looks at, and how long it may take. Paid like a backend."""
+
+    title: str
+    #: `module:Class`; imported when first used.
+    adapter: str
+    #: Names of the environment (or fields of an Airflow connection), any one of which configures it.
+    needs: Annotated[tuple[str, ...], Field(min_length=1)]
+    model: str
+    #: Backends of the same vendor: a report says so, for models like their own kind.
+    kin: tuple[str, ...] = ()
+    slots: Annotated[int, Field(ge=1)]
+    submit_timeout_seconds: Annotated[float, Field(gt=0)]
+    max_run_seconds: Annotated[float, Field(gt=0)]
+    #: Frames a second that it looks at, and the most tokens that one frame, and one second besides, can come to.
+    fps: Annotated[float, Field(ge=1, le=24)]
+    tokens_per_frame: Annotated[int, Field(ge=1)]
+    tokens_per_second: Annotated[int, Field(ge=0)]
+    output_tokens: Annotated[int, Field(ge=256)]
+
+
+class JudgeFile(Noun):
+    judges: dict[str, JudgeEntry]
+
+
+class JudgePrice(Noun):
+    """What a judge's model costs from a day on, per million tokens. Rows are appended, never edited."""
+
+    judge: str
+    model: str
+    usd_per_million_input: Annotated[Decimal, Field(ge=0)]
+    usd_per_million_output: Annotated[Decimal, Field(ge=0)]
+    valid_from: date
+    source: str
+    confidence: Literal["A", "B", "C"]
+
+
 class Price(Noun):
     """What one model costs from a day on. Rows are appended, never edited."""
 
@@ -178,6 +223,8 @@ class Tariff(Noun):
     bills: Literal["bought_seconds", "asked_seconds"]
     credit_usd: Annotated[Decimal, Field(gt=0)]
     prices: Annotated[tuple[Price, ...], Field(min_length=1)]
+    #: A judge that is not here is not asked: what cannot be priced is not bought.
+    judging: tuple[JudgePrice, ...] = ()
 
 
 class Budgets(Noun):
@@ -198,6 +245,42 @@ class Budgets(Noun):
         except Exception as error:
             raise ValueError(f"{name!r} is not an IANA time zone") from error
         return name
+
+
+class Calibration(Noun):
+    """What people said of takes: points of (score, part of them accepted), both rising, from so many `labels`."""
+
+    source: str
+    labels: Annotated[int, Field(ge=100)]
+    points: Annotated[tuple[tuple[_Unit, _Unit], ...], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        scores, parts = zip(*self.points, strict=True)
+        if list(scores) != sorted(set(scores)) or list(parts) != sorted(parts):
+            raise ValueError("points: scores must rise, and what they mean must not fall")
+        return self
+
+
+class Semantic(Noun):
+    """Who looks at takes, how often, and how what they say becomes a score. The rubric itself is `qa.rubric`."""
+
+    #: None: nobody, every take is unscored.
+    judge: str | None
+    samples: Annotated[int, Field(ge=1, le=5)]
+    weights: dict[Literal["elements", "adherence", "motion", "artefacts", "consistency"], _Unit]
+    #: quality = technical ** technical_share * semantic ** (1 - technical_share)
+    technical_share: _Unit
+    #: Less than this part of the weights scored, or samples this many rubric points apart: a person looks.
+    least_coverage: _Unit
+    wide_spread: Annotated[int, Field(ge=1, le=4)]
+    calibration: Calibration | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if abs(sum(self.weights.values()) - 1) > 1e-6:
+            raise ValueError("weights: must sum up to 1")
+        return self
 
 
 class Quality(Noun):
@@ -244,6 +327,7 @@ class Quality(Noun):
     clipped_ratio: _Unit
     audio_tolerance_seconds: float
     loud_lufs: float
+    semantic: Semantic
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -260,6 +344,40 @@ class Quality(Noun):
             raise ValueError(f"{preset}: no such finding: {', '.join(sorted(unknown))}")
         own = self.model_dump(exclude={"presets"})
         return Quality.model_validate({**own, **change, "severities": {**self.severities, **change.get("severities", {})}})
+
+
+class DeliveryRules(Noun):
+    """What a delivered video is like: how its files are called, how it is encoded, and what goes with it."""
+
+    name: str
+    container: Literal["mp4", "webm"]
+    fade_seconds: Annotated[float, Field(ge=0, le=3)]
+    loudness_lufs: Annotated[float, Field(ge=-40, le=-5)] | None
+    captions: bool
+    provenance: Literal["never", "if_configured", "required"]
+    presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        try:
+            stem = self.stem(project="a", job_id="b", version=1)
+        except (KeyError, ValueError, IndexError, AttributeError):
+            raise ValueError("name: only {project}, {job} and {n} may stand in it") from None
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", stem):
+            raise ValueError("name: letters, digits, dots, - and _ only")
+        if self.provenance == "required" and self.container != "mp4":
+            raise ValueError("provenance: only an mp4 can carry it")
+        for name in self.presets:
+            self.of(name)
+        return self
+
+    def stem(self, *, project: str, job_id: str, version: int) -> str:
+        """What the files of a delivery are called, without their endings."""
+        return self.name.format(project=project, job=job_id, n=version)
+
+    def of(self, preset: str) -> DeliveryRules:
+        """Return what holds for a preset; one that is not named here has no rules of its own."""
+        return DeliveryRules.model_validate({**self.model_dump(exclude={"presets"}), **self.presets.get(preset, {})})
 
 
 class Retention(Noun):
@@ -324,14 +442,25 @@ class Catalog(Noun):
     tariffs: dict[str, Tariff]
     budgets: Budgets
     quality: Quality
+    delivery: DeliveryRules
     metrics: dict[str, Metric]
     notifications: Notifications
     retention: Retention
     alerts: dict[str, AlertRule]
     objectives: dict[str, Objective]
     campaigns: dict[str, ScheduledCampaign] = Field(default_factory=dict)
+    judges: dict[str, JudgeEntry] = Field(default_factory=dict)
     tariff: str = "list"
     access: Access = Field(default_factory=Access)
+
+    @property
+    def judge(self) -> JudgeEntry | None:
+        """The judge in force, be it configured or not."""
+        return None if self.quality.semantic.judge is None else self.judges[self.quality.semantic.judge]
+
+    def payee(self, name: str) -> BackendEntry | JudgeEntry:
+        """Whoever a purchase pays: a backend, or a judge."""
+        return self.judges[name] if name in self.judges else self.backends[name]
 
     @property
     def prices(self) -> Tariff:
@@ -377,14 +506,20 @@ def load(folder: Path) -> Catalog:
     presets = _read(folder / "presets.yaml", PresetFile)
     backends = _read(folder / "backends.yaml", BackendFile)
     tariffs = [_read(path, Tariff) for path in sorted((folder / "prices").glob("*.yaml"))]
+    judges = _read(folder / "judges.yaml", JudgeFile).judges
+    quality = _read(folder / "quality.yaml", Quality)
+    if quality.semantic.judge not in (None, *judges):
+        raise ConfigError(f"{folder / 'quality.yaml'}: semantic.judge names an unknown judge: {quality.semantic.judge}")
+    if set(judges) & set(backends.backends):
+        raise ConfigError(f"{folder / 'judges.yaml'}: a judge and a backend have the same name")
     for tariff in tariffs:
-        strangers = {p.backend for p in tariff.prices} - set(backends.backends)
+        strangers = {p.backend for p in tariff.prices} - set(backends.backends) | {p.judge for p in tariff.judging} - set(judges)
         if strangers:
             raise ConfigError(
                 f"{folder / 'prices'}/{tariff.name}.yaml: prices for unknown backends: {', '.join(sorted(strangers))}"
             )
     budgets = _read(folder / "budgets.yaml", Budgets)
-    strangers = set(budgets.backend_day_usd) - set(backends.backends)
+    strangers = set(budgets.backend_day_usd) - set(backends.backends) - set(judges)
     if strangers:
         # A cap on a name nobody has would cap nothing.
         raise ConfigError(f"{folder / 'budgets.yaml'}: backend_day_usd names unknown backends: {', '.join(sorted(strangers))}")
@@ -401,7 +536,9 @@ def load(folder: Path) -> Catalog:
         probe_seconds=backends.probe_seconds,
         tariffs={t.name: t for t in tariffs},
         budgets=budgets,
-        quality=_read(folder / "quality.yaml", Quality),
+        quality=quality,
+        delivery=_read(folder / "delivery.yaml", DeliveryRules),
+        judges=judges,
         metrics=metrics,
         notifications=_read(folder / "notifications.yaml", Notifications),
         retention=_read(folder / "retention.yaml", Retention),

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from aiprod import reporting
-from aiprod.catalog import Catalog
+from aiprod.catalog import Catalog, DeliveryRules
 from aiprod.errors import JobFailed
 from aiprod.finishing import Review, review_job
 from aiprod.ledger import Connection, Ledger, approvals, jobs, outbox, purchases, queue, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
-from aiprod.models import USD, Delivery, fingerprint
+from aiprod.models import USD, Delivery, Manifest, StoredFile, fingerprint
+from aiprod.provenance import Claim, Origin, sign, why_not_signed
 from aiprod.storage import Storage
 
 __all__ = ["deliver_job", "delivered_by", "result"]
 
 
 def deliver_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> Delivery:
-    """Publish the finished video under its own name with poster, contact sheet and final manifest, once.
+    """Publish the finished video under its own name with everything that goes with it, once.
 
-    Raises `JobFailed` when there is no cut, or when a person has to look at it first and has not accepted it.
+    Raises `JobFailed` when there is no cut, when a person has to look at it first and has not accepted it, or when it must be
+    signed and cannot be.
     """
     with ledger.read() as conn:
         done = results.delivery(conn, job_id, version)
@@ -38,28 +44,71 @@ def deliver_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str,
     if review.reasons and review.answer is None:
         raise JobFailed(f"job {job_id} waits for a person: {'; '.join(review.reasons)}")
     with ledger.read() as conn:
+        spec, manifest = jobs.spec(conn, job_id), jobs.priced(conn, job_id, version).manifest
         document, summary = _final_manifest(conn, catalog, made, job_id, version, review)
-    # A folder of its own content: who was killed here before, or publishes at the same time, left other files alone.
-    place = f"{job_id}/v{version}/delivery-{fingerprint([made.video.sha256, document])[:8]}"
-    files = {}
-    for name, kept in (("video.mp4", made.video), ("poster.jpg", made.poster), ("contact-sheet.jpg", made.contact_sheet)):
-        with storage.local(kept.path) as file:
-            files[name] = storage.keep(file, f"{place}/{name}")
-    document["files"] = {name: file.model_dump() for name, file in files.items()}
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    delivery = Delivery(
-        job_id=job_id,
-        version=version,
-        video=files["video.mp4"],
-        poster=files["poster.jpg"],
-        contact_sheet=files["contact-sheet.jpg"],
-        manifest=storage.keep_text(text, f"{place}/manifest.json"),
-        **summary,
-    )
+        origins = _origins(conn, catalog, made)
+    rules = catalog.delivery.of(spec.preset)
+    stem = rules.stem(project=spec.project, job_id=job_id, version=version)
+    unsigned = why_not_signed(rules)
+    document["provenance"] = {"signed": not unsigned, "why_not": unsigned}
+    with ExitStack() as open_files:
+        video = open_files.enter_context(storage.local(made.video.path))
+        if not unsigned:
+            scratch = Path(open_files.enter_context(tempfile.TemporaryDirectory()))
+            # Last of all: whatever changes the file afterwards breaks the signature.
+            sign(video, scratch / "signed.mp4", Claim.of(manifest, origins, title=f"{stem}.mp4"))
+            video = scratch / "signed.mp4"
+        files = _published(storage, rules, made, manifest, video, document, f"{job_id}/v{version}", stem)
+    told: dict[str, Any] = {**files, **summary}
+    delivery = Delivery(job_id=job_id, version=version, signed=not unsigned, **told)
     with ledger.write() as conn:
         if results.deliver(conn, delivery, now=database_now(conn)):
             _tell(conn, delivery)
         return results.delivery(conn, job_id, version) or delivery
+
+
+def _published(
+    storage: Storage,
+    rules: DeliveryRules,
+    made: Cut,
+    manifest: Manifest,
+    video: Path,
+    document: dict[str, Any],
+    folder: str,
+    stem: str,
+) -> dict[str, StoredFile]:
+    """Keep every file of a delivery under its own name; return them as `Delivery` calls them."""
+    with video.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    # A folder of its own content: who was killed here before, or publishes at the same time, left other files alone.
+    place = f"{folder}/delivery-{fingerprint([digest, document])[:8]}/{stem}"
+    files = {"video": storage.keep(video, f"{place}.{rules.container}")}
+    stills = (("poster", made.poster, "-poster.jpg"), ("contact_sheet", made.contact_sheet, "-contact-sheet.jpg"))
+    for role, kept, ending in stills:
+        with storage.local(kept.path) as file:
+            files[role] = storage.keep(file, place + ending)
+    if rules.captions:
+        # Only here: it comes with what encodes video.
+        from aiprod.assembly import captions
+
+        cues = captions((shot.prompt, shot.seconds) for shot in manifest.shots)
+        files["captions"] = storage.keep_text(cues, f"{place}.vtt")
+    document["files"] = {Path(file.path).name: file.model_dump() for file in files.values()}
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    files["manifest"] = storage.keep_text(text, f"{place}-manifest.json")
+    # As `sha256sum --check` reads it.
+    sums = "".join(f"{file.sha256}  {Path(file.path).name}\n" for file in files.values())
+    return files | {"checksums": storage.keep_text(sums, f"{place}.sha256")}
+
+
+def _origins(conn: Connection, catalog: Catalog, made: Cut) -> list[Origin]:
+    """Who made each shot of a cut, in order, whichever version of the job bought it."""
+    bought = [purchases.get(conn, take_id) for take_id in made.takes]
+    return [
+        Origin(shot=number, backend=p.backend, model=p.model, ai=not catalog.backends[p.backend].embedded)
+        for number, p in enumerate(bought, start=1)
+        if p is not None
+    ]
 
 
 def _final_manifest(
@@ -78,6 +127,9 @@ def _final_manifest(
     labels = [f"shot {j.take.shot} is a labelled preview" for j in used if catalog.backends[j.take.backend].embedded]
     labels += [f"shot {shot} was made below the quality floor" for shot in sorted(degraded)]
     labels += ["quality was not scored"] if "unscored" in statuses else []
+    scored = [j for j in used if j.report.semantic_status == "scored"]
+    labels += ["quality is not calibrated against people's words"] if any(not j.report.calibrated for j in scored) else []
+    labels += [f"shot {j.take.shot} was judged by its own maker" for j in scored if j.report.judgement and j.report.judgement.kin]
     labels += [f"accepted by a person although {reason}" for reason in review.reasons]
     summary = {
         "technical": min(j.report.technical for j in used),
@@ -179,6 +231,7 @@ def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
         version = jobs.latest(conn, job_id)
         made = results.delivery(conn, job_id, version)
         bought = purchases.of_job(conn, job_id, version)
+        judged = purchases.of_job(conn, job_id, version, kind="judge")
         problems = [] if made else jobs.failures_of(conn, job_id, version)
         waits = queue.waiting(conn, [job_id]).get(job_id)
     files = {name: getattr(made, name).url if made else None for name in ("video", "poster", "contact_sheet", "manifest")}
@@ -189,7 +242,7 @@ def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
         **files,
         **scores,
         "labels": list(made.labels) if made else [],
-        "cost_usd": sum(p.charged or 0 for p in bought) / USD,
+        "cost_usd": sum(p.charged or 0 for p in (*bought, *judged)) / USD,
         "attempts": sum(1 for p in bought if p.submitted_at is not None and p.state != "absent"),
         "problems": problems,
         "waits": None if waits is None else f"for {waits.reason}, until {waits.due_at.isoformat()}: {waits.message}",

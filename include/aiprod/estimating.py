@@ -8,6 +8,7 @@ from aiprod.budgets import job_budget
 from aiprod.catalog import Catalog
 from aiprod.choosing import configured, facts_before_money
 from aiprod.errors import SpecError
+from aiprod.judging import cost_per_take
 from aiprod.models import Decision, Estimate, JobSpec, Manifest, Micros, dollars
 from aiprod.planning import eligible, floor_of, plan, preset_of
 from aiprod.pricing import estimate
@@ -68,7 +69,8 @@ def price_shots(
         costs = f"the cheapest way to make it costs {dollars(cheapest)}"
         raise SpecError([f"budget_usd: {dollars(budget)} cannot pay for this video; {costs}; {instead}"])
     able = tuple(name for name in names if name in ready)
-    return estimate(manifest, catalog, able, preset.attempts_per_shot, chosen, now.date()), able
+    looking = cost_per_take(catalog, manifest, able, now.date())
+    return estimate(manifest, catalog, able, preset.attempts_per_shot, chosen, now.date(), judging=looking), able
 
 
 def _refusal(decision: Decision, shot: int, spec: JobSpec, names: tuple[str, ...]) -> str:

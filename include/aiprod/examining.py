@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from aiprod.backends import backend, why_not_configured
+from aiprod.backends.judges import why_no_judge
 from aiprod.catalog import Catalog
 from aiprod.errors import AiprodError, BackendError, FailureKind
 from aiprod.models import Checkup, Noun
 from aiprod.pricing import old_prices
 
-__all__ = ["Examined", "examine"]
+__all__ = ["Examined", "examine", "examine_judge"]
 
 
 class Examined(Noun):
@@ -51,6 +52,20 @@ def examine(catalog: Catalog, name: str, *, today: date) -> Examined:
     except AiprodError as error:
         return found.model_copy(update={"troubles": (str(error),)})
     return _told(found, checkup, embedded=entry.embedded)
+
+
+def examine_judge(catalog: Catalog, *, today: date) -> Examined | None:
+    """Say how the judge of takes stands, without asking it: every question to one is paid. None when none is in force."""
+    name, entry = catalog.quality.semantic.judge, catalog.judge
+    if name is None or entry is None:
+        return None
+    prices = [p for p in catalog.prices.judging if (p.judge, p.model) == (name, entry.model) and p.valid_from <= today]
+    since = max((p.valid_from for p in prices), default=None)
+    troubles = [] if since else [f"{entry.model} has no price in tariff {catalog.prices.name}: takes are not judged"]
+    old = since is not None and since < today - timedelta(days=90)
+    notes = [f"{entry.model}: its price is of {since}, compare it with the vendor's page"] if old else []
+    notes += [] if catalog.quality.semantic.calibration else ["its scores are not calibrated against people's words"]
+    return Examined(backend=name, title=entry.title, missing=why_no_judge(catalog), troubles=tuple(troubles), notes=tuple(notes))
 
 
 def _told(found: Examined, checkup: Checkup, *, embedded: bool) -> Examined:

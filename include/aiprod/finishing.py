@@ -1,4 +1,4 @@
-"""From takes to a finished video: judge, cut together, ask a person where one is needed."""
+"""From takes to a finished video: cut together, ask a person where one is needed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from aiprod import settings
-from aiprod.catalog import Catalog, Preset, Quality
+from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed
 from aiprod.ledger import Connection, Ledger, approvals, four_eyes, jobs, outbox, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
-from aiprod.models import Manifest, Noun, Take, Verdict
-from aiprod.planning import floor_of
+from aiprod.models import Manifest, Noun, Verdict
 from aiprod.storage import Storage
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "review_job",
     "review_of",
     "review_question",
-    "score_job",
 ]
 
 
@@ -54,42 +52,7 @@ class ReviewQuestion(Noun):
     not_by: str | None = None
 
 
-def score_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> list[str]:
-    """Judge every take nobody judged yet; return one line per take judged now."""
-    with ledger.read() as conn:
-        new = results.unjudged(conn, job_id, version)
-        spec = jobs.spec(conn, job_id)
-    preset = catalog.presets[spec.preset]
-    floor = floor_of(spec, catalog)
-    thresholds = catalog.quality.of(spec.preset)
-    return [_score(ledger, catalog, storage, take, preset, thresholds, floor) for take in new]
-
-
-def _score(
-    ledger: Ledger, catalog: Catalog, storage: Storage, take: Take, preset: Preset, thresholds: Quality, floor: float
-) -> str:
-    # Only here: every task process pays for its imports, and only this step decodes video.
-    from aiprod.qa import Expected, measure_apart, report, verdict
-
-    with ledger.read() as conn:
-        purchase = purchases.get(conn, take.take_id)
-    if purchase is None:
-        raise JobFailed(f"take {take.take_id} has no purchase")
-    request = purchase.render_request
-    embedded = catalog.backends[take.backend].embedded
-    with storage.local(take.path) as file:
-        measured = measure_apart(file)
-    expected = Expected(seconds=request.seconds, fps=request.fps, width=request.width, height=request.height, audio=request.audio)
-    status: Literal["not_applicable", "unscored"] = "not_applicable" if embedded else "unscored"
-    said = report(take.take_id, measured, expected, thresholds, semantic_status=status)
-    word = verdict(said, embedded=embedded, preset=preset, floor=floor, thresholds=thresholds)
-    with ledger.write() as conn:
-        results.judge(conn, said, word, now=database_now(conn))
-    found = ", ".join(f.code for f in said.findings) or "no findings"
-    return f"{take.job_id} shot {take.shot} by {take.backend}: {word.value}, technical {said.technical:.2f} ({found})"
-
-
-def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) -> Cut:
+def assemble_job(ledger: Ledger, catalog: Catalog, storage: Storage, job_id: str, version: int) -> Cut:
     """Cut the best take of every shot together. Raises `JobFailed` when a shot has none.
 
     Accepted takes first, then those that wait for a person's word, then rejected ones without a veto; what is
@@ -102,6 +65,7 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
         manifest = jobs.priced(conn, job_id, version).manifest
         chosen = _best(conn, manifest)
         standing = results.cut(conn, job_id, version)
+        rules = catalog.delivery.of(jobs.spec(conn, job_id).preset)
         requests = {j.take.take_id: purchases.get(conn, j.take.take_id) for j in chosen}
     takes = tuple(j.take.take_id for j in chosen)
     if standing is not None and standing.takes == takes:
@@ -121,8 +85,11 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
             )
             for judged in chosen
         ]
-        video, poster, sheet = (Path(scratch) / name for name in ("video.mp4", "poster.jpg", "contact-sheet.jpg"))
-        assembly.assemble(clips, video, width=request.width, height=request.height, fps=request.fps, audio=manifest.audio)
+        file = f"video.{rules.container}"
+        video, poster, sheet = (Path(scratch) / name for name in (file, "poster.jpg", "contact-sheet.jpg"))
+        style = assembly.Style(rules.container, fade_seconds=rules.fade_seconds, loudness=rules.loudness_lufs)
+        shape = {"width": request.width, "height": request.height, "fps": request.fps}
+        assembly.assemble(clips, video, **shape, audio=manifest.audio, style=style)
         assembly.poster(video, poster)
         assembly.contact_sheet(video, sheet)
         with video.open("rb") as stream:
@@ -130,7 +97,7 @@ def assemble_job(ledger: Ledger, storage: Storage, job_id: str, version: int) ->
             place = f"{job_id}/v{version}/cuts/{hashlib.file_digest(stream, 'sha256').hexdigest()[:12]}"
         made = Cut(
             takes=takes,
-            video=storage.keep(video, f"{place}/video.mp4"),
+            video=storage.keep(video, f"{place}/{file}"),
             poster=storage.keep(poster, f"{place}/poster.jpg"),
             contact_sheet=storage.keep(sheet, f"{place}/contact-sheet.jpg"),
         )
@@ -187,7 +154,7 @@ def review_of(conn: Connection, catalog: Catalog, job_id: str, version: int) -> 
     reasons = ["the preset asks for a second look"] if preset.second_review else []
     for judged in used.values():
         if judged.verdict is Verdict.NEEDS_PERSON:
-            reasons.append(f"shot {judged.take.shot} was not scored")
+            reasons.append(f"shot {judged.take.shot} {_why_a_person(judged)}")
         elif judged.verdict is Verdict.REJECTED:
             codes = ", ".join(f.code for f in judged.report.findings) or "low quality"
             reasons.append(f"shot {judged.take.shot} was rejected ({codes}) and nothing better came back")
@@ -198,6 +165,13 @@ def review_of(conn: Connection, catalog: Catalog, job_id: str, version: int) -> 
     return Review(
         job_id=job_id, version=version, reasons=tuple(reasons), answer=word, cut_sha=made.video.sha256, answer_within=within
     )
+
+
+def _why_a_person(judged: Judged) -> str:
+    doubts = judged.report.judgement.doubts if judged.report.judgement else ()
+    if doubts:
+        return f"is doubtful: {'; '.join(doubts)}"
+    return f"was not scored ({judged.report.unscored_why})" if judged.report.unscored_why else "was not scored"
 
 
 def has_video(ledger: Ledger, job_id: str, version: int) -> bool:

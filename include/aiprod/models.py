@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
@@ -24,6 +24,8 @@ Resolution = Literal["480p", "720p", "1080p", "4k"]
 Prefer = Literal["quality", "speed", "cost"]
 Priority = Literal["low", "normal", "high"]
 AtCap = Literal["fail", "wait", "degrade"]
+#: What an order may want on purpose, and the technical check else complains of.
+Allowance = Literal["cuts", "black", "black_and_white", "bars", "stillness"]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 MAX_SHOTS = 40
@@ -152,12 +154,29 @@ class JobSpec(Noun):
     shots: Annotated[tuple[ShotSpec, ...], Field(min_length=1, max_length=MAX_SHOTS)] | None = Field(
         default=None, title="Shot list", description='Instead of a prompt: [{"prompt": "…", "seconds": 5}, …]'
     )
+    allows: tuple[Allowance, ...] = Field(
+        default=(),
+        title="On purpose",
+        description="What this video has on purpose, so that it is no defect: cuts, black, black_and_white, bars, stillness.",
+        json_schema_extra={"examples": list(get_args(Allowance))},
+    )
     job_id: Slug | None = Field(
         default=None, title="Job id", description="Your name for the job. The same id with the same order buys nothing twice."
     )
 
     _image = field_validator("reference_image_url")(lambda url: url if url is None else public_https(url))
     _numbers = field_validator("seconds", "seed", "budget_usd", "quality_floor", mode="before")(_a_number)
+
+    @field_validator("allows", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """Forms and CSV send one text, a comma between words."""
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("allows")
+    @classmethod
+    def _each_once(cls, words: tuple[Allowance, ...]) -> tuple[Allowance, ...]:
+        return tuple(sorted(set(words)))
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Self:
@@ -181,6 +200,7 @@ class JobSpec(Noun):
         budget = None if self.budget_usd is None else limit_micros(self.budget_usd)
         # Younger than the first orders: an order that does not use it keeps the fingerprint it had.
         unused = {"at_cap"} if self.at_cap == "fail" else set()
+        unused |= set() if self.allows else {"allows"}
         unused |= {"audio_style"} if self.audio_style is None else set()
         order = self.model_dump(mode="json", exclude={"job_id", "budget_usd"} | unused)
         for shot in order["shots"] or []:
@@ -272,6 +292,28 @@ class RenderRequest(Noun):
     shot: int = 1
     #: The order chose the seed, so that another shot may be asked for in the very same words.
     seed_ordered: bool = False
+
+
+class JudgeRequest(Noun):
+    """What a judge is asked about one take: everything that is sent, but for the clip itself.
+
+    `input_tokens` and `output_tokens` are the most that it can be billed for. `rubric` is the version of what is asked.
+    """
+
+    #: Who is paid: a judge of the catalogue.
+    backend: str
+    model: str
+    take_id: str
+    sha256: str
+    seconds: float
+    fps: float
+    seed: int
+    rubric: str
+    instructions: str
+    question: str
+    answer_schema: dict[str, Any]
+    input_tokens: int
+    output_tokens: int
 
 
 class EstimateLine(Noun):
@@ -400,6 +442,17 @@ class Found(Noun):
     interchangeable: bool = False
 
 
+class Answered(Noun):
+    """What a judge answered, as it came. `ended` is the vendor's own word for why it stopped, empty where it just ended."""
+
+    answer_id: str
+    text: str
+    model: str = ""
+    ended: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
 class CancelOutcome(Noun):
     """What the vendor said to a cancellation."""
 
@@ -435,6 +488,15 @@ class Take(Noun):
     size: int
 
 
+class StoredFile(Noun):
+    """A file that was kept: `path` relative to the storage root, `url` for people, bytes and SHA-256."""
+
+    path: str
+    url: str
+    sha256: str
+    size: int
+
+
 class Finding(Noun):
     """One thing that is wrong with a take, with the evidence in one sentence. A veto can never ship.
 
@@ -448,13 +510,43 @@ class Finding(Noun):
     measured: float | None = None
     threshold: float | None = None
     unit: str = ""
+    #: A small picture of the frame where it is, where the finding has a place.
+    thumbnail: StoredFile | None = None
+
+
+class Element(Noun):
+    """One thing that the prompt asks for, and whether most samples saw it; None where they could not tell."""
+
+    text: str
+    shown: Literal["yes", "partly", "no"] | None
+    evidence: str = ""
+
+
+class Judgement(Noun):
+    """What the samples of a judge come to. `dimensions` are 0 to 1, None where too few could tell; `spread` in rubric points.
+
+    `coverage` is the weight of the dimensions that were scored. `doubts` say why a person has to look.
+    """
+
+    judge: str
+    model: str
+    rubric: str
+    asked: int
+    answered: int
+    coverage: float = 0.0
+    dimensions: dict[str, float | None] = Field(default_factory=dict)
+    spread: dict[str, int] = Field(default_factory=dict)
+    elements: tuple[Element, ...] = ()
+    doubts: tuple[str, ...] = ()
+    #: The judge and whoever made the take are the same vendor's.
+    kin: bool = False
 
 
 class QAReport(Noun):
     """What was measured on the decoded take. Scores are 0 to 1; None is never invented.
 
-    `semantic_status` says why `semantic` is None: nobody looked (`unscored`) or nothing to look at
-    (`not_applicable`, a labelled preview). `quality` needs both.
+    `semantic_status` says why `semantic` is None: nobody looked (`unscored`, and `unscored_why`) or nothing to look at
+    (`not_applicable`, a labelled preview). `quality` needs both; `calibrated` once it was fitted to people's words.
     """
 
     take_id: str
@@ -465,6 +557,9 @@ class QAReport(Noun):
     findings: tuple[Finding, ...] = ()
     measured: dict[str, float | int | str | bool | None] = Field(default_factory=dict)
     thresholds: str = ""
+    unscored_why: str = ""
+    judgement: Judgement | None = None
+    calibrated: bool = False
 
     @property
     def vetoed(self) -> bool:
@@ -477,15 +572,6 @@ class Verdict(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     NEEDS_PERSON = "needs_person"
-
-
-class StoredFile(Noun):
-    """A file that was kept: `path` relative to the storage root, `url` for people, bytes and SHA-256."""
-
-    path: str
-    url: str
-    sha256: str
-    size: int
 
 
 class Delivery(Noun):
@@ -503,6 +589,11 @@ class Delivery(Noun):
     semantic_status: str
     cost: Micros
     labels: tuple[str, ...] = ()
+    #: WebVTT, and SHA-256 of every file; None in deliveries from before there were any.
+    captions: StoredFile | None = None
+    checksums: StoredFile | None = None
+    #: The video carries a signed C2PA manifest.
+    signed: bool = False
 
 
 # --- how a job stands ---------------------------------------------------------------------------------

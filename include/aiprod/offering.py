@@ -9,11 +9,11 @@ from aiprod.budgets import approval_is_automatic, day_window, envelope_amount, j
 from aiprod.catalog import Catalog
 from aiprod.choosing import configured, facts_before_money
 from aiprod.errors import SpecError
+from aiprod.estimating import price
 from aiprod.ledger import Ledger
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.standings import Standing, standing
 from aiprod.models import Estimate, JobSpec, Manifest, Micros, Noun
-from aiprod.ordering import price
 from aiprod.planning import floor_of, preset_of
 from aiprod.recommending import recommend
 from aiprod.routing import route

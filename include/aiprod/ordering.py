@@ -26,7 +26,6 @@ __all__ = [
     "ask_spend",
     "budget_left",
     "enter",
-    "price",
     "spend_question",
 ]
 
@@ -131,9 +130,8 @@ def spend_question(ledger: Ledger, catalog: Catalog, job_id: str, *, run_id: str
         within = timedelta(hours=catalog.presets[preset].approval_hours)
         amount = amount_asked(conn, catalog, job_id, version)
         told = {"job_id": job_id, "version": version, "amount_micros": amount, "as_of": now.isoformat()}
-        until = (now + within).isoformat()
-        key = f"{job_id}.v{version}.approval_wanted.{run_id}"
-        outbox.emit(conn, key, "approval_wanted", now=now, answer_by=until, **told)
+        told["answer_by"] = (now + within).isoformat()
+        outbox.emit(conn, f"{job_id}.v{version}.approval_wanted.{run_id}", "approval_wanted", now=now, **told)
         return SpendQuestion(
             manifest=priced.manifest,
             estimate=priced.estimate,

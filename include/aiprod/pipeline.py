@@ -23,6 +23,7 @@ from aiprod.notifying import PLAIN, Sender, Told, relay
 from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
+from aiprod.scoring import at_once, score_job
 from aiprod.verbs import Verbs
 from aiprod.watching import Minute, minute
 
@@ -120,13 +121,15 @@ class Pipeline(Verbs):
     # 5. attempt_n.score
     def score(self, job_ids: Sequence[str], round: int) -> Scored:
         """Judge new takes, and say where the run goes: on to `assemble`, to another attempt, or nowhere."""
-        lines: list[str] = []
+        rooms = (self.ledger, self.catalog, self.storage)
+        side_by_side = at_once(self.catalog)
+        takes = side_by_side if len(job_ids) == 1 else 1
 
-        def one(job_id: str, version: int) -> bool:
-            lines.extend(finishing.score_job(self.ledger, self.catalog, self.storage, job_id, version))
-            return True
+        def one(job_id: str, version: int) -> list[str]:
+            return score_job(*rooms, job_id, version, side_by_side=takes)
 
-        self._each(job_ids, one, stage="score")
+        scored = self._each(job_ids, one, stage="score", at_once=side_by_side)
+        lines = [line for said in scored.values() for line in said]
         if not (going := self._going(job_ids)):
             return Scored("waits", tuple(lines))
         complete = [self._complete(job_id) for job_id in going]
@@ -140,7 +143,7 @@ class Pipeline(Verbs):
         """Cut each job's takes together; return the jobs that have a video. Raises `JobFailed` when none has."""
 
         def one(job_id: str, version: int) -> bool:
-            finishing.assemble_job(self.ledger, self.storage, job_id, version)
+            finishing.assemble_job(self.ledger, self.catalog, self.storage, job_id, version)
             return True
 
         made = self._each(self._going(job_ids), one, stage="assemble")
@@ -244,23 +247,24 @@ class Pipeline(Verbs):
         with self.ledger.read() as conn:
             return not sourcing.shots_without_take(conn, job_id, jobs.latest(conn, job_id))
 
-    def _each(self, job_ids: Sequence[str], do: Callable[[str, int], _T], *, stage: str) -> dict[str, _T]:
+    def _each(self, job_ids: Sequence[str], do: Callable[[str, int], _T], *, stage: str, at_once: int = 1) -> dict[str, _T]:
         """Do one step for every job; write down whose trouble it was. Returns the results of those that went on.
 
         What may pass by itself is raised, once every other job had its turn.
         """
         done: dict[str, _T] = {}
         passing: AiprodError | None = None
-        for job_id, version in self._versions(job_ids).items():
+        versions = self._versions(job_ids)
+        for job_id, outcome in batching.turns(versions, do, at_once):
             try:
-                done[job_id] = do(job_id, version)
+                done[job_id] = outcome()
             except AiprodError as error:
                 if error.retryable:
                     passing = passing or error
                     continue
                 with self.ledger.write() as conn:
                     code = type(error).__name__
-                    jobs.fail(conn, job_id, version, stage, str(error), code=code, now=database_now(conn))
+                    jobs.fail(conn, job_id, versions[job_id], stage, str(error), code=code, now=database_now(conn))
         if passing is not None:
             raise passing
         return done

@@ -7,11 +7,13 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
-from aiprod.catalog import BackendEntry, Catalog, Model, Price, Tariff
+from aiprod.catalog import BackendEntry, Catalog, JudgePrice, Model, Price, Tariff
 from aiprod.models import (
+    Answered,
     AspectRatio,
     Estimate,
     EstimateLine,
+    JudgeRequest,
     Manifest,
     Micros,
     RenderRequest,
@@ -22,7 +24,18 @@ from aiprod.models import (
     micros,
 )
 
-__all__ = ["NotCapable", "charged", "estimate", "frame_size", "legal_request", "old_prices", "price_of", "quote"]
+__all__ = [
+    "NotCapable",
+    "charged",
+    "estimate",
+    "frame_size",
+    "judgement_cost",
+    "judgement_quote",
+    "legal_request",
+    "old_prices",
+    "price_of",
+    "quote",
+]
 
 _SHORT_SIDE: dict[Resolution, int] = {"480p": 480, "720p": 720, "1080p": 1080, "4k": 2160}
 
@@ -155,14 +168,46 @@ def charged(tariff: Tariff, request: RenderRequest, usage: Usage, *, on: date) -
     return None if seconds is None else micros(price.usd_per_second * seconds)
 
 
+def judgement_quote(tariff: Tariff, request: JudgeRequest, on: date) -> Micros:
+    """Return the most that one judgement can cost, in micro-dollars. Raises `NotCapable` when the tariff has no price for it."""
+    return _token_cost(_judge_price(tariff, request, on), request.input_tokens, request.output_tokens)
+
+
+def judgement_cost(tariff: Tariff, request: JudgeRequest, answered: Answered, *, on: date) -> Micros | None:
+    """Return what an answer cost by its tokens, at the prices of the day it was quoted; None where it says nothing of them."""
+    if not answered.input_tokens:
+        return None
+    return _token_cost(_judge_price(tariff, request, on), answered.input_tokens, answered.output_tokens)
+
+
+def _judge_price(tariff: Tariff, request: JudgeRequest, on: date) -> JudgePrice:
+    fitting = [p for p in tariff.judging if (p.judge, p.model) == (request.backend, request.model) and p.valid_from <= on]
+    if not fitting:
+        raise NotCapable(f"{request.model} has no price in tariff {tariff.name}")
+    return max(fitting, key=lambda p: p.valid_from)
+
+
+def _token_cost(price: JudgePrice, tokens_in: int, tokens_out: int) -> Micros:
+    return micros((price.usd_per_million_input * tokens_in + price.usd_per_million_output * tokens_out) / 1_000_000)
+
+
 def estimate(
-    manifest: Manifest, catalog: Catalog, backends: Sequence[str], attempts: int, chosen: Mapping[int, str], on: date
+    manifest: Manifest,
+    catalog: Catalog,
+    backends: Sequence[str],
+    attempts: int,
+    chosen: Mapping[int, str],
+    on: date,
+    *,
+    judging: Mapping[int, Micros] | None = None,
 ) -> Estimate:
     """Return the itemised price of a manifest at the given backends, in their order.
 
     `expected` is each shot at the backend `chosen` for it; `worst_case` charges every allowed attempt: routing
-    goes to untried backends first, so the dearest distinct ones, and then the dearest again.
+    goes to untried backends first, so the dearest distinct ones, and then the dearest again. `judging` is what judging one
+    take of each shot costs at most, which both include; previews are not judged.
     """
+    looking = judging or {}
     lines: list[EstimateLine] = []
     refusals: list[str] = []
     worst = 0
@@ -180,11 +225,16 @@ def estimate(
         dearest = sorted(quotes, reverse=True)
         if dearest:
             worst += sum(dearest[n] if n < len(dearest) else dearest[0] for n in range(attempts))
+    vendors = {name for name in backends if not catalog.backends[name].embedded}
+    judged = {line.shot for line in lines if line.backend in vendors}
+    once = {shot: looking.get(shot, 0) for shot in judged}
     return Estimate(
         tariff=catalog.prices.name,
         lines=tuple(lines),
-        expected=sum(line.quote for line in lines if chosen.get(line.shot) == line.backend),
-        worst_case=worst,
+        expected=sum(line.quote for line in lines if chosen.get(line.shot) == line.backend)
+        + sum(cost for shot, cost in once.items() if chosen.get(shot) in vendors),
+        worst_case=worst + attempts * sum(once.values()),
+        judging=attempts * sum(once.values()),
         refusals=tuple(refusals),
     )
 

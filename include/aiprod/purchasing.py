@@ -16,6 +16,7 @@ from time import monotonic
 
 from aiprod import settings
 from aiprod.backends import Backend, backend
+from aiprod.backends.judges import Judge
 from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.errors import (
@@ -35,21 +36,37 @@ from aiprod.ledger.purchases import Failure, NewHold, Purchase
 from aiprod.ledger.states import Step
 from aiprod.models import (
     Accepted,
+    Answered,
     CancelOutcome,
     Decision,
     Envelope,
     Found,
     JobState,
+    JudgeRequest,
     Manifest,
     Noun,
     Take,
     Verdict,
     dollars,
 )
-from aiprod.pricing import NotCapable, charged, legal_request, quote
+from aiprod.pricing import NotCapable, charged, judgement_cost, judgement_quote, legal_request, quote
 from aiprod.storage import Storage
 
-__all__ = ["Progress", "Waiting", "cancel", "drive", "envelope_of", "new_hold", "place_hold", "render", "unfinished"]
+__all__ = [
+    "Progress",
+    "Waiting",
+    "answer_file",
+    "ask_judge",
+    "cancel",
+    "drive",
+    "envelope_of",
+    "new_hold",
+    "place_hold",
+    "place_judgement",
+    "render",
+    "settle_judgement",
+    "unfinished",
+]
 
 log = logging.getLogger(__name__)
 
@@ -549,9 +566,150 @@ def _secure(ledger: Ledger, storage: Storage, adapter: Backend, purchase: Purcha
         results.keep(conn, take, now=database_now(conn))
 
 
+# --- judgements: one request, answered at once ---------------------------------------------------------
+
+
+def place_judgement(
+    conn: Connection, catalog: Catalog, take: Take, request: JudgeRequest, *, sequence: int, round: int, now: datetime
+) -> Purchase:
+    """Quote one judgement of a take and set the money aside (T1), inside the caller's transaction.
+
+    Raises `NotCapable`, `BudgetExceeded`, `PurchasingStopped`, `KeyReused`, `StaleState`.
+    """
+    envelope, spec = envelope_of(conn, take.job_id, take.version), jobs.spec(conn, take.job_id)
+    rules = limits.in_force(conn, catalog, take.job_id, now=now)
+    new = NewHold(
+        request=request,
+        envelope=envelope,
+        kind="judge",
+        subject=take.take_id,
+        sequence=sequence,
+        round=round,
+        amount=judgement_quote(catalog.prices, request, now.date()),
+        limits=rules.caps(spec=spec, job_id=take.job_id, envelope=envelope, backend=request.backend, catalog=catalog, now=now),
+    )
+    return purchases.hold(conn, new, catalog=catalog, now=now)
+
+
+def answer_file(purchase: Purchase) -> str:
+    """Where the answer of a judgement is kept, below the storage root."""
+    return f"{purchase.job_id}/v{purchase.version}/judgements/{purchase.purchase_id}.json"
+
+
+def ask_judge(ledger: Ledger, catalog: Catalog, storage: Storage, judge: Judge, purchase: Purchase, clip: Path) -> Purchase:
+    """Send a judgement that is held, keep the answer, and settle; return the purchase as it ended.
+
+    Without a free slot it stays held. An answer that is lost costs its hold: nobody can look for it, and it is never asked
+    for again under this purchase. Raises `PurchasingStopped`, and `StorageError` when a paid answer cannot be kept.
+    """
+    shut = settings.dry_run()
+    if shut:
+        raise PurchasingStopped(f"dry run: {purchase.backend} was not asked about a take of {purchase.job_id}")
+    key, fence, claimed_at = purchase.purchase_id, None, 0.0
+    try:
+        with ledger.write() as conn:
+            now, claimed_at = database_now(conn), monotonic()
+            if purchase.expires_at is not None and purchase.expires_at <= now:
+                purchases.release(conn, key, Step.EXPIRE, catalog=catalog, now=now)
+            else:
+                envelope = envelope_of(conn, purchase.job_id, purchase.version)
+                fence = purchases.claim(conn, key, envelope=envelope, catalog=catalog, now=now)
+    except StaleState:
+        # Another process was faster: what it did is in the ledger.
+        return _reload(ledger, key)
+    if fence is not None:
+        _question(ledger, catalog, storage, judge, purchase, clip, fence, claimed_at)
+    return _reload(ledger, key)
+
+
+def _question(
+    ledger: Ledger,
+    catalog: Catalog,
+    storage: Storage,
+    judge: Judge,
+    purchase: Purchase,
+    clip: Path,
+    fence: int,
+    claimed_at: float,
+) -> None:
+    """Send the one request, outside any transaction, and record its outcome."""
+    key = purchase.purchase_id
+    rejected: Failure | None = None
+    answered: Answered | None = None
+    try:
+        too_old = monotonic() > claimed_at + MAX_CLAIM_AGE.total_seconds()
+        if too_old:
+            why = "not sent: this process was stopped in between"
+            rejected = Failure(kind=FailureKind.TIMEOUT, message=why, money_moved="no", strike=False)
+        else:
+            answered = judge.ask(purchase.judge_request, clip, key=key)
+    except SubmitRejected as error:
+        wait = None if error.retry_after is None else timedelta(seconds=error.retry_after)
+        worth = wait if wait is not None and wait <= MAX_WAIT else None
+        rejected = Failure(kind=error.kind, message=str(error), money_moved="no", come_again_after=worth)
+    except SubmitAmbiguous as error:
+        settle_judgement(ledger, catalog, key, fence=fence, why=str(error))
+        return
+    except Exception as error:
+        # An adapter that breaks its contract cannot say whether the request left. Assume that it did.
+        log.exception("%s broke its contract while judging %s", judge.name, key)
+        settle_judgement(ledger, catalog, key, fence=fence, why=f"{type(error).__name__}: {error}")
+        return
+    if answered is None:
+        try:
+            with ledger.write() as conn:
+                now = database_now(conn)
+                purchases.close(conn, key, Step.REJECT, catalog=catalog, now=now, failure=rejected, fence=fence)
+        except StaleState as error:
+            log.warning("what %s said of %s came too late: %s", judge.name, key, error)
+        return
+    # Kept before it is booked, and booked whether or not it could be kept: it was paid for.
+    try:
+        storage.keep_text(answered.model_dump_json(), answer_file(purchase))
+    finally:
+        _book_answer(ledger, catalog, purchase, answered)
+
+
+def _book_answer(ledger: Ledger, catalog: Catalog, purchase: Purchase, answered: Answered) -> None:
+    """T3 and T5 in one: an answer is the end of its purchase. Without a word on tokens it costs its hold."""
+    key, request = purchase.purchase_id, purchase.judge_request
+    cost = judgement_cost(catalog.prices, request, answered, on=purchase.created_at.date())
+    with ledger.write() as conn:
+        now = database_now(conn)
+        if purchases.accept(conn, key, answered.answer_id, now=now):
+            purchases.close(
+                conn,
+                key,
+                Step.SUCCEED,
+                catalog=catalog,
+                now=now,
+                charge=purchase.hold if cost is None else cost,
+                cost_source="quote" if cost is None else "vendor",
+            )
+
+
+def settle_judgement(ledger: Ledger, catalog: Catalog, purchase_id: str, *, why: str, fence: int | None = None) -> Purchase:
+    """Book a judgement whose answer is lost at its hold: it may have been billed, and no vendor lets one look.
+
+    With a `fence`, only for that claim; without, only once its lease has run out.
+    """
+    with ledger.write() as conn:
+        now = database_now(conn)
+        if purchases.lose(conn, purchase_id, catalog=catalog, now=now, fence=fence, why=why):
+            hold = _reload_in(conn, purchase_id).hold
+            lost = Failure(kind=FailureKind.TIMEOUT, message=why, money_moved="maybe")
+            step = Step.WRITE_OFF
+            purchases.close(conn, purchase_id, step, catalog=catalog, now=now, charge=hold, cost_source="quote", failure=lost)
+        return _reload_in(conn, purchase_id)
+
+
 def _reload(ledger: Ledger, purchase_id: str) -> Purchase:
     with ledger.read() as conn:
-        found = purchases.get(conn, purchase_id)
+        return _reload_in(conn, purchase_id)
+
+
+def _reload_in(conn: Connection, purchase_id: str) -> Purchase:
+    found = purchases.get(conn, purchase_id)
     if found is None:
         raise StaleState(f"purchase {purchase_id} is not in this ledger")
     return found

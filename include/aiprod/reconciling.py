@@ -14,7 +14,7 @@ from aiprod.ledger.audit import audit
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.states import Step
 from aiprod.models import Noun, fingerprint
-from aiprod.purchasing import drive
+from aiprod.purchasing import drive, settle_judgement
 from aiprod.storage import Storage
 
 __all__ = ["Reconciled", "audited", "reconcile"]
@@ -49,12 +49,17 @@ def reconcile(ledger: Ledger, catalog: Catalog, storage: Storage) -> Reconciled:
     moved: list[str] = []
     troubles: list[str] = []
     for purchase in due:
-        what = f"{purchase.job_id} shot {purchase.subject} at {purchase.backend}"
+        of = f"shot {purchase.subject}" if purchase.kind == "render" else f"take {purchase.subject[:8]}"
+        what = f"{purchase.job_id} {of} at {purchase.backend}"
         try:
             if purchase.state == "held":
                 with ledger.write() as conn:
                     if purchases.release(conn, purchase.purchase_id, Step.EXPIRE, catalog=catalog, now=database_now(conn)):
                         moved.append(f"{what}: held → expired")
+                continue
+            if purchase.kind == "judge":
+                settled = settle_judgement(ledger, catalog, purchase.purchase_id, why="the process that asked died")
+                moved.append(f"{what}: {purchase.state} → {settled.state}")
                 continue
             missing = why_not_configured(catalog, purchase.backend)
             if missing:

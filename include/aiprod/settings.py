@@ -22,6 +22,7 @@ __all__ = [
     "gcm_endpoint",
     "metrics_sinks",
     "otlp_endpoint",
+    "provenance_files",
     "public_url",
     "require_distributed_safe",
     "secret",
@@ -134,6 +135,18 @@ def api_user() -> str:
 def api_password() -> str:
     """The password that goes with the user (`AIPROD_API_PASSWORD`). A secret."""
     return os.environ.get("AIPROD_API_PASSWORD", "")
+
+
+def provenance_files() -> tuple[Path, Path] | None:
+    """The certificate chain and the key (PEM) that finished videos are signed with (`AIPROD_C2PA_CERTIFICATE`,
+    `AIPROD_C2PA_KEY`); None while neither is set. Raises `ConfigError` when one is missing.
+    """
+    chain, key = os.environ.get("AIPROD_C2PA_CERTIFICATE"), os.environ.get("AIPROD_C2PA_KEY")
+    if not chain and not key:
+        return None
+    if not chain or not key:
+        raise ConfigError("AIPROD_C2PA_CERTIFICATE and AIPROD_C2PA_KEY go together; one of them is not set")
+    return Path(chain), Path(key)
 
 
 def tariff() -> str:

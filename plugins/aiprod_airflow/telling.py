@@ -47,8 +47,8 @@ def _mail(channel: Email, message: Message) -> None:
     class Brief(SmtpHook):
         """Asks a mail server once: whoever is not reached is told again later."""
 
-        smtp_retry_limit = 0
-        timeout = _PATIENCE
+        smtp_retry_limit = 0  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType] - read, never called
+        timeout = _PATIENCE  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
     class Notifier(SmtpNotifier):
         @cached_property

@@ -61,6 +61,7 @@ def spend_body(
         "|---|---:|",
         f"| Expected | {dollars(estimate.expected)} |",
         f"| Worst case, every allowed attempt charged | {dollars(estimate.worst_case)} |",
+        *([f"| of which judging every take, at most | {dollars(estimate.judging)} |"] if estimate.judging else []),
         f"| Left in the job's budget | {dollars(budget_left)} |",
         f"| **You approve at most** | **{dollars(amount)}** |",
         "",

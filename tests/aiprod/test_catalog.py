@@ -203,3 +203,53 @@ class TestAccess:
         (folder / "projects.yaml").write_text(text)
         with pytest.raises(ConfigError, match=re.escape(said)):
             load(folder)
+
+
+class TestJudges:
+    @pytest.mark.parametrize(
+        ("file", "old", "new", "said"),
+        [
+            ("quality.yaml", "judge: gemini", "judge: claire", "semantic.judge names an unknown judge: claire"),
+            ("quality.yaml", "elements: 0.3", "elements: 0.4", "weights: must sum up to 1"),
+            ("quality.yaml", "calibration: null", "calibration: {source: a, labels: 3, points: [[0, 0], [1, 1]]}", "100"),
+            (
+                "quality.yaml",
+                "calibration: null",
+                "calibration: {source: a, labels: 200, points: [[0, 0.5], [1, 0.2]]}",
+                "must not fall",
+            ),
+            ("judges.yaml", "  gemini:", "  veo3:", "unknown"),
+            ("prices/list.yaml", "judge: gemini", "judge: claire", "prices for unknown backends: claire"),
+        ],
+    )
+    def test_a_mistake_about_judging_is_named(self, spoil, file, old, new, said):
+        assert said in spoil(file, old, new)
+
+    def test_nobody_in_force_is_nobody(self, config):
+        quiet = config.quality.model_copy(update={"semantic": config.quality.semantic.model_copy(update={"judge": None})})
+        assert config.judge is not None and config.model_copy(update={"quality": quiet}).judge is None
+
+    def test_a_judge_is_paid_like_a_backend(self, config):
+        assert config.payee("gemini") is config.judges["gemini"]
+        assert config.payee("runway") is config.backends["runway"]
+
+
+class TestDelivery:
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ('"{project}_{job}_v{n}"', '"{customer}"', "only {project}, {job} and {n}"),
+            ('"{project}_{job}_v{n}"', '"{project.__class__}"', "letters, digits"),
+            ('"{project}_{job}_v{n}"', '"../{job}"', "letters, digits"),
+            ("loudness_lufs: -14", "loudness_lufs: 3", "loudness_lufs"),
+            ("container: mp4", "container: webm\nprovenance: required", "given twice"),
+            ("presets: {}", "presets: {quick_social: {container: avi}}", "container"),
+        ],
+    )
+    def test_a_mistake_about_deliveries_is_named(self, spoil, old, new, said):
+        assert said in spoil("delivery.yaml", old, new)
+
+    def test_a_preset_may_differ(self, config):
+        rules = config.delivery.model_copy(update={"presets": {"premium_spot": {"loudness_lufs": -23}}})
+        assert rules.of("premium_spot").loudness_lufs == -23
+        assert rules.of("quick_social").loudness_lufs == config.delivery.loudness_lufs == -14

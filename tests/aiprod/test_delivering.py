@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from aiprod import delivering
 from aiprod.errors import JobFailed
 from aiprod.ledger import results
 from aiprod.models import QAReport, Verdict
+from aiprod.provenance import Claim
 from aiprod.qa.measure import measure
 from aiprod.storage import Storage
 from tests.aiprod.test_finishing import rejudge
@@ -48,7 +50,7 @@ class TestDelivery:
         assert made.cost == document["cost"] == 760_000
         assert all(a["decision"].startswith("Shot") for a in document["attempts"])
         assert [s["take"]["sha256"] for s in document["shots"]] == [a["take_sha256"] for a in document["attempts"][1:]]
-        assert document["files"]["video.mp4"]["sha256"] == made.video.sha256
+        assert document["files"]["default_job-1_v1.mp4"]["sha256"] == made.video.sha256
 
     def test_a_quality_nobody_scored_is_null_and_says_so(self, local_market: Market) -> None:
         local_market.bought()
@@ -183,3 +185,84 @@ def test_who_publishes_second_leaves_the_first_delivery_as_it_is(local_market: M
         standing = results.delivery(conn, "job-1", 1)
     assert standing is not None and told == standing
     assert hashlib.sha256(Path(standing.manifest.url).read_bytes()).hexdigest() == standing.manifest.sha256
+
+
+class TestFiles:
+    def test_they_are_called_what_the_template_says_and_can_be_checked(self, local_market: Market) -> None:
+        local_market.approved("a lake", project="acme")
+        local_market.run("job-1")
+        local_market.pipeline.assemble(["job-1"])
+        (made,) = local_market.pipeline.deliver(["job-1"])
+        folder = Path(made.video.url).parent
+        assert sorted(file.name for file in folder.iterdir()) == [
+            "acme_job-1_v1-contact-sheet.jpg",
+            "acme_job-1_v1-manifest.json",
+            "acme_job-1_v1-poster.jpg",
+            "acme_job-1_v1.mp4",
+            "acme_job-1_v1.sha256",
+            "acme_job-1_v1.vtt",
+        ]
+        checked = subprocess.run(["sha256sum", "--check", "acme_job-1_v1.sha256"], cwd=folder, capture_output=True, check=False)
+        assert checked.returncode == 0 and checked.stdout.count(b": OK") == 5
+
+    def test_captions_say_what_each_shot_shows(self, local_market: Market) -> None:
+        local_market.approved(shots=[{"prompt": "a lake", "seconds": 1}, {"prompt": "a <hill>", "seconds": 1}])
+        local_market.run("job-1")
+        local_market.pipeline.assemble(["job-1"])
+        (made,) = local_market.pipeline.deliver(["job-1"])
+        assert made.captions is not None
+        assert "00:00:01.000 --> 00:00:02.000\na &lt;hill&gt;" in Path(made.captions.url).read_text()
+
+    def test_a_delivery_can_be_a_webm_without_captions(self, local_market: Market) -> None:
+        rules = local_market.catalog.delivery.model_copy(update={"container": "webm", "captions": False})
+        local_market.catalog = local_market.catalog.model_copy(update={"delivery": rules})
+        _ready(local_market)
+        (made,) = local_market.pipeline.deliver(["job-1"])
+        assert made.video.url.endswith("default_job-1_v1.webm") and made.captions is None
+        assert measure(Path(made.video.url)).codec == "vp9"
+
+    def test_a_delivery_from_before_there_were_captions_can_still_be_read(self, local_market: Market) -> None:
+        _ready(local_market)
+        (made,) = local_market.pipeline.deliver(["job-1"])
+        old = made.model_dump(mode="json", exclude={"captions", "checksums", "signed"})
+        local_market.sql("UPDATE deliveries SET delivery = :d", d=json.dumps(old))
+        assert local_market.pipeline.result("job-1")["video"] == made.video.url
+
+
+class TestProvenance:
+    def required(self, market: Market) -> None:
+        rules = market.catalog.delivery.model_copy(update={"provenance": "required"})
+        market.catalog = market.catalog.model_copy(update={"delivery": rules})
+
+    def test_required_and_impossible_delivers_nothing(self, local_market: Market) -> None:
+        self.required(local_market)
+        _ready(local_market)
+        with pytest.raises(JobFailed, match="provenance is required, and no certificate is configured"):
+            local_market.pipeline.deliver(["job-1"])
+        assert local_market.count("deliveries") == 0
+
+    def test_a_signature_that_does_not_come_about_delivers_nothing(
+        self, local_market: Market, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*_: object) -> None:
+            raise JobFailed("the signature that was just made does not hold: Invalid")
+
+        self.required(local_market)
+        _ready(local_market)
+        monkeypatch.setattr(delivering, "why_not_signed", lambda rules: "")
+        monkeypatch.setattr(delivering, "sign", fails)
+        with pytest.raises(JobFailed, match="does not hold"):
+            local_market.pipeline.deliver(["job-1"])
+        assert local_market.count("deliveries") == 0
+
+    def test_what_is_delivered_is_the_signed_file(self, local_market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+        def signs(video: Path, into: Path, claim: Claim) -> None:
+            assert claim.job_id == "job-1" and [o.backend for o in claim.origins] == ["runway"] and claim.origins[0].ai
+            into.write_bytes(video.read_bytes() + b"signed")
+
+        _ready(local_market)
+        monkeypatch.setattr(delivering, "why_not_signed", lambda rules: "")
+        monkeypatch.setattr(delivering, "sign", signs)
+        (made,) = local_market.pipeline.deliver(["job-1"])
+        assert made.signed and Path(made.video.url).read_bytes().endswith(b"signed")
+        assert manifest_of(local_market)["provenance"] == {"signed": True, "why_not": ""}

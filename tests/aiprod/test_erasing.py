@@ -53,9 +53,9 @@ def delivered(market: Market, job_id: str = "job-1", run_id: str = RUN, **spec: 
     market.pipeline.settle(run_id)
 
 
-def short(market: Market, job_id: str = "job-1", run_id: str = RUN) -> None:
+def short(market: Market, job_id: str = "job-1", run_id: str = RUN, prompt: str = "a CANARY") -> None:
     """A job that ended with a take and no delivery: the cheapest that has files."""
-    market.approved("a CANARY", job_id=job_id, run_id=run_id)
+    market.approved(prompt, job_id=job_id, run_id=run_id)
     market.run(job_id)
     market.pipeline.settle(run_id)
 
@@ -75,7 +75,7 @@ def without_words(purchases: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_no_file_and_no_word_is_left_and_the_money_is_where_it_was(market: Market, kept: Storage) -> None:
     delivered(market, shots=SHOTS)
-    delivered(market, "job-10", "run-10", prompt="a neighbour", seconds=1)
+    short(market, "job-10", "run-10", prompt="a neighbour")
     with market.ledger.write() as conn:
         jobs.fail(conn, "job-1", 1, "route", "runway said: no CANARY", code="JobFailed", now=database_now(conn))
     files, neighbours = kept.below("job-1"), kept.below("job-10")

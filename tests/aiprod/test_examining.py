@@ -6,8 +6,9 @@ from datetime import date
 
 import pytest
 
+from aiprod.catalog import Catalog
 from aiprod.errors import BackendError, FailureKind
-from aiprod.examining import Examined, examine
+from aiprod.examining import Examined, examine, examine_judge
 from aiprod.models import Checkup
 from tests.market import Market
 from tests.vendor import Vendor
@@ -63,3 +64,19 @@ def test_a_price_older_than_ninety_days_is_named_with_its_day(local_market: Mark
 
 def test_the_embedded_preview_is_ready_without_a_key(local_market: Market) -> None:
     assert (examined(local_market, "animatic").authenticated, examined(local_market, "animatic").troubles) == ("yes", ())
+
+
+class TestJudge:
+    def test_one_without_a_key_says_which(self, config: Catalog) -> None:
+        found = examine_judge(config, today=date(2026, 11, 23))
+        assert found is not None and "GEMINI_API_KEY" in found.missing and found.troubles == ()
+        assert found.notes == ("its scores are not calibrated against people's words",)
+
+    def test_an_old_price_is_told_and_a_missing_one_is_a_trouble(self, config: Catalog) -> None:
+        old, none = (examine_judge(config, today=day) for day in (date(2027, 6, 1), date(2020, 1, 1)))
+        assert old is not None and "its price is of 2026-10-01" in old.notes[0]
+        assert none is not None and "takes are not judged" in none.troubles[0]
+
+    def test_where_nobody_judges_there_is_nobody_to_examine(self, config: Catalog) -> None:
+        quality = config.quality.model_copy(update={"semantic": config.quality.semantic.model_copy(update={"judge": None})})
+        assert examine_judge(config.model_copy(update={"quality": quality}), today=date(2026, 11, 23)) is None

@@ -44,7 +44,7 @@ class TestTakes:
         local_market.approved("[[runway=bad]] [[veo3=bad]] [[replicate=html]]")
         local_market.run("job-1")
         with pytest.raises(JobFailed, match="shot 1 has no usable take: runway static, veo3 static, replicate unreadable"):
-            finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1)
+            finishing.assemble_job(local_market.ledger, local_market.catalog, local_market.pipeline.storage, "job-1", 1)
 
     def test_an_accepted_take_goes_before_one_that_waits_for_a_person_and_that_before_a_rejected_one(
         self, local_market: Market
@@ -58,16 +58,18 @@ class TestTakes:
         ):
             for backend, verdict in zip(("runway", "veo3", "replicate"), verdicts, strict=True):
                 rejudge(local_market, backend, verdict, findings=())
-            made = finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1)
+            made = finishing.assemble_job(local_market.ledger, local_market.catalog, local_market.pipeline.storage, "job-1", 1)
             with local_market.ledger.read() as conn:
                 assert results.takes_by_id(conn, made.takes)[made.takes[0]].backend == best
 
     def test_the_same_takes_are_assembled_once(self, local_market: Market) -> None:
         local_market.bought()
         local_market.pipeline.score(["job-1"], 1)
-        first = finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1)
+        first = finishing.assemble_job(local_market.ledger, local_market.catalog, local_market.pipeline.storage, "job-1", 1)
         before = Path(first.video.url).stat().st_mtime_ns
-        assert finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1) == first
+        assert (
+            finishing.assemble_job(local_market.ledger, local_market.catalog, local_market.pipeline.storage, "job-1", 1) == first
+        )
         assert Path(first.video.url).stat().st_mtime_ns == before
 
 
@@ -139,7 +141,8 @@ class TestReview:
         local_market.pipeline.score(["job-1"], 1)
         local_market.pipeline.assemble(["job-1"])
         (review,) = local_market.pipeline.reviews(["job-1"])
-        assert review.reasons == ("the preset asks for a second look", "shot 1 was not scored")
+        assert review.reasons[0] == "the preset asks for a second look"
+        assert review.reasons[1].startswith("shot 1 was not scored (no judge is configured")
 
 
 def test_a_process_killed_while_cutting_leaves_a_job_that_can_be_cut_by_another_encoder(
@@ -194,7 +197,7 @@ def test_of_two_good_takes_the_better_one_is_used(local_market: Market) -> None:
     ):
         for backend, (quality, technical) in scores.items():
             rejudge(local_market, backend, Verdict.ACCEPTED, findings=(), quality=quality, technical=technical)
-        made = finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1)
+        made = finishing.assemble_job(local_market.ledger, local_market.catalog, local_market.pipeline.storage, "job-1", 1)
         with local_market.ledger.read() as conn:
             assert results.takes_by_id(conn, made.takes)[made.takes[0]].backend == best
 
@@ -203,7 +206,7 @@ def test_every_shot_without_a_take_is_named_with_what_was_tried(local_market: Ma
     local_market.approved(shots=[{"prompt": f"{n} [[runway=fail]]", "seconds": 1} for n in (1, 2)])
     local_market.run("job-1", rounds=1)
     with pytest.raises(JobFailed) as told:
-        finishing.assemble_job(local_market.ledger, local_market.pipeline.storage, "job-1", 1)
+        finishing.assemble_job(local_market.ledger, local_market.catalog, local_market.pipeline.storage, "job-1", 1)
     assert str(told.value) == (
         "shot 1 has no usable take: runway vendor_internal; shot 2 has no usable take: runway vendor_internal"
     )

@@ -233,3 +233,19 @@ def test_the_schema_of_the_form_has_a_text_for_every_field():
     json.dumps(schema)
     assert next(iter(schema["properties"])) == "prompt"
     assert all(field.get("title") and field.get("description") for field in schema["properties"].values())
+
+
+class TestAllows:
+    def test_an_order_that_wants_nothing_on_purpose_is_the_order_it_always_was(self) -> None:
+        plain = JobSpec(prompt="a fox")
+        assert plain.fingerprint == JobSpec(prompt="a fox", allows=()).fingerprint
+        assert plain.fingerprint != JobSpec(prompt="a fox", allows=("cuts",)).fingerprint
+
+    def test_forms_send_one_text_and_the_order_of_words_means_nothing(self) -> None:
+        said = JobSpec.parse({"prompt": "a fox", "allows": "cuts, bars,cuts"})
+        assert said.allows == ("bars", "cuts")
+        assert said.fingerprint == JobSpec(prompt="a fox", allows=("cuts", "bars")).fingerprint
+
+    def test_a_word_that_nobody_knows_is_refused(self) -> None:
+        with pytest.raises(SpecError, match="allows"):
+            JobSpec.parse({"prompt": "a fox", "allows": ["explosions"]})

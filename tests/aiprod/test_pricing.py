@@ -11,8 +11,20 @@ from hypothesis import strategies as st
 
 from aiprod.budgets import envelope_amount
 from aiprod.catalog import Model, Price, Tariff, catalog
-from aiprod.models import USD, Shot, Usage, fingerprint
-from aiprod.pricing import NotCapable, charged, estimate, frame_size, legal_request, old_prices, price_of, quote
+from aiprod.models import USD, Answered, Shot, Usage, fingerprint
+from aiprod.pricing import (
+    NotCapable,
+    charged,
+    estimate,
+    frame_size,
+    judgement_cost,
+    judgement_quote,
+    legal_request,
+    old_prices,
+    price_of,
+    quote,
+)
+from aiprod.qa.rubric import judge_request
 from tests.desk import manifest, request
 
 TODAY = date(2026, 11, 23)
@@ -351,3 +363,42 @@ class TestWords:
         long = made.shots[0].model_copy(update={"prompt": "a" * (room - 5), "camera": "slow pan"})
         with pytest.raises(NotCapable, match=f"takes prompts of {room} characters at most"):
             legal_request("runway", entry.model_copy(update={"models": entry.models[:1]}), made, long)
+
+
+class TestJudging:
+    def asked(self, config, seconds=5.0, model=None):
+        entry = config.judges["gemini"]
+        found = judge_request("gemini", entry, prompt="a fox", seconds=seconds, take_id="t", sha256="", sequence=1)
+        return found.model_copy(update={"model": model or found.model})
+
+    def test_the_quote_is_the_most_it_can_cost_rounded_up_once(self, config):
+        asked = self.asked(config)
+        exact = Decimal("0.75") * asked.input_tokens + Decimal("3.75") * asked.output_tokens
+        assert judgement_quote(config.prices, asked, TODAY) == -int(-exact // 1)
+
+    def test_the_cost_is_what_the_tokens_cost_and_no_word_on_tokens_is_no_cost(self, config):
+        asked = self.asked(config)
+        said = Answered(answer_id="a", text="", input_tokens=6_000, output_tokens=600)
+        assert judgement_cost(config.prices, asked, said, on=TODAY) == 4_500 + 2_250
+        assert judgement_cost(config.prices, asked, said.model_copy(update={"input_tokens": 0}), on=TODAY) is None
+
+    def test_what_has_no_price_on_that_day_is_not_asked(self, config):
+        for asked, day in ((self.asked(config, model="gemini-9"), TODAY), (self.asked(config), date(2020, 1, 1))):
+            with pytest.raises(NotCapable, match="has no price"):
+                judgement_quote(config.prices, asked, day)
+
+    def test_every_judge_has_a_price_in_every_tariff(self, config):
+        for tariff in config.tariffs.values():
+            assert judgement_quote(tariff, self.asked(config), TODAY) > 0
+
+    def test_judging_is_counted_once_expected_and_for_every_attempt_at_worst(self, config):
+        made = manifest(seconds=4.0)
+        bare = estimate(made, config, VENDORS, 3, {1: "veo3"}, TODAY)
+        looked_at = estimate(made, config, VENDORS, 3, {1: "veo3"}, TODAY, judging={1: 90_000})
+        assert looked_at.judging == 270_000
+        assert looked_at.worst_case == bare.worst_case + 270_000
+        assert looked_at.expected == bare.expected + 90_000
+
+    def test_a_preview_is_not_judged_and_pays_for_no_judge(self, config):
+        found = estimate(manifest(seconds=4.0), config, ("animatic",), 3, {1: "animatic"}, TODAY, judging={1: 90_000})
+        assert (found.expected, found.worst_case, found.judging) == (0, 0, 0)

@@ -252,3 +252,11 @@ class TestCampaign:
         assert shown.rows[-1][1] == "35 more rows"
         assert "… and 5 more" in shown.text
         assert ["You approve at most, for the whole campaign", "$3.00"] in shown.rows
+
+
+def test_what_judging_costs_is_shown_where_somebody_judges_and_nowhere_else() -> None:
+    manifest = Manifest(job_id="job-1", version=1, aspect_ratio="16:9", resolution="720p", audio=True, shots=())
+    for judging, shown in ((0, False), (270_000, True)):
+        priced = Estimate(tariff="list", lines=(), expected=0, worst_case=USD, judging=judging)
+        body = spend_body(manifest, priced, amount=USD, budget_left=USD, preset="quick_social")
+        assert ("| of which judging every take, at most | $0.27 |" in body) is shown

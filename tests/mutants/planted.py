@@ -27,6 +27,7 @@ class Mutant:
 _LEDGER = "tests/aiprod/ledger"
 _TOGETHER = f"{_LEDGER}/test_purchases.py::TestHoldAll"
 _BUYING = "tests/aiprod/test_purchasing.py"
+_JUDGING = "tests/aiprod/test_judging.py"
 _VEO = "tests/aiprod/backends/test_veo3.py"
 _TELLING = "tests/aiprod/test_notifying.py"
 _ERASING = "tests/aiprod/test_erasing.py"
@@ -576,7 +577,7 @@ PLANTED = (
         "HttpRetryOptions(attempts=1)",
         "HttpRetryOptions(attempts=3, initial_delay=0.01)",
         ("tests/aiprod/backends/test_veo3_wire.py::test_a_lost_answer_is_one_request",),
-        ("backends/veo3_wire.py", "        if self.sent:\n", "        if False:\n"),
+        ("backends/calling.py", "        if self.sent:\n", "        if False:\n"),
     ),
     Mutant(
         "an approval of an older version is one of the newest",
@@ -911,13 +912,6 @@ PLANTED = (
         (f"{_LEDGER}/test_points.py::TestFold",),
     ),
     Mutant(
-        "points are folded and kept",
-        "ledger/points.py",
-        "delete(metric_outbox).where(metric_outbox.c.id.in_([row.id for row in rows]))",
-        "delete(metric_outbox).where(metric_outbox.c.id < 0)",
-        (f"{_LEDGER}/test_points.py::TestFold::test_each_point_is_folded_once_however_often_and_by_however_many",),
-    ),
-    Mutant(
         "a late word turns a sink's cursor back",
         "ledger/cursors.py",
         'upsert(conn, metric_sent, rows, forward="ended_at")',
@@ -937,5 +931,47 @@ PLANTED = (
         "    if conn.execute(update(alerts).where(pending).values(raised_at=now)).rowcount != 1:\n        return False\n",
         "    conn.execute(update(alerts).where(pending).values(raised_at=now))\n",
         (f"{_LEDGER}/test_alerts.py::test_of_many_who_raise_and_resolve_it_each_is_told_once",),
+    ),
+    Mutant(
+        "a lost judgement costs nothing",
+        "purchasing.py",
+        "            step = Step.WRITE_OFF\n",
+        "            hold, step = 0, Step.WRITE_OFF\n",
+        (f"{_JUDGING}::TestLostAnswers::test_a_lost_answer_costs_its_hold_and_is_never_asked_for_again",),
+    ),
+    Mutant(
+        "judging is bought that nobody approved",
+        "judging.py",
+        "    if not counted:\n",
+        "    if False:\n",
+        (f"{_JUDGING}::TestMoney::test_what_the_approval_did_not_count_is_not_bought",),
+    ),
+    Mutant(
+        "judging is not in the worst case",
+        "pricing.py",
+        "worst_case=worst + attempts * sum(once.values())",
+        "worst_case=worst",
+        (f"{_JUDGING}::TestMoney::test_the_estimate_counts_what_judging_every_allowed_attempt_costs",),
+    ),
+    Mutant(
+        "an answer that was kept is bought again",
+        "judging.py",
+        "            if len(paid) >= samples:\n",
+        "            if len(paid) >= 2 * samples:\n",
+        (f"{_JUDGING}::TestMoney::test_a_take_is_judged_three_times_and_each_is_a_purchase_of_the_job",),
+    ),
+    Mutant(
+        "a judge that was told what to say is believed",
+        "qa/semantic.py",
+        'if lines.decoy not in known or known[lines.decoy].verdict != "no":',
+        "if False:",
+        (f"{_JUDGING}::TestInjection::test_a_judge_that_follows_a_text_in_the_clip_is_not_followed",),
+    ),
+    Mutant(
+        "an unscored take gets a number",
+        "qa/semantic.py",
+        "    if len(samples) * 2 < rules.samples:\n",
+        "    if not samples:\n        return Opinion(semantic=0.5, judgement=said)\n    if False:\n",
+        (f"{_JUDGING}::TestRefusals::test_what_is_no_answer_is_paid_and_is_no_score",),
     ),
 )

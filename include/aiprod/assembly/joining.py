@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from heapq import merge
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 from av.container import OutputContainer
@@ -18,7 +20,7 @@ from aiprod.assembly import picture, sound
 from aiprod.errors import JobFailed, StorageError
 from aiprod.models import Noun
 
-__all__ = ["Clip", "assemble"]
+__all__ = ["Clip", "Style", "assemble"]
 
 
 class Clip(Noun):
@@ -28,12 +30,28 @@ class Clip(Noun):
     seconds: float
 
 
-def assemble(clips: Sequence[Clip], into: Path, *, width: int, height: int, fps: int, audio: bool) -> None:
-    """Write the finished video to `into` (MP4: H.264, and AAC where `audio`), whole or not at all.
+@dataclass(frozen=True)
+class Style:
+    """How clips become a video. `container` decides the codecs: mp4 is H.264 and AAC, webm is VP9 and Opus.
+
+    `fade_seconds` is how long one clip dissolves into the next, 0 for a cut; `loudness` in LUFS, None leaves it as it is.
+    """
+
+    container: Literal["mp4", "webm"] = "mp4"
+    fade_seconds: float = 0.0
+    loudness: float | None = -14.0
+
+
+PLAIN = Style()
+
+
+def assemble(clips: Sequence[Clip], into: Path, *, width: int, height: int, fps: int, audio: bool, style: Style = PLAIN) -> None:
+    """Write the finished video to `into`, whole or not at all, exactly as long as all clips together.
 
     Clip n takes its place at the frame where the seconds before it end, so rounding never adds up. A take that is
     a little short holds its last frame; one without sound is silent. The picture is copied when no take needs a
-    cut, another size or another rate.
+    cut, another size, another rate or another codec, and none dissolves. A dissolve has its middle where a cut would be, and
+    shows what a take has beyond its end, or holds its last frame; sound fades out and in.
 
     Raises `StorageError` when a take cannot be read or the file cannot be written.
     """
@@ -44,8 +62,9 @@ def assemble(clips: Sequence[Clip], into: Path, *, width: int, height: int, fps:
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
         sources = [picture.probe(clip.path, frames) for clip, frames in zip(clips, _frames(clips, fps), strict=True) if frames]
-        with av.open(str(unfinished), "w", format="mp4", options={"movflags": "+faststart"}) as film:
-            _mux(film, sources, wanted, audio)
+        options = {"movflags": "+faststart"} if style.container == "mp4" else {}
+        with av.open(str(unfinished), "w", format=style.container, options=options) as film:
+            _mux(film, sources, wanted, audio, style)
         os.replace(unfinished, into)
     except (OSError, FFmpegError) as error:
         raise StorageError(f"{into} could not be assembled from {len(clips)} takes: {error}") from error
@@ -63,15 +82,25 @@ def _frames(clips: Sequence[Clip], fps: int) -> list[int]:
     return frames
 
 
-def _mux(film: OutputContainer, sources: Sequence[picture.Source], wanted: picture.Format, audio: bool) -> None:
+def _halves(sources: Sequence[picture.Source], fps: int, seconds: float) -> tuple[int, ...]:
+    """Half the frames of each dissolve, between every two clips; never more than a third of either."""
+    wanted = round(seconds * fps / 2)
+    return tuple(min(wanted, left.frames // 3, right.frames // 3) for left, right in pairwise(sources))
+
+
+def _mux(film: OutputContainer, sources: Sequence[picture.Source], wanted: picture.Format, audio: bool, style: Style) -> None:
     shown: Iterator[Packet[Any]]
-    if picture.copies(sources, wanted):
+    halves = _halves(sources, wanted.fps, style.fade_seconds)
+    if style.container == "mp4" and not any(halves) and picture.copies(sources, wanted):
         with av.open(str(sources[0].path)) as first:
             stream = film.add_stream_from_template(picture.video_of(first, sources[0].path))
         shown = picture.copied(sources, wanted, stream)
     else:
-        shown = picture.encoded(sources, wanted, picture.encoder(film, wanted))
-    heard = sound.encoded(sources, wanted.fps, sound.encoder(film)) if audio else iter(())
+        shown = picture.encoded(sources, wanted, picture.encoder(film, wanted, style.container), halves)
+    heard: Iterator[Packet[Any]] = iter(())
+    if audio:
+        onto = sound.encoder(film, style.container)
+        heard = sound.encoded(sources, wanted.fps, onto, halves=halves, wanted=style.loudness)
     # In the order of their times, or the muxer would hold one of the two back in memory.
     for packet in merge(shown, heard, key=_when):
         film.mux(packet)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
@@ -25,6 +27,11 @@ __all__ = ["Format", "Source", "copied", "copies", "encoded", "encoder", "matrix
 #: A shape that differs less than this is stretched; bars of a few pixels look worse.
 _SAME_SHAPE = 0.03
 _BT709, _LIMITED, _UNSAID = 1, 1, 2
+#: What encodes the picture, by container. Neither lets somebody else's defaults decide.
+_ENCODERS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "mp4": ("libx264", {"preset": "fast", "crf": "18"}),
+    "webm": ("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}),
+}
 
 
 @dataclass(frozen=True)
@@ -121,27 +128,55 @@ def copied(sources: Sequence[Source], wanted: Format, onto: VideoStream) -> Iter
         done += source.frames
 
 
-def encoder(film: OutputContainer, wanted: Format) -> VideoStream:
-    """Add a stream that encodes H.264 for delivery."""
-    stream = film.add_stream("libx264", rate=Fraction(wanted.fps))
+def encoder(film: OutputContainer, wanted: Format, container: str) -> VideoStream:
+    """Add a stream that encodes for delivery: H.264 in an MP4, VP9 in a WebM."""
+    codec_name, options = _ENCODERS[container]
+    stream: VideoStream = film.add_stream(codec_name, rate=Fraction(wanted.fps))  # type: ignore[assignment]
     stream.width, stream.height, stream.pix_fmt = wanted.width, wanted.height, "yuv420p"
-    stream.options = {"preset": "fast", "crf": "18"}
+    stream.options = dict(options)
     codec = stream.codec_context
     codec.color_range, codec.colorspace, codec.color_primaries, codec.color_trc = _LIMITED, _BT709, _BT709, _BT709
     return stream
 
 
-def encoded(sources: Sequence[Source], wanted: Format, onto: VideoStream) -> Iterator[Packet[Any]]:
-    """Yield all takes, each cut (or held) to its frames, as packets of one new stream."""
-    number = 0
-    for source in sources:
-        for frame in _timed(source, wanted):
-            frame.pts, frame.time_base = number, Fraction(1, wanted.fps)
-            # The decoder's choice of key frames is not ours.
-            frame.pict_type = PictureType.NONE
-            yield from onto.encode(frame)
-            number += 1
+def encoded(sources: Sequence[Source], wanted: Format, onto: VideoStream, halves: Sequence[int]) -> Iterator[Packet[Any]]:
+    """Yield all takes, each cut (or held) to its frames, as packets of one new stream.
+
+    `halves` is half the frames of the dissolve between every two takes, 0 for a cut.
+    """
+    for number, frame in enumerate(_film(sources, wanted, halves)):
+        frame.pts, frame.time_base = number, Fraction(1, wanted.fps)
+        # The decoder's choice of key frames is not ours.
+        frame.pict_type = PictureType.NONE
+        yield from onto.encode(frame)
     yield from onto.encode(None)
+
+
+def _film(sources: Sequence[Source], wanted: Format, halves: Sequence[int]) -> Iterator[VideoFrame]:
+    """Yield every frame of the finished video; as many as all takes have together, dissolves or not."""
+    tail: list[VideoFrame] = []
+    for before, source, after in zip((0, *halves), sources, (*halves, 0), strict=True):
+        frames = _handled(source, wanted, before, after)
+        for number, (left, right) in enumerate(zip(tail, islice(frames, 2 * before), strict=True), start=1):
+            yield _mixed(left, right, number / (2 * before + 1))
+        yield from islice(frames, source.frames - before - after)
+        tail = list(frames)
+
+
+def _handled(source: Source, wanted: Format, before: int, after: int) -> Iterator[VideoFrame]:
+    """Yield a take's frames with as many more as a dissolve needs: the first one held before it, its surplus after it."""
+    frames = _timed(replace(source, frames=source.frames + after), wanted)
+    first = next(frames)
+    for _ in range(before):
+        yield first
+    yield first
+    yield from frames
+
+
+def _mixed(left: VideoFrame, right: VideoFrame, share: float) -> VideoFrame:
+    """Return two frames of one size on top of each other, `share` of the right one."""
+    one, other = left.to_ndarray(), right.to_ndarray()
+    return VideoFrame.from_ndarray(np.asarray(cv2.addWeighted(one, 1 - share, other, share, 0.0), np.uint8), format="yuv420p")
 
 
 def _timed(source: Source, wanted: Format) -> Iterator[VideoFrame]:

@@ -25,44 +25,51 @@ __all__ = ["encoded", "encoder", "loudness", "programme"]
 Block: TypeAlias = NDArray[np.float32]
 
 _RATE = 48_000
-#: What streaming services play at, and below which sound is meant to be quiet (or is an animatic's tone). LUFS.
-_WANTED, _LEAST = -14.0, -50.0
+#: Below this, sound is meant to be quiet (or is an animatic's tone), and stays so. LUFS.
+_LEAST = -50.0
 #: Peaks stay under -1.5 dBFS: AAC adds a little.
 _PEAK = "0.84"
 #: A cut in the middle of a wave clicks; 5 ms of fade do not.
 _FADE = _RATE // 200
 
 
-def encoder(film: OutputContainer) -> AudioStream:
-    """Add a stream that encodes AAC, 48 kHz, stereo."""
-    stream = film.add_stream("aac", rate=_RATE)
-    stream.layout, stream.bit_rate = "stereo", 192_000
+def encoder(film: OutputContainer, container: str) -> AudioStream:
+    """Add a stream that encodes 48 kHz, stereo: AAC in an MP4, Opus in a WebM."""
+    codec, rate = ("libopus", 160_000) if container == "webm" else ("aac", 192_000)
+    stream: AudioStream = film.add_stream(codec, rate=_RATE)  # type: ignore[assignment]
+    stream.layout, stream.bit_rate = "stereo", rate
     return stream
 
 
-def encoded(sources: Sequence[Source], fps: int, onto: AudioStream) -> Iterator[Packet[Any]]:
-    """Yield the programme as packets, at -14 LUFS unless it is quieter than -50."""
+def encoded(
+    sources: Sequence[Source], fps: int, onto: AudioStream, *, halves: Sequence[int] = (), wanted: float | None = -14.0
+) -> Iterator[Packet[Any]]:
+    """Yield the programme as packets, `wanted` LUFS loud unless it is quieter than -50; None leaves it as it is.
+
+    `halves` is half the frames of the dissolve between every two takes: over so many, sound fades out and in.
+    """
     total = _samples(sum(source.frames for source in sources), fps)
-    level = loudness(programme(sources, fps))
-    blocks: Iterable[Block] = programme(sources, fps)
-    if level > _LEAST:
-        blocks = _exactly(_levelled(blocks, _WANTED - level), total)
+    level = _LEAST if wanted is None else loudness(programme(sources, fps, halves))
+    blocks: Iterable[Block] = programme(sources, fps, halves)
+    if wanted is not None and level > _LEAST:
+        blocks = _exactly(_levelled(blocks, wanted - level), total)
     for frame in _frames(blocks):
         yield from onto.encode(frame)
     yield from onto.encode(None)
 
 
-def programme(sources: Sequence[Source], fps: int) -> Iterator[Block]:
+def programme(sources: Sequence[Source], fps: int, halves: Sequence[int] = ()) -> Iterator[Block]:
     """Yield the sound of all takes, each exactly as long as its picture; a take without sound is silent."""
     done = 0
-    for source in sources:
+    fades = [max(_FADE, _samples(half, fps)) for half in (halves or [0] * (len(sources) - 1))]
+    for rise, source, fall in zip((_FADE, *fades), sources, (*fades, _FADE), strict=True):
         start, end = _samples(done, fps), _samples(done + source.frames, fps)
         done += source.frames
         position, length = 0, end - start
         for block in _exactly(_take(source), length):
             at = np.arange(position, position + block.shape[1])
-            edge = np.minimum(at, length - 1 - at)
-            yield (block * np.clip(edge / _FADE, 0, 1)).astype(np.float32)
+            edge = np.minimum(at / rise, (length - 1 - at) / fall)
+            yield (block * np.clip(edge, 0, 1)).astype(np.float32)
             position += block.shape[1]
 
 

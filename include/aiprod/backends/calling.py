@@ -11,7 +11,7 @@ import httpx
 
 from aiprod.backends.reaching import INTERNET, Network
 
-__all__ = ["OneCall"]
+__all__ = ["OneCall", "OneRequest"]
 
 #: An answer that is longer is none, unless somebody expects more. Tasks and accounts are a few kilobytes.
 _MOST_BYTES = 4 << 20
@@ -56,6 +56,15 @@ class OneCall(httpx.BaseTransport):
             problem = _translated(error)
         # Out here, so that it does not carry the error of before.
         raise problem
+
+
+class OneRequest(OneCall):
+    """Lets nothing more through once something has left, however often an SDK may try."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.sent:
+            raise httpx.ReadError("a second request was not sent")
+        return super().handle_request(request)
 
 
 class _Wires(httpcore.NetworkBackend):

@@ -62,6 +62,7 @@ class Network:
     wires: httpcore.NetworkBackend = field(default_factory=httpcore.SyncBackend)
     trust: Callable[[], ssl.SSLContext] = certificates
     clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
 
     def addresses(self, host: str, port: int) -> Sequence[str]:
         """The IP addresses of a name. Raises `httpcore.ConnectError`."""

@@ -13,7 +13,7 @@ from google import genai
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials
 
-from aiprod.backends.calling import OneCall
+from aiprod.backends.calling import OneRequest
 from aiprod.backends.google_access import GoogleAccess, Token
 from aiprod.backends.reaching import INTERNET, Network
 from aiprod.backends.veo3_words import NAME, Operation, Refusal, Video, details_of, no_answer, not_accepted
@@ -101,10 +101,10 @@ class Vertex:
         return f"https://{self.location}-aiplatform.googleapis.com/"
 
     @contextmanager
-    def _client(self, token: Token, ends: float) -> Iterator[tuple[genai.Client, _OneRequest]]:
+    def _client(self, token: Token, ends: float) -> Iterator[tuple[genai.Client, OneRequest]]:
         """A client for one request. It stays referenced: the SDK closes one that nobody holds."""
         left = max(0.001, ends - self.network.clock())
-        wire = _OneRequest(left, network=self.network, most_bytes=_MOST_BYTES)
+        wire = OneRequest(left, network=self.network, most_bytes=_MOST_BYTES)
         # Never used, and there because the SDK would make one of its own.
         nobody = httpx.AsyncClient(verify=INTERNET.trust(), trust_env=False)
         with httpx.Client(transport=wire, trust_env=False, follow_redirects=False) as http:
@@ -150,15 +150,6 @@ class Vertex:
         except Exception as error:  # noqa: BLE001
             message = f"{who}: the answer cannot be read ({type(error).__name__})"
             raise BackendError(message, kind=FailureKind.VENDOR_INTERNAL, money_moved="maybe") from None
-
-
-class _OneRequest(OneCall):
-    """Lets nothing more through once something has left, however often the SDK may try."""
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if self.sent:
-            raise httpx.ReadError("a second request was not sent")
-        return super().handle_request(request)
 
 
 def _asked(request: RenderRequest, picture: tuple[bytes, str] | None, *, into: str, key: str) -> dict[str, Any]:

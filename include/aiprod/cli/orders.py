@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from aiprod import ordering
 from aiprod.catalog import catalog
 from aiprod.cli.amounts import typed_usd
 from aiprod.cli.commands import subject
@@ -15,6 +14,7 @@ from aiprod.cli.files import order_in, read
 from aiprod.cli.person import By
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.errors import SpecError
+from aiprod.estimating import price
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import JobSpec, dollars, limit_micros
 from aiprod.pipeline import Pipeline
@@ -36,7 +36,7 @@ def _estimate(
     with pipeline.ledger.read() as conn:
         now = database_now(conn)
     spec = JobSpec.parse(raw)
-    manifest, priced, backends = ordering.price(spec.job_id or "estimate", spec, pipeline.catalog, now=now)
+    manifest, priced, backends = price(spec.job_id or "estimate", spec, pipeline.catalog, now=now)
     if as_json:
         estimate = priced.model_dump(mode="json")
         return show_json({"seconds": manifest.seconds, "shots": len(manifest.shots), "backends": list(backends), **estimate})

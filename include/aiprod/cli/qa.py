@@ -7,11 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from aiprod.catalog import catalog
 from aiprod.cli.commands import subject
 from aiprod.cli.screen import Json, line, show_json, table
-from aiprod.errors import SpecError
-from aiprod.qa import Expected, measure_apart, report
+from aiprod.qa import examine_file
 
 __all__ = ["app"]
 
@@ -29,7 +27,7 @@ def _qa(
 
     Nothing was ordered, so nothing is compared with an order: length, size and sound are taken as they are.
     """
-    found = _examined(file, preset)
+    found = examine_file(file, preset)
     if as_json:
         show_json(found)
     else:
@@ -39,26 +37,6 @@ def _qa(
         else:
             line("nothing is wrong with it")
     return 0 if found["passes"] else 1
-
-
-def _examined(file: Path, preset: str) -> dict[str, Any]:
-    known = catalog()
-    if preset not in known.presets:
-        raise SpecError([f"preset: {preset!r} is unknown; known: {', '.join(known.presets)}"])
-    if not file.is_file():
-        raise SpecError([f"{file}: there is no such file"])
-    measured, thresholds = measure_apart(file), known.quality.of(preset)
-    as_it_is = Expected(
-        seconds=measured.seconds,
-        fps=measured.fps or measured.mean_fps or 1.0,
-        width=measured.width,
-        height=measured.height,
-        audio=measured.has_audio,
-    )
-    said = report(file.name, measured, as_it_is, thresholds, semantic_status="unscored")
-    passes = not said.vetoed and said.technical >= thresholds.technical_floor
-    told = said.model_dump(mode="json", include={"technical", "findings", "measured", "thresholds"})
-    return {"file": str(file), "preset": preset, "passes": passes, **told}
 
 
 def _row(finding: dict[str, Any]) -> tuple[str, ...]:

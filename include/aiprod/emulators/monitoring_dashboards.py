@@ -21,7 +21,7 @@ class DashboardServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: DashboardServer
+    server: DashboardServer  # pyright: ignore[reportIncompatibleVariableOverride] - this server makes no other handler
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))

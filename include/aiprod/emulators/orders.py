@@ -45,6 +45,14 @@ Moderation is charged by Runway and free at the others. What a vendor has no wor
 | cutoff | the connection is cut in the middle |
 | endless, trickle | it never stops coming; one byte a second |
 | redirect:URL | its address sends you elsewhere |
+| **what a judge says** | |
+| blocked | nothing, for the clip's content; charged for what it read |
+| max-tokens | it is cut off in the middle of its answer |
+| garbage | words instead of the shape that was asked for |
+| poor | nothing that was ordered is there, and every scale is low |
+| unsure | it cannot tell |
+| swing | another number for every sample |
+| gullible | it does what a text in the clip tells it to: yes to everything, and full points |
 """
 
 from __future__ import annotations
@@ -98,6 +106,13 @@ _WORDS = {
     "endless": "",
     "trickle": "",
     "redirect": r"\S+",
+    "blocked": "",
+    "max-tokens": "",
+    "garbage": "",
+    "poor": "",
+    "unsure": "",
+    "swing": "",
+    "gullible": "",
 }
 
 

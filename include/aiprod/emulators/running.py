@@ -20,6 +20,7 @@ from typing import Any, Self
 from aiprod.emulators.books import Books
 from aiprod.emulators.film import Studio
 from aiprod.emulators.gcs import BUCKET, Gcs
+from aiprod.emulators.gemini import Gemini
 from aiprod.emulators.google_access import PROJECT, GoogleAccess, write_key_file
 from aiprod.emulators.house import House, Terms
 from aiprod.emulators.replicate import Replicate
@@ -27,10 +28,10 @@ from aiprod.emulators.runway import Runway
 from aiprod.emulators.vendor import VendorServer
 from aiprod.emulators.vertex import Vertex
 
-__all__ = ["KEYS", "Emulators", "Vendors", "environment", "exports"]
+__all__ = ["KEYS", "Emulators", "Vendors", "environment", "exports", "judging"]
 
 #: What each vendor wants as a key when nobody says.
-KEYS: Mapping[str, str] = {name: f"emulated-{name}" for name in ("runway", "veo3", "replicate")}
+KEYS: Mapping[str, str] = {name: f"emulated-{name}" for name in ("runway", "veo3", "replicate", "gemini")}
 _ANSWERS_WITHIN = 30.0
 
 
@@ -50,6 +51,11 @@ def environment(origin: str, key_file: Path, keys: Mapping[str, str] = KEYS) -> 
     }
 
 
+def judging(origin: str, keys: Mapping[str, str] = KEYS) -> dict[str, str]:
+    """Return what is set besides so that takes are judged, and judging is paid, at an origin."""
+    return {"GEMINI_API_KEY": keys["gemini"], "GEMINI_BASE_URL": origin}
+
+
 def exports(variables: Mapping[str, str]) -> str:
     """Return an environment as a shell takes it."""
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
@@ -60,7 +66,8 @@ def opened(port: int, house: House, studio: Studio, keys: Mapping[str, str] = KE
     access = GoogleAccess(house, studio, keys["veo3"])
     google = (access, Vertex(house, studio, access), Gcs(house, studio, access))
     others = (Runway(house, studio, keys["runway"]), Replicate(house, studio, keys["replicate"]))
-    return VendorServer(port, house, (*google, *others), listen=listen)
+    judge = Gemini(house, studio, keys["gemini"], access)
+    return VendorServer(port, house, (*google, *others, judge), listen=listen)
 
 
 class _Running(ABC):
@@ -77,6 +84,11 @@ class _Running(ABC):
     @abstractmethod
     def environment(self) -> dict[str, str]:
         """What to set so that AIPROD buys here; nothing is set by itself."""
+
+    @property
+    def judging(self) -> dict[str, str]:
+        """What to set besides so that takes are judged here."""
+        return judging(self.url, self._keys)
 
     @abstractmethod
     def rule(self, backend: str, words: str) -> None:

@@ -85,7 +85,7 @@ def _locked(holds: CTE, *, on_postgres: bool) -> Select[Any]:
     # Rows are only locked when nothing has to be created first: who waits for an insert must not hold a hotter row.
     there = select(func.count() == _COUNT).select_from(named).where(current).scalar_subquery()
     crosses = and_(caps.c.warn.is_not(None), caps.c.warned_at.is_(None), _USED + wanted.c.total >= caps.c.warn)
-    return (
+    found = (
         select(
             wanted.c.c,
             caps.c.cap_id,
@@ -102,6 +102,7 @@ def _locked(holds: CTE, *, on_postgres: bool) -> Select[Any]:
         .order_by(caps.c.lock_rank, caps.c.cap_id)
         .with_for_update(of=caps)
     )
+    return found  # pyright: ignore[reportReturnType] - nine columns of nine types
 
 
 def _door_open(holds: CTE) -> ColumnElement[bool]:

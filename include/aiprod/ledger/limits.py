@@ -129,8 +129,8 @@ def _settable(conn: Connection, scope: Scope, amount: Micros, *, catalog: Catalo
     """The cap a word is about. Raises `SpecError` where there is none."""
     if today_only and scope.kind not in ("day", "backend"):
         raise SpecError([f"{scope}: only the caps of a day can be set for today alone"])
-    if scope.kind == "backend" and scope.name not in catalog.backends:
-        raise SpecError([f"{scope}: no such backend; known: {', '.join(catalog.backends)}"])
+    if scope.kind == "backend" and scope.name not in (*catalog.backends, *catalog.judges):
+        raise SpecError([f"{scope}: no such backend; known: {', '.join((*catalog.backends, *catalog.judges))}"])
     if scope.kind == "job" and not ledger_jobs.known(conn, scope.name):
         raise SpecError([f"{scope}: no such job in the ledger"])
     if scope.kind == "campaign" and ledger_caps.balance(conn, "campaign", scope.name) is None:

@@ -19,7 +19,7 @@ from aiprod.ledger import caps, gates, health, holds, outbox, points
 from aiprod.ledger.holds import Wanted
 from aiprod.ledger.schema import OPEN, postings, purchases, resolutions, takes
 from aiprod.ledger.states import CHARGED, STEPS, State, Step
-from aiprod.models import USD, Decision, Envelope, Micros, Noun, RenderRequest, fingerprint
+from aiprod.models import USD, Decision, Envelope, JudgeRequest, Micros, Noun, RenderRequest, fingerprint
 
 __all__ = [
     "Failure",
@@ -102,6 +102,10 @@ class Purchase(Noun):
         return RenderRequest.model_validate(self.request)
 
     @property
+    def judge_request(self) -> JudgeRequest:
+        return JudgeRequest.model_validate(self.request)
+
+    @property
     def live(self) -> bool:
         """Whether it still blocks another purchase of the same shot."""
         return self.state in OPEN and self.parked_at is None
@@ -123,7 +127,7 @@ class NewHold:
     `decision` is the choice that led to it: recorded with the purchase, or not at all.
     """
 
-    request: RenderRequest
+    request: RenderRequest | JudgeRequest
     envelope: Envelope
     kind: str
     subject: str
@@ -137,7 +141,8 @@ class NewHold:
         """The rows that the ledger would have of it from `now`."""
         request, envelope = self.request, self.envelope
         # Younger than the first requests: one that does not use it stays the request it was.
-        content = request.model_dump(mode="json", exclude=None if request.seed_ordered else {"seed_ordered"})
+        unused = {"seed_ordered"} if isinstance(request, RenderRequest) and not request.seed_ordered else None
+        content = request.model_dump(mode="json", exclude=unused)
         row: dict[str, Any] = {
             "purchase_id": purchase_key(envelope.job_id, envelope.version, self.kind, self.subject, self.sequence),
             "job_id": envelope.job_id, "version": envelope.version, "kind": self.kind, "subject": self.subject,
@@ -249,7 +254,7 @@ def claim(
     hold ran out, `PurchasingStopped` when the kill switch, a cancellation or the envelope says no.
     """
     name = _must_get(conn, purchase_id).backend
-    entry = catalog.backends[name]
+    entry = catalog.payee(name)
     health.lock_backend(conn, name)
     # What follows is read behind the lock: nothing said while we queued for it is missed.
     purchase = _must_get(conn, purchase_id)
@@ -439,12 +444,13 @@ def _count(
     if step is Step.SUCCEED:
         health.observe(conn, purchase.purchase_id, purchase.backend, ok=True, catalog=catalog, now=now)
         took = (now - (purchase.submitted_at or now)).total_seconds()
-        points.emit(conn, "render_time", took, now=now, backend=purchase.backend, model=purchase.model)
+        if purchase.kind == "render":
+            points.emit(conn, "render_time", took, now=now, backend=purchase.backend, model=purchase.model)
     elif failure is not None and step in (Step.FAIL, Step.REJECT):
         if failure.strike and failure.kind not in health.NO_STRIKE:
             health.observe(conn, purchase.purchase_id, purchase.backend, ok=False, catalog=catalog, now=now)
             points.emit(conn, "backend_errors", 1, now=now, backend=purchase.backend, code=failure.kind.value)
-        points.emit(conn, "errors", 1, now=now, stage="render", code=failure.kind.value)
+        points.emit(conn, "errors", 1, now=now, stage=purchase.kind, code=failure.kind.value)
     if charge:
         points.emit(conn, "cost", charge / USD, now=now, backend=purchase.backend)
 

@@ -61,7 +61,7 @@ class Account:
         emulator, token = settings.gcm_endpoint(), self.token(seconds)
         transport = made.get_transport_class("grpc")
         if emulator is not None or token is None:
-            channel = grpc.insecure_channel(emulator, options=_OPTIONS)
+            channel = grpc.insecure_channel(emulator or "", options=_OPTIONS)
         else:
             who = Credentials(token.value, quota_project_id=token.quota_project)
             channel = transport.create_channel(_HOST, credentials=who, options=_OPTIONS)

@@ -111,4 +111,5 @@ def refusals(error: InvalidArgument, sent: int) -> Refusals:
 def _summaries(details: Sequence[Any]) -> list[monitoring_v3.CreateTimeSeriesSummary]:
     """The summaries among an error's details: the client hands them over as they came."""
     packed = [d for d in details if getattr(d, "type_url", "").endswith("CreateTimeSeriesSummary")]
-    return [monitoring_v3.CreateTimeSeriesSummary.deserialize(d.value) for d in packed]
+    summary: Any = monitoring_v3.CreateTimeSeriesSummary
+    return [summary.deserialize(d.value) for d in packed]

@@ -105,7 +105,7 @@ class _Deployment:
             there = client.list_notification_channels(name=self._parent, timeout=_PATIENCE)
             known = {one.user_labels.get("channel"): one for one in there if one.user_labels.get("app") == "aiprod"}
             for name, said in wanted.items():
-                channel = m.NotificationChannel.from_json(json.dumps(said))
+                channel: Any = m.NotificationChannel.from_json(json.dumps(said))
                 channel.user_labels.update({"app": "aiprod", "channel": name})
                 old = known.get(name)
                 if old is not None:
@@ -127,7 +127,8 @@ class _Deployment:
             there = client.list_alert_policies(name=self._parent, timeout=_PATIENCE)
             known = {one.user_labels.get("policy"): one for one in there if one.user_labels.get("app") == "aiprod"}
             for name, said in wanted.items():
-                policy, old = m.AlertPolicy.from_json(json.dumps(said)), known.get(name)
+                policy: Any = m.AlertPolicy.from_json(json.dumps(said))
+                old = known.get(name)
                 policy.notification_channels = self._channels
                 if old is not None:
                     policy.name = old.name
@@ -163,7 +164,7 @@ class _Deployment:
                     )
             for name, said in google_plans.objectives(self._catalog).items():
                 own = name.replace("_", "-")
-                wanted = m.ServiceLevelObjective.from_json(json.dumps(said))
+                wanted: Any = m.ServiceLevelObjective.from_json(json.dumps(said))
                 wanted.name = f"{service}/serviceLevelObjectives/{own}"
                 old = there.get(wanted.name)
                 if old is not None and _bare(old) == _bare(wanted):

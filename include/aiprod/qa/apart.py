@@ -6,6 +6,7 @@ The child keeps no standard streams of ours, sees no environment of ours (it has
 from __future__ import annotations
 
 import atexit
+import base64
 import json
 import os
 import resource
@@ -15,17 +16,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aiprod.errors import MeasuringInterrupted
 from aiprod.qa.measure import Measurements, measure
+from aiprod.qa.thumbnails import thumbnails
 
-__all__ = ["measure_apart"]
+__all__ = ["measure_apart", "thumbnails_apart"]
 
 #: What one file may cost. A minute of 4K takes a tenth of this; beyond it, a file is not a take.
 _CPU_SECONDS, _MEMORY_BYTES = 300, 2 << 30
 #: A machine may be busy with others; this is when we stop waiting for it.
 _WALL_SECONDS = 900.0
+#: Pictures of what was found are not worth waiting long for.
+_PICTURES_SECONDS = 120.0
 #: The longest answer we read: an hour of levels is a twentieth of it.
 _ANSWER_BYTES = 32 << 20
 #: A child is replaced after this many files, so that nothing adds up in it.
@@ -52,6 +58,18 @@ def measure_apart(path: Path, *, wall_seconds: float = _WALL_SECONDS) -> Measure
             raise MeasuringInterrupted(f"measuring {path.name} was interrupted ({ended}); it can be measured again") from None
 
 
+def thumbnails_apart(path: Path, moments: Sequence[float], *, wall_seconds: float = _PICTURES_SECONDS) -> list[bytes | None]:
+    """Return what `thumbnails` does, without risk to this process; no pictures where the child ended over them."""
+    with _LOCK:
+        child = _child()
+        try:
+            said = child.say({"path": str(path.absolute()), "moments": list(moments)}, time.monotonic() + wall_seconds)
+        except _Ended:
+            _drop()
+            return [None] * len(moments)
+    return [None if one is None else base64.b64decode(one) for one in json.loads(said)]
+
+
 class _Ended(Exception):
     """The child is gone, or has to go."""
 
@@ -76,15 +94,20 @@ class _Child:
         )
 
     def ask(self, path: Path, deadline: float) -> Measurements:
+        """Have a file measured. Raises `_Ended`."""
+        return Measurements.model_validate_json(self.say({"path": str(path.absolute())}, deadline))
+
+    def say(self, wish: dict[str, Any], deadline: float) -> bytes:
+        """Send a line and return the one that answers it. Raises `_Ended`."""
         self.files += 1
         if self._process.stdin is None:
             raise _Ended("no pipe", by_file=False)
         try:
-            self._process.stdin.write(json.dumps(str(path.absolute())).encode() + b"\n")
+            self._process.stdin.write(json.dumps(wish).encode() + b"\n")
             self._process.stdin.flush()
         except OSError:
             raise self._end() from None
-        return Measurements.model_validate_json(self._line(deadline))
+        return self._line(deadline)
 
     def close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -144,8 +167,16 @@ def _drop() -> None:
 atexit.register(_drop)
 
 
+def _answer(wish: dict[str, Any]) -> str:
+    path = Path(wish["path"])
+    if "moments" not in wish:
+        return measure(path).model_dump_json()
+    pictures = thumbnails(path, wish["moments"])
+    return json.dumps([None if one is None else base64.b64encode(one).decode() for one in pictures])
+
+
 def main() -> None:
-    """Answer one line of JSON per path read, until there is nothing more to read."""
+    """Answer one line of JSON per line read, until there is nothing more to read."""
     limit = resource.setrlimit
     limit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     limit(resource.RLIMIT_CORE, (0, 0))
@@ -155,8 +186,7 @@ def main() -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         soft = int(used.ru_utime + used.ru_stime) + 1 + _CPU_SECONDS
         limit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
-        answer = measure(Path(json.loads(line))).model_dump_json()
-        sys.stdout.buffer.write(answer.encode() + b"\n")
+        sys.stdout.buffer.write(_answer(json.loads(line)).encode() + b"\n")
         sys.stdout.buffer.flush()
 
 

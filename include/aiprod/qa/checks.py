@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from aiprod.catalog import Quality
-from aiprod.models import Noun
+from aiprod.models import Allowance, Noun
 from aiprod.qa.measure import Measurements
 from aiprod.qa.spans import Span, longest, together
 
-__all__ = ["ALLOWED", "PICTURE", "Allowance", "Check", "Expected", "Wrong", "at", "broken"]
+__all__ = ["ALLOWED", "PICTURE", "Check", "Expected", "Wrong", "at", "broken"]
 
 #: Black for longer than this part of the clip leaves nothing to show.
 _MOSTLY_BLACK = 0.8
@@ -19,8 +19,6 @@ _MOSTLY_BLACK = 0.8
 _SAME_MOMENT = 0.15
 #: A picture this much smaller than ordered, on its short side, is another resolution and not a rounded one.
 _SHORT_SIDE = 0.98
-
-Allowance: TypeAlias = Literal["cuts", "black", "black_and_white", "bars", "stillness"]
 
 #: What each thing that an order may ask for looks like to the check.
 ALLOWED: dict[Allowance, tuple[str, ...]] = {

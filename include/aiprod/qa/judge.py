@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from math import prod
 from typing import Literal, TypeAlias
 
-from aiprod.catalog import Preset, Quality
+from aiprod.catalog import Preset, Quality, Semantic
 from aiprod.models import Finding, QAReport, Verdict
 from aiprod.qa.checks import ALLOWED, PICTURE, Check, Expected, Wrong, broken
 from aiprod.qa.measure import Measurements
+from aiprod.qa.semantic import Opinion, quality
 from aiprod.qa.sound_checks import silent_part, sound
 from aiprod.qa.spans import longest, together
 
-__all__ = ["Expected", "judge", "report", "verdict"]
+__all__ = ["Expected", "judge", "report", "verdict", "with_opinion"]
 
 #: A report names this many stretches of a finding, the first ones.
 _MOST_STRETCHES = 20
@@ -76,15 +77,33 @@ def report(
     )
 
 
+def with_opinion(report: QAReport, opinion: Opinion, rules: Semantic) -> QAReport:
+    """Return the report with what a judge thinks of the take. What was not scored stays None, with the reason."""
+    if opinion.semantic is None:
+        return report.model_copy(update={"unscored_why": opinion.why, "judgement": opinion.judgement})
+    return report.model_copy(
+        update={
+            "semantic": opinion.semantic,
+            "semantic_status": "scored",
+            "quality": quality(report.technical, opinion.semantic, rules),
+            "judgement": opinion.judgement,
+            "calibrated": rules.calibration is not None,
+        }
+    )
+
+
 def verdict(report: QAReport, *, embedded: bool, preset: Preset, thresholds: Quality, floor: float) -> Verdict:
     """Return what may happen with a take. `floor` is the job's quality floor, 0 to 1.
 
-    A labelled preview needs no score of its content. A take that nobody scored ships only where the preset says so.
+    A labelled preview needs no score of its content. A take that nobody scored ships only where the preset says so; one that
+    a judge has doubts about never ships without a person.
     """
     if report.vetoed or report.technical < thresholds.technical_floor:
         return Verdict.REJECTED
     if embedded:
         return Verdict.ACCEPTED
+    if report.judgement is not None and report.judgement.doubts:
+        return Verdict.NEEDS_PERSON
     if report.quality is None:
         return Verdict.ACCEPTED if preset.unscored == "deliver" else Verdict.NEEDS_PERSON
     return Verdict.ACCEPTED if report.quality >= floor else Verdict.REJECTED

@@ -24,15 +24,15 @@ from aiprod.qa.eye import Eye
 from aiprod.qa.picture import picture_facts
 from aiprod.qa.spans import Span
 
-__all__ = ["Measurements", "measure"]
+__all__ = ["FORMATS", "MAX_FRAMES", "MAX_PIXELS", "Measurements", "measure"]
 
 #: Bounds against hostile files: one picture, all pictures, packets; frames of three minutes at 60 a second; half an hour.
-_MAX_PIXELS, _MAX_TOTAL_PIXELS, _MAX_PACKETS, _MAX_FRAMES, _MAX_SECONDS = 36_000_000, 20_000_000_000, 500_000, 11_000, 1_800
+MAX_PIXELS, _MAX_TOTAL_PIXELS, _MAX_PACKETS, MAX_FRAMES, _MAX_SECONDS = 36_000_000, 20_000_000_000, 500_000, 11_000, 1_800
 #: Codecs of which every packet shows one frame.
 _FRAME_PER_PACKET = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9"))
 _MAX_DECODE_ERRORS = 200
 #: FFmpeg opens playlists and scripts too, and those name other files; a take is one of these or unreadable.
-_FORMATS = "mov,matroska,webm,avi,mpegts,ogg,flv,ivf"
+FORMATS = "mov,matroska,webm,avi,mpegts,ogg,flv,ivf"
 
 
 class Measurements(Noun):
@@ -136,7 +136,7 @@ def measure(path: Path) -> Measurements:
 
 
 def _decoded(path: Path, log: Sequence[tuple[int, str, str]]) -> dict[str, Any]:
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file", "max_streams": "32"}
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_streams": "32"}
     with av.open(str(path.resolve()), metadata_errors="replace", options=options) as container:
         facts: dict[str, Any] = {"readable": True, "container": container.format.name}
         # A stream in a codec that FFmpeg does not know has no codec context; a cover picture is no video.
@@ -150,7 +150,7 @@ def _decoded(path: Path, log: Sequence[tuple[int, str, str]]) -> dict[str, Any]:
         # Opening reads frames to learn the format, and complains of things that hurt nobody (edit lists).
         opened = len(log)
         codec = video.codec_context
-        codec.options = {"max_pixels": str(_MAX_PIXELS)}
+        codec.options = {"max_pixels": str(MAX_PIXELS)}
         # One thread: the same findings on every machine, and the pool belongs to whoever runs us.
         codec.thread_count = 1
         audio = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
@@ -170,7 +170,7 @@ def _decoded(path: Path, log: Sequence[tuple[int, str, str]]) -> dict[str, Any]:
 def _too_much(video: VideoStream, seconds: float) -> str:
     """Why this is more than we decode, or an empty string."""
     width, height = video.codec_context.width, video.codec_context.height
-    if width * height > _MAX_PIXELS:
+    if width * height > MAX_PIXELS:
         return f"{width}x{height} pixels are more than we decode"
     return f"{seconds:,.0f} seconds are more than we decode" if seconds > _MAX_SECONDS else ""
 
@@ -205,7 +205,7 @@ class _Pass:
                 self._packets += 1
             for frame in frames:
                 self._take(frame)
-            if self._late or self._pixels > _MAX_TOTAL_PIXELS or self.eye.frames >= _MAX_FRAMES:
+            if self._late or self._pixels > _MAX_TOTAL_PIXELS or self.eye.frames >= MAX_FRAMES:
                 break
         self.complete = False
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
 from aiprod.errors import JobUnknown
-from aiprod.ledger import Connection, jobs, results
+from aiprod.ledger import Connection, erasures, jobs, results
 from aiprod.models import Erasure, Noun, StoredFile, Take
 from aiprod.pipeline import Pipeline
 from aiprod_airflow.api.access import ERASE, Job, Orders, Who
@@ -23,7 +23,7 @@ router = APIRouter(tags=["Files"])
 
 Kind = Literal["video", "poster", "contact_sheet"]
 _TYPES = {"mp4": "video/mp4", "jpg": "image/jpeg"}
-_FILE = {
+_FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"video/mp4": {}, "image/jpeg": {}}, "description": "The file; its ETag is its SHA-256."},
     206: {"description": "The range asked for."},
     304: {"description": "The caller has it."},
@@ -95,7 +95,7 @@ def _kept(orders: Pipeline, job_id: str, kind: Kind, version: int | None) -> Sto
 
 def _require_kept(conn: Connection, job_id: str) -> None:
     """Raise `JobUnknown` for a job whose files were deleted: they are not missing."""
-    erased = jobs.erased(conn, job_id)
+    erased = erasures.of_job(conn, job_id)
     if erased is not None:
         raise JobUnknown(f"the files of job {job_id} were deleted by {erased.erased_by} at {erased.erased_at:%Y-%m-%d %H:%M} UTC")
 

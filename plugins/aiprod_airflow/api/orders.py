@@ -94,12 +94,15 @@ def _enter(orders: Pipeline, caller: Caller, spec: JobSpec, job_id: str) -> Ente
 
 
 async def _started(airflow: AirflowClient, view: JobView) -> None:
-    """Start the run of the newest version, unless one carries it, or `dispatch` will. Raises 503 when Airflow cannot now."""
-    if view.status not in _BEFORE_MONEY or view.waits is not None or any(run.settled_at is None for run in view.runs):
+    """Start the run of the newest version, unless one carries it or did, or `dispatch` will. Raises 503 when Airflow cannot.
+
+    A run of an older version may still be putting its things away: it is in nobody's way.
+    """
+    if view.status not in _BEFORE_MONEY or view.waits is not None or any(run.version == view.version for run in view.runs):
         return
     if not view.runs:
         await airflow.start(view.job_id, {**_conf(view.order), "job_id": view.job_id})
-    elif all(run.version != view.version for run in view.runs):
+    else:
         await airflow.start(f"{view.job_id}.v{view.version}", {"batch": [view.job_id]})
 
 

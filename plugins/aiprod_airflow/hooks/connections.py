@@ -86,7 +86,8 @@ def _known(backend: str) -> Mapping[str, str]:
 
 def _found(backend: str) -> Mapping[str, str]:
     """What the connection of a backend says; nothing where there is none."""
-    entry = catalog().backends.get(backend)
+    known = catalog()
+    entry = known.backends.get(backend) or known.judges.get(backend)
     needs = _OTHERS.get(backend) or (entry.needs if entry else ())
     connection = find(connection_id(backend)) if needs else None
     if connection is None:

@@ -12,7 +12,13 @@ from aiprod.errors import ConfigError
 __all__ = ["SECRETS", "Fields", "secrets_in", "values"]
 
 #: Values of these names must never be seen; wherever they come from.
-SECRETS = ("RUNWAYML_API_SECRET", "REPLICATE_API_TOKEN", "GOOGLE_CREDENTIALS_JSON", "OTEL_EXPORTER_OTLP_HEADERS")
+SECRETS = (
+    "RUNWAYML_API_SECRET",
+    "REPLICATE_API_TOKEN",
+    "GOOGLE_CREDENTIALS_JSON",
+    "GEMINI_API_KEY",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+)
 
 
 class Fields(Protocol):
@@ -36,6 +42,8 @@ class _Plain(NamedTuple):
 _PLAIN = {
     "runway": _Plain("RUNWAYML_API_SECRET", "RUNWAYML_BASE_URL"),
     "replicate": _Plain("REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"),
+    # A judge on Vertex has no password: its extra names AIPROD_JUDGE_PROJECT and GOOGLE_CREDENTIALS_JSON.
+    "gemini": _Plain("GEMINI_API_KEY", "GEMINI_BASE_URL"),
 }
 
 #: Extra of a Google connection → the name it stands for.

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from aiprod.errors import AiprodError
+from aiprod.errors import AiprodError, BackendError, FailureKind
 from aiprod_airflow.triggers.lookout import Lookout, lookout
 
 if TYPE_CHECKING:
     from aiprod_airflow.stopping import Instance
 
 __all__ = ["RenderTrigger", "Watch"]
+
+log = logging.getLogger(__name__)
 
 #: How long the first finished render of a batch waits for the others, so that they wake the operator together.
 COALESCE = timedelta(seconds=30)
@@ -135,6 +138,9 @@ class RenderTrigger(BaseTrigger):
         try:
             return (await shared.ask(self.backend, vendor_id)).final
         except (AiprodError, TimeoutError) as error:
+            if isinstance(error, BackendError) and error.kind is FailureKind.GONE:
+                # Some vendors forget what they were asked to stop; the ledger knows what came of it.
+                return await asyncio.to_thread(_closed, self.backend, vendor_id)
             # One lost answer says nothing about a paid render: ask again next time.
             self.log.warning("%s did not say how %s is doing: %s", self.backend, vendor_id, error)
             return False
@@ -149,6 +155,20 @@ def _stop(instance: Instance, backend: str, vendor_ids: list[str]) -> list[str]:
     from aiprod_airflow.stopping import stop_if_ended
 
     return stop_if_ended(instance, backend, vendor_ids=vendor_ids)
+
+
+def _closed(backend: str, vendor_id: str) -> bool:
+    """Whether the ledger knows a render and waits for it no more. Not knowing is no."""
+    # Here, and not at the top, for the same reason.
+    from aiprod.ledger import DatabaseError, open_ledger, purchases
+
+    try:
+        with open_ledger().read() as conn:
+            known = not purchases.unclaimed(conn, backend, [vendor_id])
+            return known and not purchases.running(conn, backend, [vendor_id])
+    except (AiprodError, DatabaseError) as error:
+        log.warning("the ledger did not say what became of %s: %s", vendor_id, type(error).__name__)
+        return False
 
 
 def _share(vendor_ids: list[str]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,14 +16,14 @@ def write_clip(
     path: Path,
     *,
     frames: int = 24,
-    luma: int = 120,
+    luma: int | Sequence[int] = 120,
     width: int = 160,
     height: int = 90,
     fps: int = 24,
     sound: np.ndarray | None = None,
     codec: str = "libx264",
 ) -> Path:
-    """A picture of one grey with a moving bar; `sound` is mono."""
+    """A picture of one grey (or one for each frame) with a moving bar; `sound` is mono."""
     with av.open(str(path), "w") as film:
         video = film.add_stream(codec, rate=fps)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
@@ -33,7 +34,7 @@ def write_clip(
             audio.layout = "stereo"
         for number in range(frames):
             image = np.full((height * 3 // 2, width), 128, np.uint8)
-            image[:height] = luma
+            image[:height] = luma if isinstance(luma, int) else luma[number]
             image[: height // 6, number * 2 % width : number * 2 % width + 8] = 235
             frame = av.VideoFrame.from_ndarray(image, format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, fps)

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from aiprod.assembly import Clip, assemble
+from aiprod.assembly import Clip, Style, assemble
 from aiprod.assembly.sound import loudness
 from aiprod.catalog import catalog
 from aiprod.errors import JobFailed, StorageError
@@ -16,10 +16,9 @@ from aiprod.qa import Expected, judge, measure
 from tests.aiprod.assembly.cuttings import RATE, greys, heard, lumas, tone, write_clip
 
 
-def join(into, *clips, width=160, height=90, fps=24, audio=False):
-    assemble(
-        [Clip(path=path, seconds=seconds) for path, seconds in clips], into, width=width, height=height, fps=fps, audio=audio
-    )
+def join(into, *clips, width=160, height=90, fps=24, audio=False, **style):
+    shots = [Clip(path=path, seconds=seconds) for path, seconds in clips]
+    assemble(shots, into, width=width, height=height, fps=fps, audio=audio, style=Style(**style))
     return into
 
 
@@ -221,3 +220,58 @@ class TestFile:
     def test_nothing_cannot_be_assembled(self, out):
         with pytest.raises(JobFailed, match="no take"):
             join(out)
+
+
+class TestDissolves:
+    def test_a_dissolve_has_its_middle_where_the_cut_would_be_and_the_video_stays_as_long(self, clip, out):
+        join(out, (clip("a.mp4", luma=60), 1), (clip("b.mp4", luma=180), 1), fade_seconds=0.5)
+
+        found = greys(out)
+        assert len(found) == 48
+        assert found[:18] == pytest.approx([60] * 18, abs=3) and found[30:] == pytest.approx([180] * 18, abs=3)
+        assert all(left < right for left, right in pairwise(found[18:30]))
+        assert (found[23] + found[24]) / 2 == pytest.approx(120, abs=4)
+
+    def test_what_a_take_has_beyond_its_end_is_shown_in_the_dissolve(self, clip, out):
+        # Its surplus is lighter: held frames would not be.
+        longer = clip("a.mp4", frames=36, luma=[60] * 24 + [140] * 12)
+        join(out, (longer, 1), (clip("b.mp4", luma=60), 1), fade_seconds=0.5)
+
+        assert max(greys(out)) > 85
+
+    def test_a_dissolve_is_never_more_than_a_third_of_a_short_clip(self, clip, out):
+        join(
+            out,
+            (clip("a.mp4", luma=60), 1),
+            (clip("b.mp4", frames=6, luma=180), 0.25),
+            (clip("c.mp4", luma=60), 1),
+            fade_seconds=2,
+        )
+
+        found = greys(out)
+        assert len(found) == 54 and max(found) == pytest.approx(180, abs=4)
+
+    def test_sound_fades_out_and_in_with_the_picture(self, clip, out):
+        one, two = clip("a.mp4", sound=tone(1)), clip("b.mp4", sound=tone(1))
+        join(out, (one, 1), (two, 1), audio=True, fade_seconds=0.5, loudness=None)
+
+        sound = heard(out)
+        level = lambda at: np.abs(sound[round(at * RATE) : round((at + 0.05) * RATE)]).max()  # noqa: E731
+        assert level(0.98) < 0.3 * level(0.5) and level(1.4) == pytest.approx(level(0.5), rel=0.1)
+
+
+class TestContainers:
+    def test_a_webm_holds_vp9_and_opus_and_every_frame(self, clip, tmp_path):
+        into = tmp_path / "video.webm"
+        join(into, (clip("a.mp4", luma=60, sound=tone(1)), 1), (clip("b.mp4", luma=180), 1), audio=True, container="webm")
+
+        with av.open(str(into)) as film:
+            assert (film.streams.video[0].codec_context.name, film.streams.audio[0].codec_context.name) == ("vp9", "opus")
+        assert greys(into) == pytest.approx([60] * 24 + [180] * 24, abs=4)
+
+    @pytest.mark.parametrize(("wanted", "off"), [(-23.0, 0.7), (-16.0, 0.7)])
+    def test_another_loudness_can_be_wanted(self, clip, out, wanted, off):
+        join(out, (clip("a.mp4", frames=96, sound=tone(4)), 4), audio=True, loudness=wanted)
+
+        sound = heard(out)
+        assert loudness([np.stack([sound, sound]).astype(np.float32)]) == pytest.approx(wanted, abs=off)

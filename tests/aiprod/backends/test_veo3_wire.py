@@ -15,8 +15,9 @@ import httpx
 import pytest
 from google.genai import types
 
+from aiprod.backends.calling import OneRequest
 from aiprod.backends.google_access import GoogleAccess, Token
-from aiprod.backends.veo3_wire import Vertex, _OneRequest
+from aiprod.backends.veo3_wire import Vertex
 from aiprod.backends.veo3_words import Operation, Video
 from aiprod.errors import BackendError, FailureKind, SubmitAmbiguous, SubmitRejected
 from tests.aiprod.backends.test_veo3 import KEY, SECRET, wanted
@@ -82,7 +83,7 @@ def test_what_an_sdk_likes_to_send_again_is_one_request(status: int) -> None:
 
 def test_a_second_request_is_not_let_through_whoever_sends_it() -> None:
     world = World.of(answer(503), answer(200))
-    wire = _OneRequest(5, network=world.network)
+    wire = OneRequest(5, network=world.network)
     with httpx.Client(transport=wire) as http:
         assert http.post("https://cdn.example").status_code == 503
         with pytest.raises(httpx.ReadError):

@@ -142,7 +142,8 @@ class TestOutcome:
             notices.failed(conn, "shop", claimed.message, "too late", now=NOW)
             assert notices.due(conn, now=NOW + 100 * LEASE) == [] == notices.given_up(conn)
 
-    def test_pauses_grow_for_a_day_and_then_it_is_given_up_and_seen(self, ledger: Ledger) -> None:
+    def test_pauses_grow_for_a_day_and_then_it_is_given_up_and_seen(self, sqlite_url: str) -> None:
+        ledger = Ledger(sqlite_url)
         tell(ledger, "a")
         now, ids = NOW, set()
         for n in range(1, TRIES + 1):

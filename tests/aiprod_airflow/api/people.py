@@ -114,7 +114,7 @@ class API:
         if any(review.reasons and review.answer is None for review in work.reviews([job_id])):
             work.review_question(job_id, run_id=run_id, task_id="review")
 
-    def delivered(self, client: TestClient | None = None, **changes: Any) -> str:
+    def delivered(self, client: TestClient | None = None, *, settled: bool = True, **changes: Any) -> str:
         """Order a preview that nobody is asked about, and deliver it."""
         job_id = self.order(client, **{"preset": "quick_social", "backend": "animatic", **changes})
         work = self.pipeline
@@ -122,7 +122,8 @@ class API:
         assert work.ask(job_id, run_id=job_id).answer == "approved"
         self.cut(job_id)
         work.deliver([job_id])
-        work.settle(job_id)
+        if settled:
+            work.settle(job_id)
         return job_id
 
     def look(self, job_id: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ NEEDS = {
     "HEAD /job/{job_id}/contact-sheet": "read",
     "HEAD /job/{job_id}/take/{take_id}": "read",
     "GET /jobs": "read",
+    "GET /metrics": "read",
     "GET /presets": "read",
     "GET /backends": "read",
     "GET /budget": "read",

@@ -205,6 +205,25 @@ class TestRedo:
         assert [shot["reused_from"] for shot in job["shots"]] == [1, None]
         assert airflow.started[-1] == (f"{job_id}.v2", {"batch": [job_id]})
 
+    def test_a_redo_does_not_wait_until_the_run_before_has_put_its_things_away(self, api: API) -> None:
+        airflow = api.recorded()
+        job_id = api.delivered(settled=False)
+        api.client().post(f"/aiprod/job/{job_id}/redo", json={"base_version": 1, "shots": [1]})
+
+        assert airflow.started[-1][0] == f"{job_id}.v2"
+
+    def test_an_edited_job_that_was_refused_is_not_started_by_its_order(self, api: API) -> None:
+        """Its run went along with the edit, and is over."""
+        airflow = api.recorded()
+        job_id = api.asked()
+        edit = {"base_version": 1, "shots": [{"prompt": "longer", "seconds": 4}]}
+        assert api.client().post(f"/aiprod/job/{job_id}/manifest", json=edit).status_code == 200
+        assert api.client().post(f"/aiprod/job/{job_id}/reject", json={"version": 2}).status_code == 200
+        api.pipeline.settle(job_id)
+        assert api.client().post(CREATE, json={**ORDER, "job_id": job_id}).status_code == 200
+
+        assert [run_id for run_id, _ in airflow.started] == [job_id]
+
     def test_a_redo_whose_run_could_not_be_started_is_started_by_the_order_again(self, api: API) -> None:
         api.recorded()
         job_id = api.delivered()

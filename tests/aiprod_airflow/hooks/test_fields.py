@@ -26,7 +26,11 @@ def connection(conn_type: str = "generic", *, extra: dict[str, Any] | str | None
 
 @pytest.mark.parametrize(
     ("backend", "key", "address"),
-    [("runway", "RUNWAYML_API_SECRET", "RUNWAYML_BASE_URL"), ("replicate", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL")],
+    [
+        ("runway", "RUNWAYML_API_SECRET", "RUNWAYML_BASE_URL"),
+        ("replicate", "REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"),
+        ("gemini", "GEMINI_API_KEY", "GEMINI_BASE_URL"),
+    ],
 )
 class TestOneKey:
     def test_the_password_is_the_key_and_nothing_else_is_made_up(self, backend: str, key: str, address: str) -> None:
@@ -133,3 +137,10 @@ def test_every_part_of_a_key_that_opens_something_counts_as_secret() -> None:
     found = {"GCP_PROJECT_ID": "p", "GOOGLE_CREDENTIALS_JSON": json.dumps(KEY), "RUNWAYML_API_SECRET": "r"}
 
     assert set(secrets_in(found, needs=["GCP_PROJECT_ID"])) == {"r", json.dumps(KEY), "-----CANARY-----", "k1"}
+
+
+def test_a_judge_on_vertex_is_fed_by_names_in_extra() -> None:
+    extra = {"AIPROD_JUDGE_PROJECT": "p-1", "GOOGLE_CREDENTIALS_JSON": json.dumps(KEY)}
+    found = values("gemini", connection(extra=extra), needs=("GEMINI_API_KEY", "AIPROD_JUDGE_PROJECT"))
+    assert found == extra
+    assert "-----CANARY-----" in secrets_in(found)

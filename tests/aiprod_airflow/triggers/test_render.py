@@ -221,6 +221,16 @@ class TestRunning:
     def test_a_vendor_that_does_not_know_the_render_does_not_end_the_watch(self, config: Catalog) -> None:
         assert [event.payload for event in self.run(self.trigger("gone", deadline=0.3))] == [{"pending": ["gone"]}]
 
+    def test_a_render_that_was_cancelled_and_that_its_vendor_has_forgotten_is_over(self, config: Catalog, shop: Shop) -> None:
+        """Runway deletes what it is asked to stop: its run must not wait for the longest one."""
+        job_id = shop.routed("[[runway=slow:1000,forgets]]", backend="runway")
+        shop.pipeline.render([job_id], "runway", 1)
+        shop.pipeline.cancel(job_id, by="ann")
+        (bought,) = shop.purchases(job_id)
+        assert (bought.state, bought.vendor_id is not None) == ("cancelled", True)
+
+        assert [event.payload for event in self.run(self.trigger(str(bought.vendor_id)))] == [{"pending": []}]
+
     def test_an_error_says_nothing_about_the_render_and_the_next_answer_counts(
         self, config: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
