@@ -56,3 +56,12 @@ def test_it_is_mounted_where_airflow_lets_it() -> None:
 
     assert one["url_prefix"] == "/aiprod"
     assert not any(one["url_prefix"].startswith(prefix) for prefix in RESERVED_URL_PREFIXES)
+
+
+def test_the_studio_is_in_the_navigation_and_on_every_run() -> None:
+    views = {view["destination"]: view for view in AiprodPlugin().external_views}
+
+    assert set(views) == {"nav", "dag_run"}
+    assert views["nav"]["href"] == "/aiprod/studio"
+    assert views["dag_run"]["href"] == "/aiprod/studio/run?run_id={RUN_ID}"
+    assert len({view["url_route"] for view in views.values()}) == 2

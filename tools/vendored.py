@@ -25,7 +25,9 @@ def manifest() -> dict[str, Mapping[str, Any]]:
 
 def wrong() -> list[str]:
     """Return the kept files that are missing or not what the manifest says."""
-    return [path for pinned in manifest().values() for path, one in pinned["files"].items() if _sum(CHECKOUT / path) != one["sha256"]]
+    return [
+        path for pinned in manifest().values() for path, one in pinned["files"].items() if _sum(CHECKOUT / path) != one["sha256"]
+    ]
 
 
 def _sum(path: Path) -> str:
@@ -35,7 +37,12 @@ def _sum(path: Path) -> str:
 def _fetch(name: str, pinned: Mapping[str, Any], folder: Path) -> None:
     """Write the files of one package. Raises `SystemExit` when one is not what was pinned: nothing is written then."""
     told = subprocess.run(
-        ["npm", "pack", "--json", f"{name}@{pinned['version']}"], cwd=folder, capture_output=True, text=True, check=True, timeout=120
+        ["npm", "pack", "--json", f"{name}@{pinned['version']}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     read = {}
     with tarfile.open(folder / json.loads(told.stdout)[0]["filename"]) as packed:

@@ -18,7 +18,11 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 KEEP = os.environ.get("AIPROD_PICTURES")
 
 SHOTS = [
-    {"prompt": "A lighthouse on black rocks at dusk, heavy sea, spray in the beam of light", "seconds": 2, "camera": "slow push in"},
+    {
+        "prompt": "A lighthouse on black rocks at dusk, heavy sea, spray in the beam of light",
+        "seconds": 2,
+        "camera": "slow push in",
+    },
     {"prompt": "The keeper climbs a spiral staircase with a storm lantern", "seconds": 3, "camera": "from above, turning"},
     {"prompt": "The lamp room, glass streaked with rain, the light turns once", "seconds": 2},
 ]
@@ -42,7 +46,9 @@ def house(studio: Studio) -> dict[str, str]:
         print(error)
     api.pipeline.settle(tried)
     made["tried"] = tried
-    reviewed = api.asked(alice, prompt="A red kite over dunes, the string tight", preset="premium_spot", quality_floor=0.5, seconds=3)
+    reviewed = api.asked(
+        alice, prompt="A red kite over dunes, the string tight", preset="premium_spot", quality_floor=0.5, seconds=3
+    )
     look = api.look(reviewed)
     approve = {"version": 1, "amount": look["approval"]["amount"]}
     assert api.client("bob").post(f"/aiprod/job/{reviewed}/approve", json=approve).status_code == 200

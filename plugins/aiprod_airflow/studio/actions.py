@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from aiprod.editing import ManifestEdit
 from aiprod.models import refused
 from aiprod.pipeline import Pipeline
-from aiprod_airflow.api import answers, orders as ordering
+from aiprod_airflow.api import answers
+from aiprod_airflow.api import orders as ordering
 from aiprod_airflow.api.access import WRITE, Caller, Job, Orders, Who
 from aiprod_airflow.api.answers import Approval, Rejection
 from aiprod_airflow.api.orders import Redo
@@ -84,7 +85,7 @@ async def redo(job_id: Job, form: Form, request: Request, caller: Who, orders: O
     async def act() -> None:
         shots = [int(said) for said in form.all("shot") if said.isascii() and said.isdigit()]
         wanted = _parsed(Redo, {"base_version": whole_number(form, "version"), "shots": shots})
-        await ordering.redo(job_id, wanted, request, caller, orders, airflow)
+        await ordering.redo(job_id, wanted, caller, orders, airflow)
 
     return await _answered(act, job_id, request, caller, orders, may)
 

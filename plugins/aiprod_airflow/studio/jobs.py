@@ -118,6 +118,7 @@ async def job_page(
         trouble=trouble,
         watch=None if mark.over else mark.event_id,
         video=video,
+        lines=view.estimate.lines,
         shots=[(shot, _offer(view, shot)) for shot in view.shots],
         editable=view.status in _EDITABLE and view.envelope is None and view.erased is None,
         redoable=view.status in _REDOABLE and view.erased is None,

@@ -34,8 +34,8 @@ _DAYS = 30
 @router.get(PATH + "/money")
 def money(request: Request, caller: Who, orders: Orders, may: May) -> Response:
     """The page. Every figure is the ledger's own; the thirty days end now and are days of the budget's zone."""
-    budget = BudgetView.model_validate_json(cast(bytes, offers.budget(caller, orders).body))
-    backends = Backends.model_validate_json(cast(bytes, offers.backends(caller, orders).body))
+    budget = BudgetView.model_validate_json(cast("bytes", offers.budget(caller, orders).body))
+    backends = Backends.model_validate_json(cast("bytes", offers.backends(orders).body))
     days = _days(orders)
     with orders.ledger.read() as conn:
         found = charges.charges(conn, days[0][0], days[-1][1])

@@ -70,7 +70,9 @@ def _page(request: Request, caller: Caller, orders: Pipeline, may: Permits, trou
         may=may,
         caller=caller.name,
         trouble=trouble,
-        money=[(row, v) for row, v in zip(found.jobs, views, strict=True) if v.approval and v.status == JobStatus.WAITING_APPROVAL],
+        money=[
+            (row, v) for row, v in zip(found.jobs, views, strict=True) if v.approval and v.status == JobStatus.WAITING_APPROVAL
+        ],
         videos=[(row, v) for row, v in zip(found.jobs, views, strict=True) if _reviewed(v)],
         more=found.next is not None,
         parked=_parked(orders, hidden),

@@ -45,7 +45,7 @@ async def order(form: Form, request: Request, caller: Who, orders: Orders, airfl
         made = await ordering.create(spec, request, caller, orders, airflow, idempotency_key=key)
     except REFUSED as error:
         return await _order_page(request, orders, may, form, await problem_of(request, error))
-    job_id = json.loads(cast(bytes, made.body))["job_id"]
+    job_id = json.loads(cast("bytes", made.body))["job_id"]
     return RedirectResponse(f"{request.scope.get('root_path', '')}{PATH}/job/{job_id}", 303)
 
 

@@ -103,7 +103,11 @@ def _clock(seconds: float) -> str:
 
 def _environment() -> Environment:
     made = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     made.filters |= {"dollars": dollars, "time": _time, "seconds": _seconds, "score": _score, "clock": _clock}
     made.globals |= {

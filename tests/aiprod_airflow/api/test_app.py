@@ -41,6 +41,23 @@ NEEDS = {
     "POST /job/{job_id}/cancel": "write",
     "DELETE /job/{job_id}/media": "write",
     "POST /parked": "write",
+    # The studio's pages, for the same people.
+    "GET /studio": "read",
+    "GET /studio/job/{job_id}": "read",
+    "GET /studio/run": "read",
+    "GET /studio/new": "read",
+    "GET /studio/needs-you": "read",
+    "GET /studio/money": "read",
+    "GET /studio/money.csv": "read",
+    "GET /studio/static/{name:path}": "read",
+    "POST /studio/estimate": "read",
+    "POST /studio/new": "write",
+    "POST /studio/job/{job_id}/approve": "write",
+    "POST /studio/job/{job_id}/reject": "write",
+    "POST /studio/job/{job_id}/cancel": "write",
+    "POST /studio/job/{job_id}/manifest": "write",
+    "POST /studio/job/{job_id}/redo": "write",
+    "POST /studio/parked": "write",
 }
 
 BODIES: dict[str, Any] = {
@@ -62,7 +79,7 @@ def routes() -> list[str]:
 
 def ask(api: API, role: str | None, route: str) -> int:
     method, path = route.split(" ")
-    url = f"/aiprod{path.format(job_id='no-such-job', take_id='x')}"
+    url = f"/aiprod{path.replace('{name:path}', 'x').format(job_id='no-such-job', take_id='x')}"
     return api.client("somebody", role).request(method, url, json=BODIES.get(route)).status_code
 
 
@@ -114,7 +131,7 @@ def test_the_document_says_what_every_route_asks_for(api: API) -> None:
     document = api.client(role="viewer").get("/aiprod/openapi.json").json()
 
     assert {f"{m.upper()} {path}" for path, methods in document["paths"].items() for m in methods} == {
-        route for route in NEEDS if not route.startswith("HEAD") and route != "GET /openapi.json"
+        route for route in NEEDS if not route.startswith("HEAD") and route != "GET /openapi.json" and "/studio" not in route
     }
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

@@ -43,7 +43,7 @@ class TestJobs:
 class TestJob:
     def test_a_prompt_is_words_and_never_markup(self, api: API) -> None:
         api.recorded()
-        job_id = api.asked(prompt="<script>alert(1)</script> & a \"fish\"")
+        job_id = api.asked(prompt='<script>alert(1)</script> & a "fish"')
         for path in (STUDIO, f"{STUDIO}/job/{job_id}"):
             said = api.browser().get(path)
             assert "<script>alert" not in said.text

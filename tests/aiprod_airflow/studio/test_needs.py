@@ -1,0 +1,56 @@
+"""What waits for a person is on one page with its money spelled out, and an answer there is the API's own."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+
+import pytest
+
+from aiprod.errors import AiprodError
+from tests.aiprod_airflow.api.people import API
+
+PAGE = "/aiprod/studio/needs-you"
+OURS = {"Origin": "http://testserver"}
+
+
+def test_an_empty_page_says_that_nothing_waits(api: API) -> None:
+    assert "Nothing waits for you" in api.browser().get(PAGE).text
+
+
+def test_an_approval_says_its_amount_on_its_button(api: API) -> None:
+    api.recorded()
+    job_id = api.asked()
+    amount = api.look(job_id)["approval"]["amount"]
+    said = api.browser("bob").get(PAGE).text
+
+    assert f'name="amount" value="{amount}"' in said and f"Approve ${amount / 1e6:.2f}" in said
+
+
+def test_who_ordered_is_told_that_a_second_person_is_wanted(api: API) -> None:
+    api.recorded()
+    api.asked(preset="premium_spot")
+
+    assert "Wants a second person" in api.browser("alice").get(PAGE).text
+    assert "Approve $" in api.browser("bob").get(PAGE).text
+
+
+@pytest.mark.usefixtures("mute")
+def test_a_lost_answer_is_explained_and_answered(api: API) -> None:
+    api.recorded()
+    job_id = api.asked(prompt="x [[runway=lose]]", backend="runway")
+    amount = api.look(job_id)["approval"]["amount"]
+    api.client("bob").post(f"/aiprod/job/{job_id}/approve", json={"version": 1, "amount": amount})
+    work = api.pipeline
+    work.route([job_id], 1)
+    with suppress(AiprodError):
+        work.render([job_id], "runway", 1)
+    client = api.browser("bob", **OURS)
+    shown = client.get(PAGE).text
+    bought = re.search(r'name="purchase_id" value="([^"]+)"', shown)
+
+    assert bought is not None and "stays set aside until somebody answers" in shown
+    typed = {"purchase_id": bought[1], "answer": "did_not_run", "why": ""}
+    assert client.post("/aiprod/studio/parked", data=typed).status_code == 422
+    assert client.post("/aiprod/studio/parked", data={**typed, "why": "the vendor lists nothing"}).status_code == 200
+    assert "Nothing waits for you" in client.get(PAGE).text
