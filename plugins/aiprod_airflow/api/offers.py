@@ -16,7 +16,7 @@ from aiprod.ledger import gates, health, purchases
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.gates import Stopped
 from aiprod.ledger.standings import Standing, standing
-from aiprod.models import JobSpec, Micros, Noun, Resolution, limit_micros, micros
+from aiprod.models import Allowance, JobSpec, Micros, Noun, Resolution, limit_micros, micros
 from aiprod.offering import Offer
 from aiprod_airflow.api.access import Orders, Who, members_only
 from aiprod_airflow.api.orders import told
@@ -42,6 +42,7 @@ class PresetRow(Noun):
     unscored: Literal["deliver", "ask"]
     may_degrade: bool
     approver_differs: bool
+    allows: tuple[Allowance, ...]
 
 
 class PriceRow(Noun):

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
 
-from aiprod.ledger.schema import erasures
-from aiprod.models import Erasure
-from aiprod.pipeline import Pipeline
-from tests.aiprod_airflow.api.people import API
+from tests.aiprod_airflow.api.people import API, ORDER
 
 
 @pytest.fixture
@@ -89,35 +85,28 @@ def test_a_file_that_is_gone_is_a_fault_that_is_named(api: API, job_id: str) -> 
 
 
 class TestErase:
-    @pytest.fixture
-    def erased(self, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-        """What was asked of the library, which does it and has its own tests."""
-        asked = list[dict[str, str]]()
-
-        def erase(self: Pipeline, job_id: str, *, by: str, why: str) -> Erasure:
-            asked.append({"job_id": job_id, "by": by, "why": why})
-            return Erasure(job_id=job_id, erased_at=datetime.now(UTC), erased_by=by, why=why, files=4, size=9)
-
-        monkeypatch.setattr(Pipeline, "erase", erase, raising=False)
-        return asked
-
-    def test_who_asks_and_why_is_kept(self, api: API, job_id: str, erased: list[dict[str, str]]) -> None:
+    def test_files_and_words_go_and_it_is_kept_who_asked_and_why(self, api: API, job_id: str) -> None:
+        take, words = api.look(job_id)["shots"][0]["take_id"], ORDER["prompt"]
+        video = Path(api.pipeline.view(job_id).delivery.video.url)  # type: ignore[union-attr]
+        assert video.is_file() and words in str(api.look(job_id))
         path = f"/aiprod/job/{job_id}/media"
         said = [api.client("bob").request("DELETE", path, json=body) for body in ({"why": "the customer asked"}, None)]
 
         assert [answer.status_code for answer in said] == [200, 200]
-        assert erased == [{"job_id": job_id, "by": "bob", "why": why} for why in ("the customer asked", "")]
+        kept = [(answer.json()["erased_by"], answer.json()["why"]) for answer in said]
+        assert kept == [("bob", "the customer asked")] * 2
+        assert not video.exists() and words not in str(api.look(job_id))
+        gone = [api.client().get(f"/aiprod/job/{job_id}/{name}") for name in ("video", f"take/{take}")]
+        assert [answer.status_code for answer in gone] == [404, 404]
+        assert "were deleted by bob" in gone[0].json()["detail"]
 
-    def test_a_viewer_deletes_nothing(self, api: API, job_id: str, erased: list[dict[str, str]]) -> None:
+    def test_what_is_not_over_is_refused(self, api: API) -> None:
+        job_id = api.asked()
+        said = api.client("bob").delete(f"/aiprod/job/{job_id}/media")
+
+        assert (said.status_code, "can not be erased" in said.json()["detail"]) == (409, True)
+        assert api.look(job_id)["erased"] is None
+
+    def test_a_viewer_deletes_nothing(self, api: API, job_id: str) -> None:
         assert api.client("eve", "viewer").delete(f"/aiprod/job/{job_id}/media").status_code == 403
-        assert erased == []
-
-    def test_files_that_were_deleted_are_not_missing(self, api: API, job_id: str) -> None:
-        take = api.look(job_id)["shots"][0]["take_id"]
-        row = {"job_id": job_id, "erased_at": datetime.now(UTC), "erased_by": "bob", "why": "", "files": 4, "size": 9}
-        with api.ledger.write() as conn:
-            conn.execute(insert(erasures).values(**row))
-        said = [api.client().get(f"/aiprod/job/{job_id}/{path}") for path in ("video", f"take/{take}")]
-
-        assert [answer.status_code for answer in said] == [404, 404]
-        assert "were deleted by bob" in said[0].json()["detail"]
+        assert api.client().get(f"/aiprod/job/{job_id}/video").status_code == 200
