@@ -88,7 +88,7 @@ def test_every_page_in_every_dress(studio: Studio) -> None:
                     Path(KEEP).mkdir(parents=True, exist_ok=True)
                     page.screenshot(path=Path(KEEP) / f"studio-{dress}.png", full_page=True, animations="disabled")
             page.context.close()
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 def _axe(page: Any) -> list[str]:

@@ -41,7 +41,9 @@ def money(request: Request, caller: Who, orders: Orders, may: May) -> Response:
         found = charges.charges(conn, days[0][0], days[-1][1])
         wrong = alerts.of_now(conn)
     costs = costs_of(found)
-    series = {"x": [start.timestamp() for start, _, _ in days], "y": [spent / USD for _, _, spent in days]}
+    # Days are the budget's, wherever the reader is: names, not moments.
+    names = [start.astimezone(orders.catalog.zone).strftime("%d %b") for start, _, _ in days]
+    series = {"days": names, "y": [spent / USD for _, _, spent in days]}
     return page(
         request,
         "money.html",
@@ -53,6 +55,7 @@ def money(request: Request, caller: Who, orders: Orders, may: May) -> Response:
         costs=costs,
         total=total(costs),
         quoted=sum(one.quoted for one in costs),
+        charged=sum(one.charged for one in costs),
         waste=sum(one.waste for one in costs),
         days=days,
         series=json.dumps(series),

@@ -158,16 +158,16 @@ if (document.body.dataset.refresh) {
 // --- charts --------------------------------------------------------------------------------------------
 
 function chart(box) {
-  const { x, y } = JSON.parse(box.dataset.chart);
+  const { days, y } = JSON.parse(box.dataset.chart), x = days.map((day, n) => n);
   const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const axis = { stroke: ink("--soft"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line"), width: 1 } };
   box.replaceChildren();
   const most = Math.max(...y), places = most < 0.1 ? 4 : 2;
   new uPlot({
     width: box.clientWidth, height: 220, legend: { show: false }, cursor: { drag: { x: false, y: false } },
-    scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-    axes: [axis, { ...axis, size: 64, values: (u, all) => all.map((v) => `$${v.toFixed(places)}`) }],
-    series: [{}, { stroke: ink("--accent"), fill: ink("--works-bg"), width: 1, paths: uPlot.paths.bars({ size: [0.7, 40] }), points: { show: false } }],
+    scales: { x: { time: false, range: [-0.6, days.length - 0.4] }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    axes: [{ ...axis, grid: { show: false }, incrs: [1, 2, 5, 10], values: (u, all) => all.map((n) => days[n] ?? "") }, { ...axis, size: 64, values: (u, all) => all.map((v) => `$${v.toFixed(places)}`) }],
+    series: [{}, { stroke: ink("--accent"), fill: ink("--accent"), width: 0, paths: uPlot.paths.bars({ size: [0.7, 40] }), points: { show: false } }],
   }, [x, y], box);
 }
 
