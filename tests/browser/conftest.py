@@ -11,14 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import uvicorn
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
-
-# isort: split
-import uvicorn  # noqa: E402
-
-from tests.aiprod_airflow.api.conftest import _api_catalogue, _mute_catalogue, airflow_app, api, mute  # noqa: E402
-from tests.aiprod_airflow.api.people import API  # noqa: E402
+from tests.aiprod_airflow.api.conftest import _api_catalogue, _mute_catalogue, airflow_app, api, mute
+from tests.aiprod_airflow.api.people import API
 
 __all__ = ["_api_catalogue", "_mute_catalogue", "airflow_app", "api", "mute"]
 
@@ -53,6 +49,7 @@ class Studio:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
     where = shutil.which("chromium")
     if where is None:
         pytest.skip("the browser tests need Chromium")

@@ -27,8 +27,9 @@ function times(inside = document) {
 
 // --- parts that follow ---------------------------------------------------------------------------------
 
-// A part somebody types into, or plays, is left alone.
+// A part somebody types into, reads on in, or plays, is left alone.
 const busy = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
+  || part.querySelector("details[open]") !== null
   || $$("video", part).some((video) => !video.paused && !video.ended);
 
 let asking = null;
@@ -107,7 +108,7 @@ function seek(button) {
   if (!video) return;
   const go = () => { video.currentTime = Number(button.dataset.seek); video.play().catch(() => {}); };
   if (video.readyState >= 1) go();
-  else { video.addEventListener("loadedmetadata", go, { once: true }); video.preload = "metadata"; video.load(); }
+  else { video.addEventListener("loadedmetadata", go, { once: true }); video.play().catch(() => {}); }
   video.scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
