@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from aiprod.backends import why_not_configured
 from aiprod.catalog import Catalog, Preset
@@ -43,10 +41,8 @@ __all__ = [
     "next_batch",
     "ready",
     "told",
-    "turns",
 ]
 
-_T = TypeVar("_T")
 
 #: How many jobs one run carries: one process start serves them all.
 BATCH = 50
@@ -302,13 +298,3 @@ def _tell_failure(conn: Connection, job_id: str, version: int, *, run_id: str, n
 def told(waits: Waiting) -> str:
     """Return what a job waits for, and until when, in one line."""
     return f"waits for {waits.reason} and is picked up by itself from {waits.due_at:%Y-%m-%d %H:%M} UTC: {waits.message}"
-
-
-def turns(versions: Mapping[str, int], do: Callable[[str, int], _T], at_once: int) -> Iterator[tuple[str, Callable[[], _T]]]:
-    """What each job's turn comes to, in their order: taken when asked for, or `at_once` side by side."""
-    if at_once < 2 or len(versions) < 2:
-        yield from ((job_id, partial(do, job_id, version)) for job_id, version in versions.items())
-        return
-    with ThreadPoolExecutor(min(at_once, len(versions))) as pool:
-        begun = {job_id: pool.submit(do, job_id, version) for job_id, version in versions.items()}
-        yield from ((job_id, future.result) for job_id, future in begun.items())

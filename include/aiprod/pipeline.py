@@ -24,6 +24,7 @@ from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
 from aiprod.scoring import at_once, score_job
+from aiprod.taking_turns import turns
 from aiprod.verbs import Verbs
 from aiprod.watching import Minute, minute
 
@@ -255,7 +256,7 @@ class Pipeline(Verbs):
         done: dict[str, _T] = {}
         passing: AiprodError | None = None
         versions = self._versions(job_ids)
-        for job_id, outcome in batching.turns(versions, do, at_once):
+        for job_id, outcome in turns(versions, do, at_once):
             try:
                 done[job_id] = outcome()
             except AiprodError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -280,22 +279,3 @@ def test_a_campaign_cannot_approve_what_wants_another_person(local_market: Marke
     with pytest.raises(SpecError, match="row 1: preset: quick_social wants another person's word than ann's"):
         local_market.pipeline.enlist([{"prompt": "a lake"}], campaign="spring", amount=10**8, by="ann")
     assert local_market.count("jobs") == 0
-
-
-class TestTurns:
-    def test_jobs_take_their_turns_side_by_side_and_keep_their_order(self) -> None:
-        together = threading.Barrier(3, timeout=10)
-
-        def work(job_id: str, version: int) -> str:
-            together.wait()
-            return f"{job_id} v{version}"
-
-        turns = batching.turns({"a": 1, "b": 2, "c": 1}, work, 3)
-        assert [(job_id, outcome()) for job_id, outcome in turns] == [("a", "a v1"), ("b", "b v2"), ("c", "c v1")]
-
-    def test_one_by_one_a_job_is_begun_when_the_one_before_is_over(self) -> None:
-        begun: list[str] = []
-        turns = batching.turns({"a": 1, "b": 1}, lambda job_id, _: begun.append(job_id), 1)
-        for job_id, outcome in turns:
-            outcome()
-            assert begun[-1] == job_id

@@ -53,4 +53,4 @@ def test_a_name_that_is_taken_is_told_and_the_report_is_written(campaign: Campai
     campaign.storage.keep_text("mine", "campaigns/spring/a.mp4")
     made = published(campaign)
     assert len(made.unnamed) == 1 and "already holds another file" in made.unnamed[0]
-    assert (made.report.rows[0].video or "").endswith("/video.mp4")
+    assert (made.report.rows[0].video or "").endswith("/default_spring-a_v1.mp4")

@@ -25,10 +25,11 @@ def everything_happens(market: Market) -> None:
     """Fallback, savings, a reuse, a person's answer, a campaign, a refusal, a refund, broken books."""
     job_id = delivered(market, "[[runway=fail-charged]]")
     take = next(p.purchase_id for p in market.purchases(job_id) if p.state == "succeeded")
-    market.approved(job_id="cheap", prefer="cost")
+    shots = [{"prompt": "a", "seconds": 1}, {"prompt": "b", "seconds": 1}]
+    market.approved(job_id="cheap", prefer="cost", shots=shots)
     reuse = "INSERT INTO reuses (job_id, version, shot, take_id, saved) VALUES ('cheap', 1, 1, :take, 120000)"
     market.sql(reuse, take=take)
-    delivered(market, job_id="cheap", prefer="cost")
+    delivered(market, job_id="cheap", prefer="cost", shots=shots)
     asked = market.order(job_id="asked", preset="brand_campaign", run_id="run-2")
     market.pipeline.spend_question(asked, run_id="run-2", task_id="approve")
     market.pipeline.answer_spend(asked, "rejected", by="ada", run_id="run-2", task_id="approve")
@@ -79,7 +80,7 @@ def test_what_is_counted_of_a_run_is_what_happened(local_market: Market) -> None
         ("backend_requests", "replicate"): 1,
         ("backend_errors", "runway", "vendor_internal"): 1,
         ("cache_requests", "hit"): 1,
-        ("cache_requests", "miss"): 1,
+        ("cache_requests", "miss"): 2,
         ("money_refusals", "day"): 1,
         ("savings", "reuse"): 0.12,
         ("refunds", "veo3"): 0.000001,

@@ -116,6 +116,9 @@ class Shop:
 
     # --- what a storm asks for --------------------------------------------------------------------
 
+    def route_together(self, job_ids: Sequence[str], number: int) -> None:
+        """None of them holds for several jobs at once."""
+
     def walk(self, job_id: str, run_id: str, *, rounds: int = 3, everywhere: bool = False) -> None:
         for shot in range(1, len(self.plan.orders[job_id]["shots"]) + 1):
             with self.troubles.tolerated(f"shot {shot}"):
