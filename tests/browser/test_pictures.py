@@ -27,6 +27,13 @@ SHOTS = [
     {"prompt": "The lamp room, glass streaked with rain, the light turns once", "seconds": 2},
 ]
 
+#: So long that what is ordered of the test vendor stands below the edge of every box.
+RAIN = (
+    "Rain on a tin roof, close: drops run along the edge and fall in front of a dark window, evening light, a lamp behind the "
+    "glass; the camera rises slowly until the whole street is seen, wet cobbles, a bicycle against the wall, nobody outside, "
+    "the last drop falls and the picture holds"
+)
+
 
 def house(studio: Studio) -> dict[str, str]:
     """One job of every kind; returns the ones that have a picture of their own."""
@@ -36,7 +43,7 @@ def house(studio: Studio) -> dict[str, str]:
     api.delivered(prompt="Neon signs reflected on a wet street in Osaka, people with umbrellas", seconds=3, aspect_ratio="9:16")
     story: dict[str, Any] = {"preset": "brand_campaign", "prompt": None, "seconds": None, "shots": SHOTS, "budget_usd": "12.50"}
     made["asks"] = api.asked(alice, **story)
-    tried = api.asked(alice, prompt="Rain on a tin roof [[runway=fail]] [[veo3=bad]]", seconds=3, preset="brand_campaign")
+    tried = api.asked(alice, prompt=f"{RAIN} [[runway=fail]] [[veo3=bad]]", seconds=3, preset="brand_campaign")
     look = api.look(tried)
     approve = {"version": 1, "amount": look["approval"]["amount"]}
     assert api.client("bob").post(f"/aiprod/job/{tried}/approve", json=approve).status_code == 200
