@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all one needs: both set up what they use, inside this folder.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-vendors test test-all safety bench up down lint types lock install clean
+.PHONY: help demo demo-vendors test test-all safety bench monitoring-plan up down lint types lock install clean
 export PYTHONPATH := include:plugins
 BIN := .venv/bin
 JOB ?=
@@ -13,6 +13,7 @@ help: ## says what each command does
 	@echo "make test-all  every test, the slow ones too"
 	@echo "make safety    storms of killed processes and planted bugs; the proof in var/safety/report.md (SCHEDULES=10000 for the long one)"
 	@echo "make bench     what Airflow costs per job, next to a naive DAG (ARGS=--jobs 5 --rounds 3)"
+	@echo "make monitoring-plan  what deploying policies, dashboards and objectives to Cloud Monitoring would change"
 	@echo "make up        an Airflow that stays: prints its address"
 	@echo "make down      ends it"
 	@echo "make lint      style, format and who imports whom"
@@ -36,7 +37,7 @@ demo-vendors: install
 	@exec $(BIN)/python -m tools.demo_vendors $(JOB)
 
 test: install
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --ignore=tests/scheduler $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m "not slow" -n 3 --dist loadfile --ignore=tests/scheduler $(ARGS) || [ $$? -eq 5 ]
 	$(BIN)/python -m pytest -m "not slow" tests/scheduler $(ARGS) || [ $$? -eq 5 ]
 
 test-all: install
@@ -47,6 +48,9 @@ safety: install
 
 bench: install
 	$(BIN)/python -m benchmarks.overhead $(ARGS)
+
+monitoring-plan: install
+	@$(BIN)/python -m aiprod.monitoring plan
 
 up: install
 	@set -a; if [ -f .env ]; then . ./.env; fi; set +a; exec $(BIN)/python -m tools.stack up

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from aiprod.cli.commands import subject
+from aiprod.cli.screen import Json
 
 __all__ = ["app"]
 
@@ -33,6 +34,7 @@ def _emulate(
     monitoring: Annotated[
         int | None, typer.Option(metavar="PORT", help="Serve Google Cloud Monitoring there, too; 0: any free one.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Serve Runway, Veo on Vertex with its bucket, and Replicate on one port of loopback until stopped.
 
@@ -45,6 +47,7 @@ def _emulate(
     # Options that are handed on as they came. What they mean is the emulators' business.
     repeated = (("rule", rule), ("price", price), ("key", key))
     given += [f"--{name}={value}" for name, values in repeated for value in values or ()]
+    given += ["--json"] if as_json else []
     sys.stdout.flush()
     # Become the emulators: this library and they share nothing, not even a process. No shell, and no words but the caller's.
     os.execv(sys.executable, [sys.executable, "-m", "aiprod.emulators", *given])  # noqa: S606

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import sys
 import tempfile
@@ -47,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         variables = environment(origin, key_file, keys)
         if given.monitoring is not None:
             variables |= _monitoring(given.monitoring)
-        print(f"# vendors at {origin}", exports(variables), "", sep="\n", flush=True)
+        said = (
+            [json.dumps({"vendors": origin, "environment": variables})]
+            if given.json
+            else [f"# vendors at {origin}", exports(variables)]
+        )
+        print(*said, "", sep="\n", flush=True)
         server.serve_forever()
 
 
@@ -75,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--monitoring", type=int, metavar="PORT", help="serve Google Cloud Monitoring there, too; 0: any free one"
     )
+    parser.add_argument("--json", action="store_true", help="print it for programs: one line of JSON, then an empty one")
     parser.add_argument("--leash", action="store_true", help="end when standard input does: with whoever started it")
     return parser
 

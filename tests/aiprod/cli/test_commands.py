@@ -53,7 +53,7 @@ def test_every_command_has_a_sentence_an_example_and_json(name: str) -> None:
     assert command.help and command.epilog.startswith(f"Example: aiprod {name}")
     options = {word for parameter in command.params for word in parameter.opts}
     # It becomes another program, which prints lines for a shell.
-    assert "--json" in options or name == "emulate"
+    assert "--json" in options
     assert [p.name for p in command.params if not p.help] == []
 
 
