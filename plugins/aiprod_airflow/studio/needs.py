@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
@@ -45,16 +46,19 @@ def needs_you(request: Request, caller: Who, orders: Orders, may: May) -> Respon
 
 @router.post(PATH + "/parked", dependencies=[PARKED])
 async def answer(form: Form, request: Request, caller: Who, orders: Orders, may: May) -> Response:
-    """Say what became of a parked purchase. Only with the tick that its consequence was read."""
+    """Say what became of a parked purchase. Its consequence stands beside the button."""
     try:
         raw = {name: form.one(name) or None for name in ("purchase_id", "answer", "vendor_id")}
         said = ParkedAnswer.model_validate({**raw, "why": form.one("why")})
-        parked_api.answer(said, caller, orders)
+        # May ask the vendor.
+        await run_in_threadpool(parked_api.answer, said, caller, orders)
     except ValidationError as error:
-        return _page(request, caller, orders, may, await problem_of(request, refused({}, error)))
+        told = await problem_of(request, refused({}, error))
     except REFUSED as error:
-        return _page(request, caller, orders, may, await problem_of(request, error))
-    return RedirectResponse(f"{request.scope.get('root_path', '')}{PATH}/needs-you", 303)
+        told = await problem_of(request, error)
+    else:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}{PATH}/needs-you", 303)
+    return await run_in_threadpool(_page, request, caller, orders, may, told)
 
 
 def _page(request: Request, caller: Caller, orders: Pipeline, may: Permits, trouble: Problem | None = None) -> Response:

@@ -41,7 +41,7 @@ async def problem_of(request: Request, error: Exception) -> Problem:
     handler = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
     answer = handler(request, error)
     answer = await answer if inspect.isawaitable(answer) else answer
-    return Problem.model_validate(json.loads(cast("Response", answer).body))
+    return Problem.model_validate(json.loads(bytes(cast("Response", answer).body)))
 
 
 class PageRoute(APIRoute):
