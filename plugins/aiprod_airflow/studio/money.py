@@ -8,7 +8,7 @@ import json
 from datetime import datetime, timedelta
 from typing import cast
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
 from aiprod.budgets import day_window
@@ -49,6 +49,7 @@ def money(request: Request, caller: Who, orders: Orders, may: May) -> Response:
         "money.html",
         here="money",
         may=may,
+        exports=not orders.catalog.access.hidden_from(caller.name),
         budget=budget,
         backends=backends,
         alerts=[one for one in wrong if one.raised_at is not None],
@@ -76,8 +77,13 @@ def _days(orders: Pipeline) -> list[tuple[datetime, datetime, Micros]]:
 
 
 @router.get(PATH + "/money.csv")
-def export(orders: Orders) -> Response:
-    """Every charge of the thirty days, in micro-dollars and exact dollars. Their sum is what the page shows."""
+def export(caller: Who, orders: Orders) -> Response:
+    """Every charge of the thirty days, in micro-dollars and exact dollars. Their sum is what the page shows.
+
+    Only for who sees every project: it names single purchases, and a purchase does not say whose it is.
+    """
+    if orders.catalog.access.hidden_from(caller.name):
+        raise HTTPException(403, "the export lists purchases of every project; ask somebody who is a member of all of them")
     days = _days(orders)
     with orders.ledger.read() as conn:
         rows = charges.charges(conn, days[0][0], days[-1][1])

@@ -42,3 +42,12 @@ def test_a_day_without_charges_is_shown_as_such(api: API) -> None:
     api.recorded()
 
     assert "Nothing was charged in these days." in api.browser().get(PAGE).text
+
+
+def test_purchases_of_hidden_projects_are_not_exported(api: API) -> None:
+    api.recorded()
+    bought(api)
+    mine, theirs = api.browser(), api.browser("eve")
+
+    assert ("Export charges" in mine.get(PAGE).text, "Export charges" in theirs.get(PAGE).text) == (True, False)
+    assert (mine.get(f"{PAGE}.csv").status_code, theirs.get(f"{PAGE}.csv").status_code) == (200, 403)
