@@ -15,7 +15,7 @@ def captions(shots: Iterable[tuple[str, float]]) -> str:
     for number, (words, seconds) in enumerate(shots, start=1):
         end = begin + seconds
         # One line: an empty one would end the cue. Without its marks no text is an arrow or a tag.
-        text = " ".join(words.translate(_MARKS).split())
+        text = " ".join(words.translate(_MARKS).split()) or "–"
         cues.append(f"{number}\n{_time(begin)} --> {_time(end)}\n{text}")
         begin = end
     return "\n\n".join(cues) + "\n"
