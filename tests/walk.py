@@ -190,7 +190,7 @@ class Walk:
 
     def nobody_looks(self) -> None:
         if self.pipeline.view(JOB).review is not None:
-            self.pipeline.nobody_looked(JOB)
+            self.pipeline.nobody_looked(JOB, run_id=self.run_id, task_id="review")
 
     def deliver(self) -> bool:
         version = self.version

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from aiprod.catalog import Catalog
 from aiprod.errors import JobMoved, SpecError
 from aiprod.estimating import NO_LIMIT, makers, price_shots
-from aiprod.ledger import Connection, Ledger, approvals, erasures, job_status, jobs, purchases, results
+from aiprod.ledger import Connection, Ledger, approvals, erasures, job_status, jobs, parked, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.jobs import Entry, Priced
 from aiprod.ledger.results import Reuse
@@ -159,7 +159,11 @@ def _over(conn: Connection, catalog: Catalog, job_id: str, base_version: int, sh
         index: Reuse(shot=index, take_id=judged.take.take_id, saved=holds[judged.take.take_id])
         for index, judged in results.reusable(conn, job_id, base_version).items()
     }
+    judged = {one.take.take_id for one in results.judged(conn, job_id, base_version)}
     for p in made:
+        at_home = p.state != "succeeded" or p.purchase_id in judged or parked.given_up(conn, p.purchase_id)
+        if p.version == base_version and not at_home and (p.shot in shots or p.shot not in takes):
+            raise JobMoved(f"job {job_id} shot {p.shot} is paid at {p.backend} and not judged yet; clear its run first")
         # A live render may still become a take; a parked one may be the very shot, paid for twice.
         if p.live or (p.state in OPEN and (p.shot in shots or p.shot not in takes)):
             what = "waits for a person's word" if p.state == "unknown" and not p.live else f"is {p.state}"

@@ -200,19 +200,18 @@ def answer_shown_review(
     ledger: Ledger,
     catalog: Catalog,
     job_id: str,
-    version: int,
     word: Literal["accepted", "rejected"],
     *,
     by: str,
     run_id: str,
     task_id: str,
 ) -> str:
-    """Write a word given in Airflow: it is about the cut that was shown there, whatever the video is by now."""
+    """Write a word given in Airflow: it is about the version and cut that were shown there, whatever the job is by now."""
     with ledger.read() as conn:
         shown = approvals.first_shown(conn, run_id, task_id, job_id)
     if shown is None:
         raise JobFailed(f"job {job_id}: no video was shown for run {run_id}, so there is nothing to answer")
-    return answer_review(ledger, catalog, job_id, version, word, by=by, cut_sha=shown[1])
+    return answer_review(ledger, catalog, job_id, shown[0], word, by=by, cut_sha=shown[1])
 
 
 def answer_review(

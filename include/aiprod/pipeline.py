@@ -165,14 +165,11 @@ class Pipeline(Verbs):
 
     def answer_review(self, job_id: str, word: Literal["accepted", "rejected"], *, by: str, run_id: str, task_id: str) -> str:
         """Write down a person's word on the video that was shown; return the word that stands."""
-        version = self._version(job_id)
-        return finishing.answer_shown_review(
-            self.ledger, self.catalog, job_id, version, word, by=by, run_id=run_id, task_id=task_id
-        )
+        return finishing.answer_shown_review(self.ledger, self.catalog, job_id, word, by=by, run_id=run_id, task_id=task_id)
 
-    def nobody_looked(self, job_id: str) -> None:
-        """Write down that nobody looked at the video in time."""
-        reviewing.nobody_looked(self.ledger, job_id, self._version(job_id))
+    def nobody_looked(self, job_id: str, *, run_id: str, task_id: str) -> None:
+        """Write down that nobody looked in time at the video that was shown."""
+        reviewing.nobody_looked(self.ledger, job_id, run_id=run_id, task_id=task_id)
 
     # 8. deliver
     def deliver(self, job_ids: Sequence[str]) -> list[Delivery]:

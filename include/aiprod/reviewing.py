@@ -49,8 +49,10 @@ def answer_cut(
         return standing.answer
 
 
-def nobody_looked(ledger: Ledger, job_id: str, version: int) -> None:
-    """Write down that the question about a finished video ran out of time."""
+def nobody_looked(ledger: Ledger, job_id: str, *, run_id: str, task_id: str) -> None:
+    """Write down that a run's question about a finished video ran out of time: about the version that was shown."""
     why = "nobody looked at the video in time; it is stored and not delivered"
     with ledger.write() as conn:
+        shown = approvals.first_shown(conn, run_id, task_id, job_id)
+        version = jobs.latest(conn, job_id) if shown is None else shown[0]
         jobs.remark(conn, job_id, version, job_status.NOBODY_LOOKED, why, now=database_now(conn))

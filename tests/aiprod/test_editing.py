@@ -205,6 +205,15 @@ class TestRedo:
         with pytest.raises(JobMoved, match="job-1 is erased"):
             redo(local_market, 1)
 
+    def test_a_shot_that_is_paid_and_not_judged_yet_is_not_bought_again(self, local_market: Market) -> None:
+        delivered(local_market)
+        with local_market.ledger.read() as conn:
+            take = results.reusable(conn, "job-1", 1)[1].take.take_id
+        local_market.sql("DELETE FROM qa_reports WHERE take_id = :t", t=take)
+        local_market.sql("DELETE FROM deliveries")
+        with pytest.raises(JobMoved, match=r"shot 1 is paid at .* and not judged yet"):
+            redo(local_market, 2)
+
     def test_a_render_that_may_still_be_the_shot_is_waited_for(self, mute_market: Market) -> None:
         """Lost at Runway, made at Veo 3: the other one may still run, and its money is still held."""
         mute_market.approved("[[runway=lose]]")

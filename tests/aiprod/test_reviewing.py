@@ -71,7 +71,7 @@ def test_why_somebody_said_no_is_a_problem_that_is_shown(finished: Market) -> No
 
 
 def test_nobody_in_time_is_expired_and_can_be_asked_again(finished: Market) -> None:
-    finished.pipeline.nobody_looked("job-1")
+    finished.pipeline.nobody_looked("job-1", run_id=RUN, task_id="review")
     finished.pipeline.settle(RUN)
     assert finished.pipeline.view("job-1").status == "expired"
     finished.pipeline.review_question("job-1", run_id=RUN, task_id="review")
@@ -86,3 +86,14 @@ def test_the_video_of_a_cancelled_job_waits_for_nobody_and_is_not_delivered(fini
         say(finished, "accepted")
     with pytest.raises(JobFailed, match="1 of 1 jobs were not delivered"):
         finished.pipeline.deliver(["job-1"])
+
+
+def test_a_late_answer_in_airflow_is_about_the_version_it_was_shown(finished: Market) -> None:
+    say(finished, "rejected")
+    finished.pipeline.settle(RUN)
+    finished.pipeline.redo("job-1", shots=[1], base_version=1, by="ann")
+    finished.pipeline.carry(["job-1"], run_id="job-1.v2")
+    before = finished.pipeline.view("job-1").status
+    finished.pipeline.answer_review("job-1", "rejected", by="bob", run_id=RUN, task_id="review")
+    finished.pipeline.nobody_looked("job-1", run_id=RUN, task_id="review")
+    assert finished.pipeline.view("job-1").status == before not in ("rejected", "expired")

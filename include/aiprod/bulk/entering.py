@@ -173,7 +173,8 @@ def _enter_one(
 
 
 def _delivered(conn: Connection, job_id: str) -> bool:
-    return results.delivery(conn, job_id, jobs.latest(conn, job_id)) is not None
+    # In any version: a redo that came to nothing takes back no video.
+    return any(results.delivery(conn, job_id, version) is not None for version in jobs.versions(conn, job_id))
 
 
 def _free_name(conn: Connection, campaign: str, key: str, revision: int) -> str:

@@ -127,7 +127,12 @@ class ReviewVideoOperator(_Question):
         with told_to_airflow():
             reviews = orders.reviews(self.job_ids)
         waiting = [r for r in reviews if r.reasons and r.answer is None]
-        if waiting:
+        if len(self.job_ids) > 1:
+            # A batch asks nobody, and its other videos wait for nobody: `deliver` leaves these out and says so.
+            for r in waiting:
+                told = f"{r.job_id} waits for a person ({'; '.join(r.reasons)})"
+                self.log.warning('%s: start a run of its own, with the conf {"batch": ["%s"]}', told, r.job_id)
+        elif waiting:
             job_id = self.one_job([r.job_id for r in waiting])
             one = waiting[0]
             with told_to_airflow():
@@ -147,7 +152,7 @@ class ReviewVideoOperator(_Question):
     def answered(self, context: Context, word: Word, *, by: str) -> Any:
         orders, job_id = pipeline(), self.one_job(list(self.job_ids))
         if word == "expired":
-            orders.nobody_looked(job_id)
+            orders.nobody_looked(job_id, run_id=str(context["run_id"]), task_id=self.task_id)
             raise AirflowFailException(
                 "Nobody looked in time; the video is stored but not delivered. Clear `review` to ask again."
             )
