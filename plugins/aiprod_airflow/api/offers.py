@@ -169,6 +169,8 @@ def budget(caller: Who, orders: Orders) -> Response:
     with orders.ledger.read() as conn:
         now = database_now(conn)
         caps = [cap for cap in standing(conn, catalog, now=now) if cap.scope not in hidden]
+        # A campaign's cap does not say whose it is, and its name may.
+        caps = [cap for cap in caps if not hidden or not cap.scope.startswith("campaign:")]
         stopped = gates.switch(conn)
     day, _, ends_at = day_window(now, catalog.zone)
     rows = tuple(_cap(cap) for cap in caps)

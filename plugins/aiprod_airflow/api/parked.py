@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from pydantic import Field, StringConstraints
 
 from aiprod import parking
+from aiprod.errors import JobUnknown
 from aiprod.ledger import owners
 from aiprod.ledger.parked import AnswerWord
 from aiprod.models import Micros, Noun
@@ -60,7 +61,11 @@ def waiting(caller: Who, orders: Orders) -> Response:
 def answer(said: ParkedAnswer, caller: Who, orders: Orders) -> Response:
     """Say what became of a parked purchase, once. `purchase_id` may be the beginning of one."""
     one = parking.one(orders.ledger, said.purchase_id)
-    visible(orders.ledger, orders.catalog, caller, one.purchase.job_id)
+    try:
+        visible(orders.ledger, orders.catalog, caller, one.purchase.job_id)
+    except JobUnknown:
+        # Not in its own words: they name the job.
+        raise JobUnknown(f"there is no parked purchase {said.purchase_id[:64]!r}") from None
     done = parking.answer(
         orders.ledger,
         orders.catalog,

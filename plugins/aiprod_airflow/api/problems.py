@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -30,6 +31,8 @@ from aiprod.ledger import DatabaseError
 from aiprod.models import MAX_PROBLEMS, Noun
 
 __all__ = ["FieldProblem", "Problem", "install", "problem"]
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -136,6 +139,10 @@ def _ours(request: Request, error: Exception) -> Response:
     if isinstance(error, DatabaseError):
         # Its own words may hold rows and addresses.
         return problem(status, "the ledger cannot be reached now; try again", kind="urn:aiprod:ledger-unreachable")
+    if isinstance(error, StorageError):
+        # Its own words may hold paths and addresses.
+        log.error("%s", error)
+        return problem(status, "a file cannot be read now; the api-server's log says which and why", kind=kind)
     return problem(status, str(error), kind=kind)
 
 

@@ -82,6 +82,7 @@ def test_a_file_that_is_gone_is_a_fault_that_is_named(api: API, job_id: str) -> 
     said = api.client().get(f"/aiprod/job/{job_id}/video")
 
     assert (said.status_code, said.json()["type"]) == (503, "urn:aiprod:storage-error")
+    assert str(path) not in said.text and "/" not in said.json()["detail"]
 
 
 class TestErase:

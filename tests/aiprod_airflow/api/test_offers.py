@@ -8,7 +8,7 @@ import pytest
 
 from aiprod.budgets import Scope
 from aiprod.catalog import catalog
-from aiprod.ledger import gates, limits
+from aiprod.ledger import campaigns, gates, limits
 from tests.aiprod_airflow.api.people import API, ORDER
 
 
@@ -52,11 +52,15 @@ def test_an_estimate_says_who_would_make_it_and_enters_nothing(api: API) -> None
 def test_the_budget_of_the_day_without_other_peoples_projects(api: API) -> None:
     now = datetime.now(UTC)
     with api.ledger.write() as conn:
+        campaigns.approve(conn, "acme-superbowl", 5_000_000, by="alice")
         for scope in ("project:acme", "project:other"):
             limits.set_cap(conn, Scope.parse(scope), 1_000_000, by="admin", catalog=catalog(), now=now, today_only=False)
         gates.stop_purchasing(conn, "a drill", by="admin", now=now)
     mine, theirs = (api.client(who).get("/aiprod/budget").json() for who in ("alice", "eve"))
 
-    assert {cap["scope"] for cap in mine["caps"]} - {cap["scope"] for cap in theirs["caps"]} == {"project:acme"}
+    assert {cap["scope"] for cap in mine["caps"]} - {cap["scope"] for cap in theirs["caps"]} == {
+        "project:acme",
+        "campaign:acme-superbowl",
+    }
     day = next(cap for cap in mine["caps"] if cap["scope"] == "day")
     assert (day["cap"], day["left"], mine["stopped"]["why"]) == (100_000_000, 100_000_000, "a drill")
