@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,9 @@ class _Child:
     def close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                # What was not written before the child ended is written now, and reaches nobody.
+                with suppress(OSError):
+                    pipe.close()
         if self.owner == os.getpid():
             self._process.kill()
             self._process.wait()
