@@ -57,7 +57,8 @@ def render_video():
     @task(doc_md="Reads the order, refuses bad input, plans and prices the shots.", retry_policy=retry_unless_refused())
     def estimate(**context):
         run = context["dag_run"]
-        return steps.estimate(params=context["params"], run_id=run.run_id, by=run.triggering_user_name)
+        by_hand = run.run_type == "manual"
+        return steps.estimate(params=context["params"], run_id=run.run_id, by=run.triggering_user_name, by_hand=by_hand)
 
     @task(
         trigger_rule="none_failed_min_one_success",

@@ -30,7 +30,7 @@ curl -s $AIRFLOW/aiprod/job/create -H "Authorization: Bearer $TOKEN" -H 'Content
 
 - **Who may what** is Airflow's word: each route names the permission it asks for. A project listed in
   `include/config/projects.yaml` is its members' alone: to everybody else its jobs do not exist here (404).
-  Airflow's own pages and API know no projects: whoever may look at runs of `render_video` there sees their conf.
+  What Airflow's own pages show of them is in [security](security.md).
 - **Nothing is lost or doubled by asking again.** `POST /job/create` under the same `job_id` or `Idempotency-Key` is the same
   job; approving names the version and the amount that were seen, and anything that moved on since is a 409.
 - **Errors** are `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, and for a wrong request `errors`,

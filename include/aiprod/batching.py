@@ -19,6 +19,7 @@ from aiprod.ledger import (
     gates,
     jobs,
     outbox,
+    owners,
     points,
     purchases,
     queue,
@@ -30,18 +31,8 @@ from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
 from aiprod.ordering import approve_for_campaign
 
 __all__ = [
-    "BATCH",
-    "VALID",
-    "Batch",
-    "asks_a_person",
-    "carry",
-    "ended",
-    "enlist",
-    "enter_approved",
-    "next_batch",
-    "ready",
-    "told",
-]
+    "BATCH", "VALID", "Batch", "asks_a_person", "carry", "ended", "enlist", "enter_approved", "next_batch", "ready", "told",
+]  # fmt: skip
 
 
 #: How many jobs one run carries: one process start serves them all.
@@ -136,15 +127,16 @@ def enter_approved(
     return True
 
 
-def carry(ledger: Ledger, catalog: Catalog, job_ids: Sequence[str], *, run_id: str) -> list[str]:
+def carry(ledger: Ledger, catalog: Catalog, job_ids: Sequence[str], *, run_id: str, by: str | None = None) -> list[str]:
     """Let a run carry jobs that are in the ledger; return them in the order in which they are served.
 
     Several go together only when nobody has to be asked about any of them: the others are left to runs of their own.
-    Raises `SpecError` for a job nobody entered, and when none is left.
+    Raises `SpecError` for a job nobody entered, or whose project is hidden from `by`, and when none is left.
     """
+    hidden = () if by is None else catalog.access.hidden_from(by)
     with ledger.write() as conn:
         now = database_now(conn)
-        unknown = [job_id for job_id in job_ids if not jobs.known(conn, job_id)]
+        unknown = [job_id for job_id in job_ids if owners.project_of(conn, job_id) in (None, *hidden)]
         if unknown:
             raise SpecError([f"batch: job {job_id} is not in the ledger" for job_id in unknown])
         served = jobs.in_priority_order(conn, job_ids)

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from aiprod import settings
 from aiprod.channels import Notifications
-from aiprod.errors import ConfigError
+from aiprod.errors import ConfigError, NotAMember
 from aiprod.measures import AlertFile, AlertRule, Metric, MetricFile, Objective, problems
 from aiprod.models import Allowance, AspectRatio, Micros, Noun, Resolution, Slug, micros
 
@@ -428,6 +428,11 @@ class Access(Noun):
     def hidden_from(self, name: str) -> tuple[str, ...]:
         """Return the projects that a person does not see."""
         return tuple(sorted(project for project, listed in self.projects.items() if name not in listed.members))
+
+    def require_member(self, project: str, name: str) -> None:
+        """Raise `NotAMember` where a project is hidden from a person."""
+        if project in self.hidden_from(name):
+            raise NotAMember(f"project: {name} is not a member of {project}")
 
 
 class Catalog(Noun):

@@ -23,6 +23,7 @@ from aiprod.errors import (
     JobMoved,
     JobUnknown,
     MoneyError,
+    NotAMember,
     SamePerson,
     SpecError,
 )
@@ -44,6 +45,7 @@ _INVALID = "Invalid JWT token"
 _OWN: dict[str, Callable[[str], AiprodError]] = {
     "job-unknown": JobUnknown,
     "job-moved": JobMoved,
+    "not-a-member": NotAMember,
     "same-person": SamePerson,
     "budget-exceeded": MoneyError,
     "purchasing-stopped": MoneyError,

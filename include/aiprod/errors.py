@@ -20,6 +20,7 @@ AiprodError
 └── JobFailed                a job cannot be finished; the ledger says why
     ├── JobUnknown           no job of this id is in the ledger
     ├── JobMoved             the job is not any more what the caller saw; look again
+    ├── NotAMember           the project is its members', and this person is none
     └── SamePerson           the preset wants another person's word than this one's
 """
 
@@ -45,6 +46,7 @@ __all__ = [
     "MeasuringInterrupted",
     "MoneyError",
     "MoneyMoved",
+    "NotAMember",
     "NoticeRefused",
     "PurchasingStopped",
     "SamePerson",
@@ -197,6 +199,10 @@ class JobUnknown(JobFailed):
 
 class JobMoved(JobFailed):
     """The job moved on from what the caller saw: another version, another amount, an answer, or a later state."""
+
+
+class NotAMember(JobFailed):
+    """Only members of a project that is listed order its jobs, start them, or have a word on them."""
 
 
 class SamePerson(JobFailed):

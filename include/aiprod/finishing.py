@@ -12,7 +12,7 @@ from typing import Literal
 from aiprod import settings
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed
-from aiprod.ledger import Connection, Ledger, approvals, four_eyes, jobs, outbox, purchases, results
+from aiprod.ledger import Connection, Ledger, answerers, approvals, jobs, outbox, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.results import Cut, Judged
 from aiprod.models import Manifest, Noun, Verdict
@@ -188,7 +188,7 @@ def review_question(ledger: Ledger, catalog: Catalog, job_id: str, version: int,
             raise JobFailed(f"job {job_id} version {version} has no assembled video")
         now = database_now(conn)
         _, cut_sha = approvals.show(conn, run_id, task_id, job_id, version, now=now, content=made.video.sha256)
-        not_by = four_eyes.creator(conn, catalog.presets[jobs.spec(conn, job_id).preset], job_id)
+        not_by = answerers.creator(conn, catalog, job_id)
         told = {"job_id": job_id, "version": version, "cut_sha": made.video.sha256}
         key = f"{job_id}.v{version}.review_wanted.{made.video.sha256[:12]}.{run_id}"
         outbox.emit(conn, key, "review_wanted", now=now, **told)
@@ -226,9 +226,8 @@ def answer_review(
 ) -> str:
     """Write a person's word on one cut, by its SHA-256; return the word that stands. Another cut needs another word.
 
-    Raises `SamePerson` where the preset wants another one's word.
+    Raises `NotAMember`, and `SamePerson` where the preset wants another one's word.
     """
     with ledger.write() as conn:
-        preset = catalog.presets[jobs.spec(conn, job_id).preset]
-        four_eyes.require_another(conn, preset, job_id, version, by=by)
+        answerers.require_entitled(conn, catalog, job_id, version, by=by)
         return approvals.review(conn, job_id, version, cut_sha, word, by=by, now=database_now(conn)).answer

@@ -10,7 +10,7 @@ from aiprod.budgets import approval_is_automatic, envelope_amount, job_budget
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed, JobMoved
 from aiprod.estimating import price
-from aiprod.ledger import Connection, Ledger, approvals, caps, four_eyes, job_status, jobs, outbox
+from aiprod.ledger import Connection, Ledger, answerers, approvals, caps, job_status, jobs, outbox
 from aiprod.ledger.approvals import Answer
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Envelope, Estimate, JobSpec, JobStatus, Manifest, Micros, Noun, dollars
@@ -75,6 +75,8 @@ def enter(
     ordered it first; with another order it is a `JobConflict`. Without `run_id` no run carries it yet.
     """
     spec = JobSpec.parse(raw)
+    if by is not None:
+        catalog.access.require_member(spec.project, by)
     job_id = spec.job_id or job_id
     with ledger.read() as conn:
         seen = jobs.known(conn, job_id)
@@ -126,7 +128,6 @@ def spend_question(ledger: Ledger, catalog: Catalog, job_id: str, *, run_id: str
         version = jobs.latest(conn, job_id)
         priced = jobs.priced(conn, job_id, version)
         preset = jobs.spec(conn, job_id).preset
-        not_by = four_eyes.creator(conn, catalog.presets[preset], job_id)
         within = timedelta(hours=catalog.presets[preset].approval_hours)
         amount = amount_asked(conn, catalog, job_id, version)
         told = {"job_id": job_id, "version": version, "amount_micros": amount, "as_of": now.isoformat()}
@@ -136,7 +137,7 @@ def spend_question(ledger: Ledger, catalog: Catalog, job_id: str, *, run_id: str
             manifest=priced.manifest,
             estimate=priced.estimate,
             preset=preset,
-            not_by=not_by,
+            not_by=answerers.creator(conn, catalog, job_id),
             answer_within=within,
             amount=amount,
             budget_left=budget_left(conn, catalog, job_id),
@@ -191,8 +192,7 @@ def answer_spend(
             return _asked(standing)
         _require_asked(conn, catalog, job_id, version, amount)
         if word != "expired":
-            preset = catalog.presets[jobs.spec(conn, job_id).preset]
-            four_eyes.require_another(conn, preset, job_id, version, by=by)
+            answerers.require_entitled(conn, catalog, job_id, version, by=by)
         written = _write(conn, catalog, job_id, version, word, sequence=sequence, by=by, now=now)
         _require_same(written, word, by=by, amount=amount)
         if why.strip():

@@ -62,9 +62,9 @@ class Pipeline(Verbs):
         """Enter the jobs of a campaign, approved together; they wait for a run. Raises `SpecError`, and writes nothing."""
         return batching.enlist(self.ledger, self.catalog, orders, campaign=campaign, amount=amount, by=by)
 
-    def carry(self, job_ids: Sequence[str], *, run_id: str) -> list[str]:
+    def carry(self, job_ids: Sequence[str], *, run_id: str, by: str | None = None) -> list[str]:
         """Let a run carry jobs that were entered before; return them in the order in which they are served."""
-        return batching.carry(self.ledger, self.catalog, job_ids, run_id=run_id)
+        return batching.carry(self.ledger, self.catalog, job_ids, run_id=run_id, by=by)
 
     def next_batch(self) -> Batch | None:
         """Return the jobs that wait and can go on now, for a run to carry; None when there are none."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from aiprod.catalog import Catalog
 from aiprod.errors import JobMoved
-from aiprod.ledger import Ledger, approvals, four_eyes, job_status, jobs, results
+from aiprod.ledger import Ledger, answerers, approvals, job_status, jobs, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import JobStatus
 
@@ -38,8 +38,7 @@ def answer_cut(
             status = job_status.status_of(conn, job_id)
             if status is not JobStatus.FINAL_APPROVAL:
                 raise JobMoved(f"job {job_id} is {status}; its video waits for nobody's word")
-            preset = catalog.presets[jobs.spec(conn, job_id).preset]
-            four_eyes.require_another(conn, preset, job_id, version, by=by)
+            answerers.require_entitled(conn, catalog, job_id, version, by=by)
             now = database_now(conn)
             standing = approvals.review(conn, job_id, version, cut_sha, word, by=by, now=now)
             if why.strip():

@@ -15,10 +15,10 @@ from aiprod.errors import SpecError
 from aiprod.ledger import (
     Connection,
     Ledger,
+    answerers,
     approvals,
     caps,
     erasures,
-    four_eyes,
     job_status,
     jobs,
     listings,
@@ -241,7 +241,7 @@ def _approval(conn: Connection, catalog: Catalog, entry: Entry, newest: Priced) 
         worst_case=newest.estimate.worst_case,
         budget_left=ordering.budget_left(conn, catalog, manifest.job_id),
         answer_by=None if asked is None else asked + timedelta(hours=preset.approval_hours),
-        not_by=four_eyes.creator(conn, preset, manifest.job_id),
+        not_by=answerers.creator(conn, catalog, manifest.job_id),
     )
 
 
@@ -258,7 +258,7 @@ def _review(conn: Connection, catalog: Catalog, entry: Entry, newest: Priced) ->
         video=made.video,
         poster=made.poster,
         answer_by=None if asked is None else asked + timedelta(hours=preset.approval_hours),
-        not_by=four_eyes.creator(conn, preset, job_id),
+        not_by=answerers.creator(conn, catalog, job_id),
     )
 
 

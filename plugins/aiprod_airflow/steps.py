@@ -34,18 +34,19 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-def estimate(*, params: dict[str, Any], run_id: str, by: str | None = None) -> list[str]:
+def estimate(*, params: dict[str, Any], run_id: str, by: str | None = None, by_hand: bool = False) -> list[str]:
     """Take the order, price it, and return the job ids. Bad input ends here, before anything else happens.
 
     A run whose conf holds `batch`, a list of job ids, carries these jobs instead: they were entered before. `by` is who
-    started the run, and with it ordered what nobody had entered.
+    started the run, and with it ordered what nobody had entered. A run that another DAG started carries what waits, whoever
+    started that one; `by_hand`, what its starter may see.
     """
     from airflow.configuration import conf
 
     with told_to_airflow():
         settings.require_distributed_safe(conf.get("core", "executor"))
         if "batch" in params:
-            return pipeline().carry(_job_ids(params["batch"]), run_id=run_id)
+            return pipeline().carry(_job_ids(params["batch"]), run_id=run_id, by=by if by_hand else None)
         return pipeline().estimate([dict(params)], run_id=run_id, job_id=job_name(run_id), by=by)
 
 
@@ -140,10 +141,7 @@ def notify() -> None:
         log.warning("%s; it is tried again", line)
     log.info("%d events, %d messages sent", told.events, told.sent)
     if told.given_up:
-        raise AirflowFailException(
-            "\
-".join(told.given_up)
-        )
+        raise AirflowFailException("\n".join(told.given_up))
 
 
 def flush_metrics() -> None:

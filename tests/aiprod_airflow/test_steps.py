@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
+from aiprod.catalog import Project, catalog
 from aiprod.emulators.monitoring import Monitoring
+from aiprod.ledger import jobs
 from aiprod.models import JobSpec
 from aiprod_airflow import steps
 from aiprod_airflow.failures import OrderRefused
@@ -52,6 +54,22 @@ class TestEstimate:
 
         with pytest.raises(AirflowFailException, match="The ledger is on SQLite, but CeleryExecutor"):
             steps.estimate(params=form(prompt="a lake"), run_id=RUN)
+
+    def test_of_a_listed_project_only_members_order_or_start_a_job(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        access = catalog().access.model_copy(update={"projects": {"acme": Project(members=("alice",))}})
+        listed = catalog().model_copy(update={"access": access})
+        monkeypatch.setattr("aiprod.verbs.catalog", lambda: listed)
+        order = form(prompt="a lake", project="acme")
+
+        with pytest.raises(AirflowFailException, match="mallory is not a member of acme"):
+            steps.estimate(params=order, run_id=RUN, by="mallory")
+        with shop.ledger.read() as conn:
+            assert not jobs.known(conn, RUN)
+        assert steps.estimate(params=order, run_id=RUN, by="alice") == [RUN]
+        with pytest.raises(OrderRefused, match="is not in the ledger"):
+            steps.estimate(params={"batch": [RUN]}, run_id="run-2", by="mallory", by_hand=True)
+        # Another DAG's run carries what waits, whoever started that one.
+        assert steps.estimate(params={"batch": [RUN]}, run_id="run-2", by="mallory") == [RUN]
 
 
 class TestRoute:

@@ -123,6 +123,6 @@ class TestStep:
         told = Told(events=1, troubles=("shop: msg_1: no",))
         monkeypatch.setattr(Pipeline, "relay", lambda self, senders: told)
         steps.notify()
-        told = Told(given_up=("shop: msg_1: no",))
-        with pytest.raises(AirflowFailException, match="shop: msg_1: no"):
+        told = Told(given_up=("shop: msg_1: no", "office: msg_2: no"))
+        with pytest.raises(AirflowFailException, match="shop: msg_1: no\noffice: msg_2: no"):
             steps.notify()

@@ -612,10 +612,10 @@ PLANTED = (
     ),
     Mutant(
         "who ordered approves",
-        "ledger/four_eyes.py",
+        "ledger/answerers.py",
         "if who is not None and _plain(who) == _plain(by):",
         "if False:",
-        (f"{_LEDGER}/test_four_eyes.py", "tests/aiprod/test_ordering.py::TestFourEyes"),
+        (f"{_LEDGER}/test_answerers.py", "tests/aiprod/test_ordering.py::TestFourEyes"),
     ),
     Mutant(
         "a word on another cut counts",

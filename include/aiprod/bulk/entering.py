@@ -13,7 +13,7 @@ from aiprod.budgets import Scope
 from aiprod.bulk.plan import Plan, PlannedRow, Wanted
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed, JobMoved, SpecError
-from aiprod.ledger import Connection, Ledger, approvals, campaigns, caps, four_eyes, gates, jobs, limits, queue, results
+from aiprod.ledger import Connection, Ledger, answerers, approvals, campaigns, caps, gates, jobs, limits, queue, results
 from aiprod.ledger.campaigns import Row
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Micros, Noun, dollars, fingerprint
@@ -49,9 +49,12 @@ def kept(storage: Storage, place: str) -> Plan:
 def approve(ledger: Ledger, catalog: Catalog, plan: Plan, *, by: str) -> Micros:
     """Let a campaign cost what its plan says, in all; return the amount that stands. A higher one from before is kept.
 
-    Raises `SamePerson` when a preset of its rows wants another person's word than that of who asks for them.
+    Raises `NotAMember` when a row's project is hidden from `by`, and `SamePerson` when a preset of its rows wants another
+    person's word than that of who asks for them.
     """
     name = plan.wanted.campaign
+    for project in {row.order.project for row in plan.rows}:
+        catalog.access.require_member(project, by)
     _require_two(plan, by)
     with ledger.write() as conn:
         standing = campaigns.approve(conn, name, plan.amount, by=by)
@@ -84,7 +87,7 @@ def approved(ledger: Ledger, plan: Plan) -> bool:
 
 def _require_two(plan: Plan, by: str) -> None:
     if plan.two_people:
-        four_eyes.require_other(f"campaign {plan.wanted.campaign}", {"ordered": plan.wanted.by}, by=by)
+        answerers.require_other(f"campaign {plan.wanted.campaign}", {"ordered": plan.wanted.by}, by=by)
 
 
 def enter(ledger: Ledger, catalog: Catalog, plan: Plan) -> Entered:

@@ -31,7 +31,6 @@ __all__ = [
     "Job",
     "Orders",
     "Who",
-    "members_only",
     "own_origin",
     "socket_caller",
     "visible",
@@ -86,12 +85,6 @@ def _job(job_id: Annotated[str, Path(description="The job's id.")], caller: Who,
 
 #: The id of a job that the caller may see.
 Job = Annotated[str, Depends(_job)]
-
-
-def members_only(catalog: Catalog, caller: Caller, project: str) -> None:
-    """Raise 403 unless the caller may order for a project."""
-    if project in catalog.access.hidden_from(caller.name):
-        raise HTTPException(403, f"project: {caller.name} is not a member of {project}")
 
 
 def own_origin(connection: HTTPConnection) -> None:

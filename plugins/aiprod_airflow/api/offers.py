@@ -18,7 +18,7 @@ from aiprod.ledger.gates import Stopped
 from aiprod.ledger.standings import Standing, standing
 from aiprod.models import Allowance, JobSpec, Micros, Noun, Resolution, limit_micros, micros
 from aiprod.offering import Offer
-from aiprod_airflow.api.access import Orders, Who, members_only
+from aiprod_airflow.api.access import Orders, Who
 from aiprod_airflow.api.orders import told
 
 __all__ = ["router"]
@@ -123,7 +123,7 @@ def _preset(name: str, preset: Preset) -> PresetRow:
 @router.post("/cost-estimate", response_model=Offer)
 def cost_estimate(spec: JobSpec, caller: Who, orders: Orders) -> Response:
     """Price an order without entering it: what it costs, who would make it and why, and what would fit its budget."""
-    members_only(orders.catalog, caller, spec.project)
+    orders.catalog.access.require_member(spec.project, caller.name)
     return told(offering.offer(orders.ledger, orders.catalog, spec))
 
 

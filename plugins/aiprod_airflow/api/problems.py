@@ -23,6 +23,7 @@ from aiprod.errors import (
     JobMoved,
     JobUnknown,
     MoneyError,
+    NotAMember,
     SamePerson,
     SpecError,
     StorageError,
@@ -40,6 +41,7 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS: dict[type[Exception], int] = {
     JobUnknown: 404,
     JobMoved: 409,
+    NotAMember: 403,
     SamePerson: 403,
     JobConflict: 409,
     JobFailed: 409,

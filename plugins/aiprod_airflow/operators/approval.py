@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from aiprod.errors import JobFailed, SamePerson
+from aiprod.errors import JobFailed, NotAMember, SamePerson
 from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.pipelines import pipeline
 from aiprod_airflow.wording import review_body, spend_body
@@ -160,6 +160,6 @@ class ReviewVideoOperator(_Question):
         with told_to_airflow():
             try:
                 orders.answer_review(job_id, verdict, by=by, run_id=str(context["run_id"]), task_id=self.task_id)
-            except SamePerson as refused:
+            except (NotAMember, SamePerson) as refused:
                 self.log.warning("%s; asking again", refused)
         return self.execute(context)

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from aiprod import settings
 from aiprod.batching import VALID
 from aiprod.bulk import entering, holding
-from aiprod.errors import SamePerson
+from aiprod.errors import NotAMember, SamePerson
 from aiprod.models import dollars
 from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.pipelines import pipeline
@@ -77,7 +77,7 @@ class ApproveCampaignOperator(ApprovalOperator):
             by = str(user.get("name") or user.get("id") or "somebody")
             try:
                 standing = entering.approve(orders.ledger, orders.catalog, plan, by=by)
-            except SamePerson as refused:
+            except (NotAMember, SamePerson) as refused:
                 self.log.warning("%s; asking again", refused)
                 return self.execute(context)
         self.log.info("Campaign %s may cost %s, approved by %s", plan.wanted.campaign, dollars(standing), by)

@@ -15,7 +15,7 @@ from aiprod.errors import SpecError
 from aiprod.models import JobSpec
 from aiprod.pipeline import Pipeline
 from aiprod_airflow.api import orders as ordering
-from aiprod_airflow.api.access import WRITE, Caller, Orders, Who, members_only
+from aiprod_airflow.api.access import WRITE, Caller, Orders, Who
 from aiprod_airflow.api.problems import Problem
 from aiprod_airflow.api.rest import Airflow
 from aiprod_airflow.studio.forms import Form, Typed, order_of
@@ -64,7 +64,7 @@ async def estimate(form: Form, request: Request, caller: Who, orders: Orders) ->
 
 def _offered(orders: Pipeline, caller: Caller, raw: dict[str, Any]) -> offering.Offer:
     spec = JobSpec.parse(raw)
-    members_only(orders.catalog, caller, spec.project)
+    orders.catalog.access.require_member(spec.project, caller.name)
     if spec.preset not in orders.catalog.presets:
         raise SpecError([f"preset: there is no preset {spec.preset}"])
     return offering.offer(orders.ledger, orders.catalog, spec)

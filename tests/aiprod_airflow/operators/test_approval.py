@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped, TaskAwaitingInput
 
-from aiprod.catalog import catalog
+from aiprod.catalog import Project, catalog
 from aiprod.editing import ManifestEdit
 from aiprod.ledger import approvals, jobs
 from aiprod.models import ShotSpec
@@ -73,6 +73,14 @@ def two_people(monkeypatch: pytest.MonkeyPatch, preset: str) -> None:
     known = catalog()
     strict = known.presets[preset].model_copy(update={"approver_differs": True})
     changed = known.model_copy(update={"presets": {**known.presets, preset: strict}})
+    monkeypatch.setattr("aiprod.verbs.catalog", lambda: changed)
+
+
+def members_only(monkeypatch: pytest.MonkeyPatch, *members: str) -> None:
+    """Let the project of every job here be its members'."""
+    known = catalog()
+    access = known.access.model_copy(update={"projects": {"default": Project(members=members)}})
+    changed = known.model_copy(update={"access": access})
     monkeypatch.setattr("aiprod.verbs.catalog", lambda: changed)
 
 
@@ -268,6 +276,18 @@ class TestApprove:
         assert (said(shop), len(asked)) == (None, 2)
         assert "Ada ordered it: another person has to answer" in asked[0]["body"]
 
+    def test_who_is_no_member_of_the_project_has_no_word_on_airflows_page_either(
+        self, shop: Shop, call: Call, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shop.order(preset="brand_campaign")
+        members_only(monkeypatch, "alice")
+        self.parked(call)
+
+        with pytest.raises(TaskAwaitingInput):
+            call(self.operator(), "execute_complete", event=answer("Approve"))
+
+        assert (said(shop), len(asked)) == (None, 2)
+
     def test_a_cancelled_job_asks_nobody_and_skips_the_rest(
         self, shop: Shop, call: Call, asked: list[Any], wired: dict[str, Any]
     ) -> None:
@@ -382,6 +402,16 @@ class TestReview:
 
         assert (self.word(made), len(asked)) == (None, 2)
         assert "Ada ordered it: another person has to answer" in asked[0]["body"]
+
+    def test_who_is_no_member_of_the_project_lets_no_video_out(
+        self, made: Shop, call: Call, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        members_only(monkeypatch, "alice")
+        for method, event in (("execute", None), ("execute_complete", answer("Approve"))):
+            with pytest.raises(TaskAwaitingInput):
+                call(self.operator(), method, **({"event": event} if event else {}))
+
+        assert (self.word(made), len(asked)) == (None, 2)
 
     def test_the_ledgers_word_wins_over_airflows(self, made: Shop, call: Call, asked: list[Any], wired: dict[str, Any]) -> None:
         made.pipeline.review_question("job-1", run_id=RUN, task_id="review")
