@@ -12,9 +12,10 @@ import pytest
 
 from aiprod import parking
 from aiprod.alerting import happenings, quantile, watch
+from aiprod.budgets import Scope
 from aiprod.catalog import Catalog, catalog
 from aiprod.errors import JobFailed
-from aiprod.ledger import Ledger, alerts, cursors, outbox, points, results
+from aiprod.ledger import Ledger, alerts, cursors, limits, outbox, points, results
 from aiprod.ledger.history import Growth
 from aiprod.models import QAReport, Verdict
 from tests.desk import race
@@ -74,6 +75,22 @@ class TestMoney:
             watched.market.pipeline.route(["job-2"], 1)
         assert watched.after(minutes=1) == [("raised", "budget_critical", "")]
         assert watched.after(minutes=11) == [("resolved", "budget_critical", "")]
+
+    def test_a_cap_set_by_hand_moves_both_lines(self, watched: Watched) -> None:
+        """Told at the configured line, a raised cap would cry wolf all day, and a lowered one would stop jobs unannounced."""
+        own = watched.market
+        own.with_budgets(day_warn_usd=0.1, day_usd=0.12)
+        own.routed()
+        assert ("raised", "budget_critical", "") in watched.after(minutes=1)
+
+        def cap(micros: int) -> None:
+            with own.ledger.write() as conn:
+                limits.set_cap(conn, Scope(kind="day"), micros, by="ann", catalog=own.catalog, now=watched.now)
+
+        cap(10_000_000)
+        assert {("resolved", "budget_warning", ""), ("resolved", "budget_critical", "")} == set(watched.after(minutes=1))
+        cap(130_000)
+        assert watched.after(minutes=1) == [("raised", "budget_warning", "")], "0.12 is over ten twelfths of 0.13"
 
     def test_old_prices(self, watched: Watched) -> None:
         assert ("raised", "prices_old", "runway") in watched.after(days=60)
