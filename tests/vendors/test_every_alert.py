@@ -178,7 +178,8 @@ def midnight(town: Town) -> None:
 def takes_are_bad(town: Town) -> None:
     town.buy("still")
     town.market.pipeline.score(["job-1"], 1)
-    town.passes(minutes=1, steps=7)
+    town.passes(minutes=1)
+    town.passes(minutes=3, steps=2)
 
 
 def a_job_takes_twenty_minutes(town: Town) -> None:
@@ -191,7 +192,7 @@ def a_job_takes_twenty_minutes(town: Town) -> None:
 
 
 def the_windows_pass(town: Town) -> None:
-    town.passes(minutes=10, steps=7)
+    town.passes(minutes=15, steps=5)
 
 
 def renders_fail_three_times(town: Town) -> None:
@@ -242,12 +243,12 @@ def a_channel_refuses_what_it_is_told(town: Town) -> None:
     town.shop.answers = [500] * 100
     town.order()
     town.market.pipeline.cancel("job-1", by="ann")
-    town.passes(minutes=1, steps=23)
+    town.passes(minutes=4, steps=6)
 
 
 def it_takes_it(town: Town) -> None:
     town.shop.answers = []
-    town.passes(minutes=1, steps=17)
+    town.passes(minutes=4, steps=5)
     assert town.shop.told[-1] == "job_cancelled"
 
 
