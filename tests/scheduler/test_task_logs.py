@@ -32,7 +32,8 @@ def test_lines_of_a_task_log_name_job_shot_attempt_and_purchase(stack: Stack) ->
         if line.get("purchase_id") == bought.purchase_id:
             assert (line["shot"], line["attempt"], line["backend"]) == (1, 2, "veo3")
     events = [line["event"] for line in lines]
-    assert events[0] == "entered" and any(said.startswith("delivered for") for said in events)
+    assert events[0] == "entered" and events[1].startswith("first-fails version 1: approved by "), events
+    assert any(said.startswith("delivered for") for said in events)
 
 
 def test_no_line_is_about_a_job_that_another_run_carries(stack: Stack) -> None:
