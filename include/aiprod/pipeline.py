@@ -196,8 +196,10 @@ class Pipeline(Verbs):
         lines = []
         for job_id, version in carried.items():
             # What a younger run of the job has set aside is not ours to give back.
-            released = 0 if job_id in busy else cancelling.release_holds(self.ledger, self.catalog, job_id, version)
-            lines.append(f"{job_id}: {batching.ended(self.ledger, run_id, job_id, version)}, {released} unused holds given back")
+            released = [] if job_id in busy else cancelling.release_holds(self.ledger, self.catalog, job_id, version)
+            lines.append(
+                f"{job_id}: {batching.ended(self.ledger, run_id, job_id, version)}, {len(released)} unused holds given back"
+            )
         return lines
 
     # 10. push_metrics
