@@ -165,7 +165,7 @@ class Pipeline(Verbs):
 
     def answer_review(self, job_id: str, word: Literal["accepted", "rejected"], *, by: str, run_id: str, task_id: str) -> str:
         """Write down a person's word on the video that was shown; return the word that stands."""
-        return finishing.answer_shown_review(self.ledger, self.catalog, job_id, word, by=by, run_id=run_id, task_id=task_id)
+        return reviewing.answer_shown(self.ledger, self.catalog, job_id, word, by=by, run_id=run_id, task_id=task_id)
 
     def nobody_looked(self, job_id: str, *, run_id: str, task_id: str) -> None:
         """Write down that nobody looked in time at the video that was shown."""

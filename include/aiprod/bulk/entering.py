@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from aiprod import cancelling
@@ -22,7 +22,7 @@ from aiprod.ledger.engine import now as database_now
 from aiprod.models import Micros, Noun, dollars, fingerprint
 from aiprod.storage import Storage
 
-__all__ = ["Entered", "approve", "approved", "enter", "keep", "kept", "show"]
+__all__ = ["Entered", "answer_within", "approve", "approved", "enter", "keep", "kept", "show"]
 
 #: Rows entered in one transaction: nobody waits long for the ledger, and what was entered before a crash stays entered.
 _TOGETHER = 25
@@ -87,6 +87,11 @@ def show(ledger: Ledger, plan: Plan, *, run_id: str, task_id: str) -> None:
         raise JobFailed(
             f"campaign {plan.wanted.campaign}: its rows changed after they were shown; start a new run to be asked about them"
         )
+
+
+def answer_within(catalog: Catalog, plan: Plan) -> timedelta:
+    """Return how long people have to answer for a plan: as long as the most patient preset of what is to be entered says."""
+    return timedelta(hours=max(catalog.presets[row.order.preset].approval_hours for row in plan.to_enter))
 
 
 def approved(ledger: Ledger, plan: Plan) -> bool:

@@ -25,7 +25,7 @@ class Published(Noun):
 def publish(ledger: Ledger, storage: Storage, campaign: str) -> Published:
     """Give every delivered video its name, once, and write the report as JSON, CSV and HTML over the one before.
 
-    Can be done at any time, and again. Raises `JobFailed` for a campaign that the ledger does not know.
+    Can be done at any time, and again. Raises `JobUnknown` for a campaign that the ledger does not know.
     """
     unnamed = _name(ledger, storage, campaign)
     found = report(ledger, campaign)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from aiprod.errors import JobFailed
+from aiprod.errors import JobUnknown
 from aiprod.ledger import Ledger, campaign_results, campaigns, caps
 from aiprod.ledger.campaign_results import JobResult
 from aiprod.ledger.engine import now as database_now
@@ -64,14 +64,14 @@ class Report(Noun):
 
 
 def report(ledger: Ledger, campaign: str) -> Report:
-    """Return how a campaign stands now. Raises `JobFailed` for one that the ledger does not know."""
+    """Return how a campaign stands now. Raises `JobUnknown` for one that the ledger does not know."""
     with ledger.read() as conn:
         cap = caps.balance(conn, "campaign", campaign)
         terms = campaigns.terms(conn, campaign)
         now = database_now(conn)
         found = campaign_results.results_of(conn, campaign, now=now)
     if cap is None and terms is None:
-        raise JobFailed(f"campaign {campaign} is not in the ledger")
+        raise JobUnknown(f"campaign {campaign} is not in the ledger")
     rows = tuple(_row(result) for result in found if not result.replaced)
     took = sorted(row.seconds for row in rows if row.seconds is not None)
     scores = sorted(row.quality for row in rows if row.quality is not None)

@@ -94,8 +94,8 @@ def enter_version(
     Raises `JobMoved` when the job is not any more as it was when the version was drafted.
     """
     job_id, version = wanted.manifest.job_id, wanted.manifest.version
-    rest = _at_rest(conn, catalog, job_id)
-    if (rest.base.manifest, rest.made, rest.unsettled) != (wanted.rest.base.manifest, wanted.rest.made, wanted.rest.unsettled):
+    rest, seen = _at_rest(conn, catalog, job_id), wanted.rest
+    if (rest.base.manifest, rest.made, rest.unsettled) != (seen.base.manifest, seen.made, seen.unsettled):
         raise JobMoved(f"job {job_id} went on in the same moment")
     write(conn, wanted.manifest, wanted.estimate, wanted.backends, wanted.kept, by=ordered_by or by, now=now)
     approve_for_campaign(conn, catalog, job_id, version, by=by, expires_at=now + valid, now=now)

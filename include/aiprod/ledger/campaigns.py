@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Table, case, exists, func, insert, or_, select, update
 
@@ -21,18 +21,19 @@ __all__ = [
     "Row",
     "Stands",
     "Terms",
+    "Word",
     "active",
+    "all_of",
     "approve",
     "approved_by",
-    "cancel",
     "cap_of",
     "enter_row",
     "held_back",
-    "pause",
+    "projects",
     "publish",
-    "resume",
     "room",
     "rows",
+    "say",
     "set_terms",
     "stands",
     "terms",
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 
+#: What can be said to a whole campaign.
+Word = Literal["paused", "resumed", "cancelled"]
 #: How a job of a campaign stands.
 Stands = Literal["delivered", "cancelled", "waiting", "running", "failed"]
 #: Something more happens to these by itself.
@@ -114,35 +117,34 @@ def terms(conn: Connection, campaign: str) -> Terms | None:
     return None if row is None else Terms(**row)
 
 
-def pause(conn: Connection, campaign: str, *, by: str, now: datetime) -> bool:
-    """Start no more jobs of a campaign; those that a run carries go on. Returns whether it was going on before."""
-    going = (campaigns.c.campaign == campaign, campaigns.c.paused_at.is_(None), campaigns.c.cancelled_at.is_(None))
-    paused = conn.execute(update(campaigns).where(*going).values(paused_at=now, paused_by=by)).rowcount == 1
-    if paused:
-        _tell(conn, campaign, "campaign_paused", by=by, now=now)
-    return paused
+def say(conn: Connection, campaign: str, word: Word, *, by: str, now: datetime) -> bool:
+    """Pause a campaign, let it go on, or cancel it for good; return whether that is new. What is cancelled stays so.
 
-
-def resume(conn: Connection, campaign: str, *, by: str, now: datetime) -> bool:
-    """Start its jobs again. Returns whether it was paused before."""
-    held = (campaigns.c.campaign == campaign, campaigns.c.paused_at.is_not(None))
-    resumed = conn.execute(update(campaigns).where(*held).values(paused_at=None, paused_by=None)).rowcount == 1
-    if resumed:
-        _tell(conn, campaign, "campaign_resumed", by=by, now=now)
-    return resumed
-
-
-def cancel(conn: Connection, campaign: str, *, by: str, now: datetime) -> bool:
-    """Start nothing more of a campaign, ever. Returns whether it was not cancelled before."""
-    going = (campaigns.c.campaign == campaign, campaigns.c.cancelled_at.is_(None))
-    cancelled = conn.execute(update(campaigns).where(*going).values(cancelled_at=now, cancelled_by=by)).rowcount == 1
-    if cancelled:
-        _tell(conn, campaign, "campaign_cancelled", by=by, now=now)
-    return cancelled
-
-
-def _tell(conn: Connection, campaign: str, topic: str, *, by: str, now: datetime) -> None:
+    While it is paused or cancelled no job of it is started; those that a run carries go on.
+    """
+    going = campaigns.c.cancelled_at.is_(None)
+    changes: dict[Word, tuple[ColumnElement[bool], dict[str, Any]]] = {
+        "paused": (going & campaigns.c.paused_at.is_(None), {"paused_at": now, "paused_by": by}),
+        "resumed": (going & campaigns.c.paused_at.is_not(None), {"paused_at": None, "paused_by": None}),
+        "cancelled": (going, {"cancelled_at": now, "cancelled_by": by}),
+    }
+    condition, values = changes[word]
+    changed = update(campaigns).where(campaigns.c.campaign == campaign, condition).values(**values)
+    if conn.execute(changed).rowcount != 1:
+        return False
+    topic = f"campaign_{word}"
     outbox.emit(conn, f"{topic}.{campaign}.{now.isoformat()}", topic, now=now, campaign=campaign, by=by)
+    return True
+
+
+def projects(conn: Connection, campaign: str) -> set[str]:
+    """Return the projects that pay for a campaign's jobs."""
+    return set(conn.execute(select(job_rows.c.project).where(job_rows.c.campaign == campaign).distinct()).scalars())
+
+
+def all_of(conn: Connection) -> list[str]:
+    """Return every campaign that was approved, by name."""
+    return list(conn.execute(select(cap_rows.c.key).where(cap_rows.c.kind == "campaign").order_by(cap_rows.c.key)).scalars())
 
 
 def held_back() -> ColumnElement[bool]:

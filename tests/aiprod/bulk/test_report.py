@@ -8,7 +8,7 @@ import io
 import pytest
 
 from aiprod.bulk.report import _percentile, as_csv, report
-from aiprod.errors import JobFailed
+from aiprod.errors import JobUnknown
 from tests.aiprod.bulk.campaign import Campaign, keys
 
 FAILS = "[[runway=fail-charged]] [[veo3=reject]] [[replicate=moderated]]"
@@ -55,7 +55,7 @@ def test_csv_has_every_row_and_no_formula(campaign: Campaign) -> None:
 
 
 def test_a_campaign_nobody_knows_is_refused(campaign: Campaign) -> None:
-    with pytest.raises(JobFailed, match="campaign nobody is not in the ledger"):
+    with pytest.raises(JobUnknown, match="campaign nobody is not in the ledger"):
         report(campaign.market.ledger, "nobody")
 
 
