@@ -30,9 +30,8 @@ def test_an_approval_says_its_amount_on_its_button(api: API) -> None:
 
 
 def test_a_campaigns_question_leads_to_its_answer_in_airflow(api: API) -> None:
-    asked = Question(
-        "bulk_render", "manual__1", "approve", "Spend up to $12.00 on campaign spring?", datetime(2026, 11, 23, tzinfo=UTC)
-    )
+    words = "Spend up to $12.00 on campaign spring?"
+    asked = Question("bulk_render", "manual__1", "approve", words, datetime(2026, 11, 23, tzinfo=UTC))
     api.recorded().asks.append(asked)
     said = api.browser("bob").get(PAGE).text
 
