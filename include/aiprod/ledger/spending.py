@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, exists, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, case, exists, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
-from aiprod.ledger.schema import cuts, decisions, deliveries, jobs, postings, purchases, qa_reports, reuses, takes
+from aiprod.ledger.schema import Utc, cuts, decisions, deliveries, jobs, postings, purchases, qa_reports, reuses, takes
 from aiprod.ledger.states import CHARGED, STEPS
 from aiprod.models import Micros, Noun, Verdict
 
@@ -54,45 +55,53 @@ def spent(conn: Connection, since: datetime, until: datetime) -> list[Spent]:
     `saved_by_reuse` is what the shots of delivered videos that used a take again would have cost.
     """
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for statement in (_settled(since, until), _routed(since, until), _reused(since, until)):
-        for row in conn.execute(statement).mappings():
+    for statement in _statements():
+        for row in conn.execute(statement, {"since": since, "until": until}).mappings():
             key = (row["project"], row["backend"], row["model"])
             rows.setdefault(key, {}).update({name: int(value or 0) for name, value in row.items() if name not in _KEY})
     return [Spent(project=key[0], backend=key[1], model=key[2], **figures) for key, figures in sorted(rows.items())]
 
 
 _KEY = ("project", "backend", "model")
+_SINCE, _UNTIL = bindparam("since", type_=Utc()), bindparam("until", type_=Utc())
+#: Postings of the period.
+_INSIDE = (postings.c.at >= _SINCE, postings.c.at < _UNTIL)
 
 
-class _DearestQuote(FunctionElement[int]):
-    """The highest quote among the candidates that a decision could have chosen; NULL where there was only one."""
+@cache
+def _statements() -> tuple[Any, ...]:
+    """Built once: thirty days are asked for one by one, and building costs more than a quiet day's reading."""
+    return _settled(), _routed(), _reused()
+
+
+class _Saved(FunctionElement[int]):
+    """How far the dearest quote among a decision's candidates with a rank is above what was paid; 0 where there was only one."""
 
     type = BigInteger()
     inherit_cache = True
 
 
-@compiles(_DearestQuote, "sqlite")
-def _sqlite(element: _DearestQuote, compiler: Any, **kw: Any) -> str:
-    decision = compiler.process(element.clauses, **kw)
+@compiles(_Saved, "sqlite")
+def _sqlite(element: _Saved, compiler: Any, **kw: Any) -> str:
+    decision, paid = (compiler.process(clause, **kw) for clause in element.clauses)
     quote = "json_extract(value, '$.quote')"
-    able = f"json_extract(value, '$.rank') IS NOT NULL AND {quote} > 0"
-    return f"(SELECT CASE WHEN count(*) > 1 THEN max({quote}) END FROM json_each({decision}, '$.candidates') WHERE {able})"  # noqa: S608 - a column of ours
+    able = f"json_each({decision}, '$.candidates') WHERE json_extract(value, '$.rank') IS NOT NULL AND {quote} > 0"
+    return f"(SELECT {_less(quote, paid)} FROM {able})"  # noqa: S608 - columns of ours
 
 
-@compiles(_DearestQuote, "postgresql")
-def _postgres(element: _DearestQuote, compiler: Any, **kw: Any) -> str:
-    decision = compiler.process(element.clauses, **kw)
+@compiles(_Saved, "postgresql")
+def _postgres(element: _Saved, compiler: Any, **kw: Any) -> str:
+    decision, paid = (compiler.process(clause, **kw) for clause in element.clauses)
     quote = "CAST(able.one ->> 'quote' AS bigint)"
     every = f"jsonb_array_elements(CAST({decision} AS jsonb) -> 'candidates') AS able(one)"
-    fit = f"able.one ->> 'rank' IS NOT NULL AND {quote} > 0"
-    return f"(SELECT CASE WHEN count(*) > 1 THEN max({quote}) END FROM {every} WHERE {fit})"  # noqa: S608 - a column of ours
+    return f"(SELECT {_less(quote, paid)} FROM {every} WHERE able.one ->> 'rank' IS NOT NULL AND {quote} > 0)"  # noqa: S608 - columns of ours
 
 
-def _inside(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (postings.c.at >= since, postings.c.at < until)
+def _less(quote: str, paid: str) -> str:
+    return f"CASE WHEN count(*) > 1 AND max({quote}) > {paid} THEN max({quote}) - {paid} ELSE 0 END"
 
 
-def _settled(since: datetime, until: datetime) -> Any:
+def _settled() -> Any:
     ended, amount = postings.c.kind == "close", postings.c.d_settled
     bought = and_(ended, purchases.c.state.in_(_BOUGHT))
     lost = and_(bought, purchases.c.state != "succeeded")
@@ -113,7 +122,7 @@ def _settled(since: datetime, until: datetime) -> Any:
         .join(purchases, purchases.c.purchase_id == postings.c.purchase_id)
         .join(jobs, jobs.c.job_id == purchases.c.job_id)
         .outerjoin(qa_reports, qa_reports.c.take_id == purchases.c.purchase_id)
-        .where(postings.c.kind.in_(("close", "adjust")), *_inside(since, until))
+        .where(postings.c.kind.in_(("close", "adjust")), *_INSIDE)
         .group_by(jobs.c.project, purchases.c.backend, purchases.c.model)
     )
 
@@ -127,28 +136,23 @@ def _delivered_anyway() -> ColumnElement[bool]:
     return exists().where(same, *mine, inside)
 
 
-def _routed(since: datetime, until: datetime) -> Any:
-    chosen = (
-        select(
-            jobs.c.project,
-            purchases.c.backend,
-            purchases.c.model,
-            postings.c.d_settled.label("paid"),
-            _DearestQuote(decisions.c.decision).label("dearest"),
-        )
+def _routed() -> Any:
+    key = (jobs.c.project, purchases.c.backend, purchases.c.model)
+    # Not a condition: by it SQLite would go through every purchase there ever was, and not through the period's postings.
+    made = and_(purchases.c.kind == "render", purchases.c.state == "succeeded")
+    saved = func.sum(case((made, _Saved(decisions.c.decision, postings.c.d_settled)), else_=0)).label("saved_by_routing")
+    return (
+        select(*key, saved)
         .select_from(postings)
         .join(purchases, purchases.c.purchase_id == postings.c.purchase_id)
         .join(decisions, decisions.c.purchase_id == purchases.c.purchase_id)
         .join(jobs, jobs.c.job_id == purchases.c.job_id)
-        .where(postings.c.kind == "close", purchases.c.kind == "render", purchases.c.state == "succeeded", *_inside(since, until))
-        .subquery()
+        .where(postings.c.kind == "close", *_INSIDE)
+        .group_by(*key)
     )
-    less = case((chosen.c.dearest > chosen.c.paid, chosen.c.dearest - chosen.c.paid), else_=0)
-    key = (chosen.c.project, chosen.c.backend, chosen.c.model)
-    return select(*key, func.sum(less).label("saved_by_routing")).group_by(*key)
 
 
-def _reused(since: datetime, until: datetime) -> Any:
+def _reused() -> Any:
     key = (jobs.c.project, purchases.c.backend, purchases.c.model)
     same = and_(deliveries.c.job_id == reuses.c.job_id, deliveries.c.version == reuses.c.version)
     return (
@@ -158,6 +162,6 @@ def _reused(since: datetime, until: datetime) -> Any:
         .join(takes, takes.c.take_id == reuses.c.take_id)
         .join(purchases, purchases.c.purchase_id == takes.c.take_id)
         .join(jobs, jobs.c.job_id == reuses.c.job_id)
-        .where(deliveries.c.delivered_at >= since, deliveries.c.delivered_at < until)
+        .where(deliveries.c.delivered_at >= _SINCE, deliveries.c.delivered_at < _UNTIL)
         .group_by(*key)
     )
