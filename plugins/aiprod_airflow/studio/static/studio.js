@@ -119,10 +119,33 @@ function seek(button) {
 
 function addShot() {
   const all = $$("[data-shot]"), last = all[all.length - 1], copy = last.cloneNode(true);
-  for (const field of $$("input, textarea", copy)) field.value = "";
+  for (const field of $$("input, textarea", copy)) { field.value = ""; field.removeAttribute("aria-invalid"); field.removeAttribute("aria-describedby"); }
+  for (const said of $$(".wrong", copy)) said.remove();
   copy.querySelector("[data-n]").textContent = all.length + 1;
   last.after(copy);
   copy.querySelector("textarea").focus();
+}
+
+// What the price could not be made of is said at its field, too; not at the one that is being typed into.
+function mark(offer) {
+  for (const old of $$(".wrong.live")) {
+    const field = old.parentElement.querySelector("[aria-invalid]");
+    field?.removeAttribute("aria-invalid");
+    field?.removeAttribute("aria-describedby");
+    old.remove();
+  }
+  for (const one of $$("[data-wrong]", offer)) {
+    const [, n, name] = one.dataset.wrong.match(/^shots\.(\d+)\.(\w+)$/) ?? [];
+    const field = name ? $$(`#order [name="shot_${name}"]`)[n] : $$(`#order [name="${CSS.escape(one.dataset.wrong)}"]:not([type=radio])`)[0];
+    if (!field || field === document.activeElement || field.hasAttribute("aria-invalid")) continue;
+    const said = document.createElement("span");
+    said.className = "wrong live";
+    said.id = `wrong-${one.dataset.wrong}`;
+    said.textContent = one.dataset.why;
+    field.after(said);
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("aria-describedby", said.id);
+  }
 }
 
 document.addEventListener("click", (event) => {
@@ -150,7 +173,7 @@ document.addEventListener("keydown", (event) => {
 
 // Buttons pressed before going back would stay dead.
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-document.addEventListener("htmx:afterSettle", (event) => times(event.target));
+document.addEventListener("htmx:afterSettle", (event) => { times(event.target); if (event.target.id === "offer") mark(event.target); });
 window.addEventListener("offline", () => offline(true));
 window.addEventListener("online", () => { offline(false); refresh(); });
 
