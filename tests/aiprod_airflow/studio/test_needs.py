@@ -44,6 +44,14 @@ def test_airflow_itself_is_asked_for_open_questions_and_has_none(api: API) -> No
     assert "Nothing waits for you" in api.browser("bob").get(PAGE).text
 
 
+def test_an_airflow_that_cannot_say_is_not_taken_for_one_that_asks_nothing(api: API) -> None:
+    api.recorded(down=503)
+    said = api.browser("bob").get(PAGE)
+
+    assert said.status_code == 200
+    assert "Nothing waits for you" not in said.text and "cannot be seen here now" in said.text
+
+
 def test_who_ordered_is_told_that_a_second_person_is_wanted(api: API) -> None:
     api.recorded()
     api.asked(preset="premium_spot")
