@@ -65,9 +65,9 @@ class TestSettled:
         assert (found.project, found.backend, found.model) == ("default", "runway", "gen4.5")
 
     def test_a_period_has_its_first_microsecond_and_not_its_last(self, desk: Desk) -> None:
-        bought(desk, None, charge=USD)
+        bought(desk, decision(USD, 3 * USD), charge=USD)
         tick = timedelta(microseconds=1)
-        assert [one.total for one in read(desk, NOW, NOW + tick)] == [USD]
+        assert [(one.total, one.saved_by_routing) for one in read(desk, NOW, NOW + tick)] == [(USD, 2 * USD)]
         assert read(desk, NOW - HOUR, NOW) == read(desk, NOW + tick, NOW + HOUR) == []
 
 
