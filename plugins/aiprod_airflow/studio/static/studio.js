@@ -201,7 +201,7 @@ function chart(box) {
   new uPlot({
     width: box.clientWidth, height: small ? 150 : 220, legend: { show: false }, cursor: { drag: { x: false, y: false }, y: false }, hooks: { setCursor: [read] },
     scales: { x: { time: false, range: [-0.6, labels.length - 0.4] }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-    axes: [{ ...axis, grid: { show: false }, incrs: [1, 2, 5, 10], space: small ? 90 : 50, values: (u, all) => all.map((n) => labels[n] ?? "") }, { ...axis, size: 64, values: (u, all) => all.map((v) => unit === "$" || Number.isInteger(v) ? told(v) : "") }],
+    axes: [{ ...axis, size: 28, grid: { show: false }, incrs: [1, 2, 5, 10], space: small ? 90 : 50, values: (u, all) => all.map((n) => labels[n] ?? "") }, { ...axis, size: 64, values: (u, all) => all.map((v) => unit === "$" || Number.isInteger(v) ? told(v) : "") }],
     series: [{}, bars("--accent"), ...(bad ? [bars("--bad")] : [])],
   }, bad ? [x, y, bad] : [x, y], box);
   box.append(said);
