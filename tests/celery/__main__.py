@@ -1,4 +1,7 @@
-"""The trial on Celery by hand: `python -m tests.celery`. Makes what it needs below `var/`, and says what came of it."""
+"""The trial on Celery by hand; makes what it needs below `var/`, and says what came of it.
+
+PYTHONPATH=include:plugins .venv/bin/python -m tests.celery
+"""
 
 from __future__ import annotations
 

@@ -191,11 +191,15 @@ class Cluster(AirflowApi):
         """End everything, the database last."""
         if self._client is not None:
             self._client.close()
-        for name in (*self.commands(), "redis", "once"):
-            processes.end(lambda name=name: self.of(name), grace=1)  # type: ignore[misc]
-        for process in self._running.values():
-            process.wait(timeout=10)
-        self.postgres.stop()
+        try:
+            for name in (*self.commands(), "once"):
+                processes.end(lambda name=name: self.of(name), grace=1)  # type: ignore[misc]
+            for process in self._running.values():
+                # Redis writes its title over its environment, and with it the mark.
+                process.kill()
+                process.wait(timeout=10)
+        finally:
+            self.postgres.stop()
 
 
 def heartbeat_timeout() -> int:

@@ -14,7 +14,7 @@ from tools.airflow_env import CHECKOUT
 
 __all__ = ["COMMAND", "PYTHON", "lacks", "make", "wanted"]
 
-COMMAND = "python -m tests.celery"
+COMMAND = "PYTHONPATH=include:plugins .venv/bin/python -m tests.celery"
 _ROOM = CHECKOUT / "var" / "celery"
 _LOCK = CHECKOUT / "deploy" / "requirements.lock"
 PYTHON = _ROOM / "venv" / "bin" / "python"
