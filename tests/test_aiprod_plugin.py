@@ -72,13 +72,6 @@ def test_with_tasks_on_several_machines_no_api_server_starts_on_a_file(
         AiprodPlugin().fastapi_apps  # noqa: B018 - asking is what starts it
 
 
-def test_on_postgres_it_starts_with_any_executor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
-    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://u@db/airflow")
-    monkeypatch.setenv("AIPROD_DATABASE_URL", "postgresql://u@db/aiprod")
-    assert AiprodPlugin().fastapi_apps
-
-
 def test_it_is_mounted_where_airflow_lets_it() -> None:
     (one,) = AiprodPlugin().fastapi_apps
 
