@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
 
 from aiprod.catalog import Catalog
-from aiprod.ledger import Ledger, alerts, digests, history
+from aiprod.ledger import Ledger, alerts, digests, history, standings
 from aiprod.ledger.alerts import Happening
 from aiprod.ledger.digests import Digest
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.history import Growth
+from aiprod.ledger.standings import Standing
 from aiprod.measures import Condition, Objective
-from aiprod.models import Noun
+from aiprod.models import USD, Noun
 
 __all__ = ["Change", "Counted", "Grown", "counted", "digest", "happenings", "line_of", "quantile", "watch"]
 
@@ -46,7 +47,8 @@ def watch(ledger: Ledger, catalog: Catalog) -> list[Change]:
                 known[key] = history.growth(conn, metric, since=now - timedelta(seconds=seconds))
             return known[key]
 
-        holding = {(h.alert, h.subject): h for h in happenings(catalog, grown)}
+        lines = _as_they_stand(standings.today(conn, catalog, now=now))
+        holding = {(h.alert, h.subject): h for h in happenings(catalog, grown, lines)}
         standing = alerts.of_now(conn)
     if not holding and not standing:
         return []
@@ -80,12 +82,21 @@ def digest(ledger: Ledger) -> list[Digest]:
         return digests.digest(conn, now=database_now(conn))
 
 
-def happenings(catalog: Catalog, grown: Grown) -> Iterator[Happening]:
-    """Yield every rule that holds, once per subject; the first of its conditions that does says by how much. Pure."""
+def _as_they_stand(today: Standing) -> dict[str, float]:
+    """The day's lines in dollars, by their names in budgets.yaml: a cap that was set by hand moves both."""
+    warn = today.cap if today.warn is None else today.warn
+    return {"day_usd": today.cap / USD, "day_warn_usd": warn / USD}
+
+
+def happenings(catalog: Catalog, grown: Grown, lines: Mapping[str, float] | None = None) -> Iterator[Happening]:
+    """Yield every rule that holds, once per subject; the first of its conditions that does says by how much. Pure.
+
+    `lines` are amounts of budgets.yaml that stand otherwise now, in dollars.
+    """
     for name, rule in catalog.alerts.items():
         told: set[str] = set()
         for condition in rule.any:
-            line = line_of(condition, catalog)
+            line = line_of(condition, catalog, lines)
             for subject, value in _values(condition, catalog, grown):
                 if subject not in told and _holds(condition, value, line):
                     told.add(subject)
@@ -102,10 +113,11 @@ def happenings(catalog: Catalog, grown: Grown) -> Iterator[Happening]:
         yield from _burning(name, objective, catalog, grown)
 
 
-def line_of(condition: Condition, catalog: Catalog) -> float:
-    """Return the number a condition compares with: its own, or the budget's that it names."""
+def line_of(condition: Condition, catalog: Catalog, lines: Mapping[str, float] | None = None) -> float:
+    """Return the number a condition compares with: its own, or the budget's that it names, as `lines` say before the file."""
     if isinstance(condition.reaches, str):
-        return float(getattr(catalog.budgets, condition.reaches))
+        said = (lines or {}).get(condition.reaches)
+        return said if said is not None else float(getattr(catalog.budgets, condition.reaches))
     return next(float(line) for line in (condition.above, condition.below, condition.reaches) if line is not None)
 
 

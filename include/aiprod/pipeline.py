@@ -7,6 +7,7 @@ nothing is left that could go on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -18,7 +19,8 @@ from aiprod.finishing import Review, ReviewQuestion
 from aiprod.ledger import jobs, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
-from aiprod.models import Delivery, Micros
+from aiprod.logs import about
+from aiprod.models import Delivery, Micros, dollars
 from aiprod.notifying import PLAIN, Sender, Told, relay
 from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
@@ -29,6 +31,8 @@ from aiprod.verbs import Verbs
 from aiprod.watching import Minute, minute
 
 __all__ = ["Pipeline", "Scored"]
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 Answer = Literal["approved", "rejected", "expired"]
@@ -56,7 +60,11 @@ class Pipeline(Verbs):
             ordering.enter(self.ledger, self.catalog, raw, job_id=name, run_id=run_id, by=by)
             for name, raw in zip(names, orders, strict=True)
         ]
-        return list(dict.fromkeys(e.job_id for e in entered))
+        job_ids = list(dict.fromkeys(e.job_id for e in entered))
+        for name in job_ids:
+            with about(job_id=name):
+                log.info("entered")
+        return job_ids
 
     def enlist(self, orders: Sequence[Mapping[str, Any]], *, campaign: str, amount: Micros, by: str) -> list[str]:
         """Enter the jobs of a campaign, approved together; they wait for a run. Raises `SpecError`, and writes nothing."""
@@ -100,6 +108,7 @@ class Pipeline(Verbs):
             if isinstance(routed, AiprodError):
                 raise routed
             work.extend(routed.backends)
+            log.info("routed to %s", ", ".join(routed.backends) or "nobody")
             self._let_wait(job_id, version, routed)
             if routed.refused and not routed.backends:
                 raise JobFailed(" ".join(routed.refused))
@@ -145,6 +154,7 @@ class Pipeline(Verbs):
 
         def one(job_id: str, version: int) -> bool:
             finishing.assemble_job(self.ledger, self.catalog, self.storage, job_id, version)
+            log.info("assembled")
             return True
 
         made = self._each(self._going(job_ids), one, stage="assemble")
@@ -177,7 +187,9 @@ class Pipeline(Verbs):
 
         def one(job_id: str, version: int) -> Delivery | None:
             if finishing.has_video(self.ledger, job_id, version):
-                return delivering.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
+                made = delivering.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
+                log.info("delivered for %s", dollars(made.cost))
+                return made
             return None  # `assemble` has said why
 
         going = self._going(job_ids)
@@ -198,6 +210,8 @@ class Pipeline(Verbs):
             # What a younger run of the job has set aside is not ours to give back.
             released = 0 if job_id in busy else cancelling.release_holds(self.ledger, self.catalog, job_id, version)
             lines.append(f"{job_id}: {batching.ended(self.ledger, run_id, job_id, version)}, {released} unused holds given back")
+            with about(job_id=job_id):
+                log.info("%s", lines[-1])
         return lines
 
     # 10. push_metrics
@@ -260,6 +274,8 @@ class Pipeline(Verbs):
                 if error.retryable:
                     passing = passing or error
                     continue
+                with about(job_id=job_id):
+                    log.warning("%s failed: %s", stage, error)
                 with self.ledger.write() as conn:
                     code = type(error).__name__
                     jobs.fail(conn, job_id, versions[job_id], stage, str(error), code=code, now=database_now(conn))
