@@ -175,7 +175,7 @@ class Pipeline(Verbs):
 
     def answer_review(self, job_id: str, word: Literal["accepted", "rejected"], *, by: str, run_id: str, task_id: str) -> str:
         """Write down a person's word on the video that was shown; return the word that stands."""
-        return finishing.answer_shown_review(self.ledger, self.catalog, job_id, word, by=by, run_id=run_id, task_id=task_id)
+        return reviewing.answer_shown(self.ledger, self.catalog, job_id, word, by=by, run_id=run_id, task_id=task_id)
 
     def nobody_looked(self, job_id: str, *, run_id: str, task_id: str) -> None:
         """Write down that nobody looked in time at the video that was shown."""
@@ -208,8 +208,9 @@ class Pipeline(Verbs):
         lines = []
         for job_id, version in carried.items():
             # What a younger run of the job has set aside is not ours to give back.
-            released = 0 if job_id in busy else cancelling.release_holds(self.ledger, self.catalog, job_id, version)
-            lines.append(f"{job_id}: {batching.ended(self.ledger, run_id, job_id, version)}, {released} unused holds given back")
+            released = [] if job_id in busy else cancelling.release_holds(self.ledger, self.catalog, job_id, version)
+            ended = batching.ended(self.ledger, run_id, job_id, version)
+            lines.append(f"{job_id}: {ended}, {len(released)} unused holds given back")
             with about(job_id=job_id):
                 log.info("%s", lines[-1])
         return lines
