@@ -31,7 +31,7 @@ from aiprod.ledger.engine import now as database_now
 from aiprod.models import USD, RenderRequest
 from aiprod.pipeline import Pipeline
 from benchmarks import cpu
-from benchmarks.overhead import CHECKOUT, NAIVE, OURS, environment, idle
+from benchmarks.overhead import CHECKOUT, NAIVE, OURS, environment, idle, pause_what_is_scheduled
 from tools.local_airflow import LocalAirflow
 
 #: What one clip of a full batch may cost, in CPU-seconds of orchestration.
@@ -72,6 +72,7 @@ def measure(root: Path, *, batch: int, singles: int, rounds: int) -> dict[str, A
     seen: dict[str, list[dict[str, float]]] = {name: [] for name in designs}
     with LocalAirflow(root / "airflow", dags=dags, env=env) as airflow:
         airflow.wait_ready(180, dags=[OURS, NAIVE])
+        pause_what_is_scheduled(airflow)
         for design, run in designs.items():
             run(airflow, f"warm-{design}")
         still = idle(airflow)

@@ -75,7 +75,7 @@ def audited(ledger: Ledger, catalog: Catalog, accepts: Sequence[Row]) -> Audit:
 
 def _sent(purchase: Row) -> bool:
     """Whether a request may have left for it. The embedded backend has no books."""
-    return purchase["backend"] != "animatic"
+    return bool(purchase["backend"] != "animatic")
 
 
 def _caps(catalog: Catalog, jobs: Sequence[Row]) -> Caps:

@@ -48,8 +48,8 @@ def timeouts(world: World) -> list[Figure]:
     names = {f"silent-{n}": what for n, what in enumerate(_SILENT)}
     orders = {}
     for name, what in names.items():
-        order = {"prompt": f"fog, {name} {_SILENT[what].order}"}
-        orders[name] = order | ({"backend": _SILENT[what].backend} if _SILENT[what].backend else {})
+        backend = _SILENT[what].backend
+        orders[name] = {"prompt": f"fog, {name} {_SILENT[what].order}"} | ({"backend": backend} if backend else {})
     world.start(orders)
     longest = max(silent.limit for silent in _SILENT.values()) + _AROUND
     ended = world.ended(list(names), timeout=longest + 60)

@@ -75,6 +75,6 @@ def _writes(process: psutil.Process) -> str:
 
 def _parent(process: psutil.Process) -> int:
     try:
-        return process.ppid()
+        return int(process.ppid())
     except psutil.Error:
         return 0
