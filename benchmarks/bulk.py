@@ -37,6 +37,8 @@ from tools.local_airflow import LocalAirflow
 #: What one clip of a full batch may cost, in CPU-seconds of orchestration.
 GOAL = 0.10
 RENDER_SECONDS = 5
+#: As the catalogue ships it.
+POLL_SECONDS = 15.0
 ORDER = {"prompt": f"a lake at dawn [[runway=slow:{RENDER_SECONDS}]]", "preset": "quick_social", "seconds": 2, "audio": False}
 
 
@@ -57,7 +59,7 @@ def main() -> int:
 
 def measure(root: Path, *, batch: int, singles: int, rounds: int) -> dict[str, Any]:
     """Run every design in turn and return medians and spreads, per clip."""
-    env = environment(root, slots=max(batch, 20))
+    env = environment(root, slots=max(batch, 20), poll_seconds=POLL_SECONDS)
     _library("alone-warm", 2)
     library = statistics.median(_library(f"alone-{n}", batch) for n in range(rounds))
     cpu.adopt_orphans()

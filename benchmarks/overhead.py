@@ -76,9 +76,9 @@ def measure(root: Path, *, jobs: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def environment(root: Path, *, slots: int = 20) -> dict[str, str | None]:
+def environment(root: Path, *, slots: int = 20, poll_seconds: float = 1.0) -> dict[str, str | None]:
     """Test vendors behind the paid backends; the same variables here, for the plain-process measurement."""
-    room = {name: {"slots": slots} for name in VENDORS}
+    room = {name: {"slots": slots, "poll_seconds": poll_seconds} for name in VENDORS}
     money = {"day_usd": 100_000, "day_warn_usd": 90_000}
     catalogue = write_catalogue(root / "config", strikes=10_000, backends=room, budgets=money)
     env = {"AIPROD_VAR_DIR": str(root / "var"), "AIPROD_CONFIG_DIR": str(catalogue), vendor.BOOKS: str(root / "books")}
