@@ -101,7 +101,7 @@ def _judge(outcome: Outcome, here: World) -> None:
 def _say(outcome: Outcome) -> None:
     print(f"{outcome.title} ({outcome.seconds:.0f} s)", flush=True)
     if outcome.trouble:
-        print(f"  ended early: {outcome.trouble}", flush=True)
+        print(f"  ended early: {outcome.trouble.splitlines()[0]}", flush=True)
     for figure in outcome.figures:
         value = "not measured" if figure.value is None else f"{figure.value:,.4g} {figure.unit}"
         print(f"  {'' if figure.kept else 'BROKEN: '}{figure.name}: {value}  {figure.said}", flush=True)
@@ -121,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     usual = Sizes()
     words = {
         "seed": "which clips meet which fault",
+        "together": "jobs at once where renders dominate",
+        "crowd": "jobs at once with faults, and around a poisoned one",
         "clips": "of the campaign",
         "jobs": "over which memory is looked at",
         "at_once": "of these under way",

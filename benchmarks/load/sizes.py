@@ -12,6 +12,9 @@ class Sizes:
     """Seconds are the vendors'; `seed` decides which clips meet which fault."""
 
     seed: int = 9
+    #: Jobs at once where renders dominate, and with faults.
+    together: int = 10
+    crowd: int = 20
     clips: int = 2_000
     jobs: int = 200
     #: How many jobs of the memory scenario are under way at once.
