@@ -14,15 +14,15 @@ FAULTS = (
     "[[runway=lose]]",
     "[[runway=corrupt]]",
     "[[runway=fail-charged]]",
-    "[[runway=html]]",
+    "[[runway=expired]]",
     "[[runway=busy:502x3]]",
     "[[runway=gone]]",
     "[[runway=still]]",
     "[[runway=aborted]]",
 )
 
-#: A job that no vendor can make, in three ways: a damaged film, a page instead of one, and a render that fails.
-POISON = "[[runway=corrupt]] [[veo3=html]] [[replicate=fail-charged]]"
+#: A job that no vendor can make, in three ways: a damaged film, a prompt that is refused, and a render that is charged and fails.
+POISON = "[[runway=corrupt]] [[veo3=moderated]] [[replicate=fail-charged]]"
 
 
 def dealt(names: Sequence[str], *, part: float, seed: int) -> dict[str, str]:
