@@ -26,7 +26,7 @@ def component_kb(home: Path, name: str) -> float:
     found = [p for p in processes.marked(home) if _writes(p) == str(home / "logs" / f"{name}.log")]
     pids = {process.pid for process in found}
     first = [process for process in found if _parent(process) not in pids]
-    family = first if name == "scheduler" else found
+    family = first if name == "scheduler" else [*first, *(child for one in first for child in _children(one))]
     total = 0.0
     for process in family:
         with suppress(psutil.Error):
@@ -71,6 +71,14 @@ def _writes(process: psutil.Process) -> str:
     with suppress(OSError):
         return os.readlink(f"/proc/{process.pid}/fd/1")
     return ""
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    """A triggerer runs its triggers in a child whose output is a pipe."""
+    try:
+        return list(process.children(recursive=True))
+    except psutil.Error:
+        return []
 
 
 def _parent(process: psutil.Process) -> int:
