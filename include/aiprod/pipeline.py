@@ -37,6 +37,10 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 Answer = Literal["approved", "rejected", "expired"]
 
+#: Jobs that are cut, or delivered, side by side: one's disk is waited for, or its pictures are drawn, while another's ledger
+#: is written. More would need the memory of more films.
+_AT_ONCE = 2
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -157,7 +161,7 @@ class Pipeline(Verbs):
             log.info("assembled")
             return True
 
-        made = self._each(self._going(job_ids), one, stage="assemble")
+        made = self._each(self._going(job_ids), one, stage="assemble", at_once=_AT_ONCE)
         if not made:
             raise JobFailed(self._why(job_ids, "no job has a take for every shot"))
         return list(made)
@@ -193,7 +197,8 @@ class Pipeline(Verbs):
             return None  # `assemble` has said why
 
         going = self._going(job_ids)
-        done = [made for made in self._each(going, one, stage="deliver").values() if made is not None]
+        every = self._each(going, one, stage="deliver", at_once=_AT_ONCE)
+        done = [made for made in every.values() if made is not None]
         left = [job_id for job_id in going if job_id not in {made.job_id for made in done}]
         if left or not done:
             raise JobFailed(self._why(left or job_ids, f"{len(left) or len(job_ids)} of {len(job_ids)} jobs were not delivered"))
