@@ -10,7 +10,6 @@ such job (pricing, ledger, QA, cutting), measured in one plain process, is shown
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -25,6 +24,7 @@ import psutil
 
 from aiprod.ledger import Ledger
 from aiprod.pipeline import Pipeline
+from benchmarks.kept import keep
 from tests import vendor
 from tests.catalogue import write_catalogue
 from tools import processes
@@ -42,11 +42,8 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         report = measure(Path(folder), jobs=args.jobs, rounds=args.rounds)
-    out = CHECKOUT / "var" / "benchmarks"
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "overhead.json").write_text(json.dumps(report, indent=2) + "\n")
     print(table(report))
-    print(f"\nwritten to {out / 'overhead.json'}")
+    print(f"\nwritten to {keep('overhead', report)}")
 
 
 def measure(root: Path, *, jobs: int, rounds: int) -> dict[str, Any]:

@@ -1,0 +1,274 @@
+"""What each benchmark's report comes to: one row per figure, beside a peer or a limit, with who won."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["SOURCES", "Row", "Source", "Verdict"]
+
+#: `better` and `worse` are said of a peer or of another design, `kept` and `missed` of a limit; `even` is within 5 %.
+Verdict = Literal["better", "even", "worse", "kept", "missed", ""]
+_EVEN = 0.05
+Report = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of ours beside another's, or beside a limit. All words, ready to be read."""
+
+    what: str
+    ours: str
+    other: str
+    ratio: str = ""
+    spread: str = ""
+    verdict: Verdict = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of results: where it is below `var/`, what it is about, which command makes it, and how it is read."""
+
+    title: str
+    path: str
+    command: str
+    about: str
+    rows: Callable[[Report], Iterator[Row]]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The middle of some rounds, the least and the most."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, said: Mapping[str, float] | Sequence[float]) -> Figures:
+        if isinstance(said, Mapping):
+            return cls(said["median"], said["least"], said["most"])
+        return cls(statistics.median(said), min(said), max(said))
+
+
+def number(value: float) -> str:
+    """Three digits that count, no exponent."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1g}"
+
+
+def beside(what: str, ours: Figures, theirs: Figures, name: str, unit: str, *, more_is_better: bool = False) -> Row:
+    """Ours beside a peer's, measured in the same run."""
+    ratio = ours.median / theirs.median if theirs.median else float("inf")
+    ahead = ratio > 1 if more_is_better else ratio < 1
+    verdict: Verdict = "even" if abs(ratio - 1) <= _EVEN else "better" if ahead else "worse"
+    spread = f"{_range(ours)}; {_range(theirs)}"
+    return Row(
+        what, f"{number(ours.median)} {unit}", f"{name}: {number(theirs.median)} {unit}", f"{number(ratio)} ×", spread, verdict
+    )
+
+
+def within(what: str, ours: Figures, limit: float, unit: str) -> Row:
+    """Ours beside a limit that it must not be above."""
+    verdict: Verdict = "kept" if ours.median <= limit else "missed"
+    ratio = f"{number(ours.median / limit)} ×" if limit else ""
+    return Row(what, f"{number(ours.median)} {unit}", f"at most {number(limit)} {unit}", ratio, _range(ours), verdict)
+
+
+def none_of(what: str, count: float, unit: str = "") -> Row:
+    """Something that must not happen at all."""
+    return Row(what, f"{number(count)} {unit}".strip(), "none", verdict="kept" if count == 0 else "missed")
+
+
+def _range(figures: Figures) -> str:
+    return "one round" if figures.least == figures.most else f"{number(figures.least)}–{number(figures.most)}"
+
+
+def overhead(report: Report) -> Iterator[Row]:
+    ours, naive = report["dags"]["render_video"], report["dags"]["naive_video"]
+    for key, what, unit in (
+        ("cpu_seconds_per_job", "CPU per single-shot job, whole process tree", "s"),
+        ("orchestration_cpu_seconds_per_job", "of this orchestration, the library's own work subtracted", "s"),
+        ("wall_seconds_to_delivered", "from trigger to delivered, vendor answers at once", "s"),
+    ):
+        yield beside(what, Figures.of(ours[key]), Figures.of(naive[key]), "naive polling DAG", unit)
+
+
+def inflight(report: Report) -> Iterator[Row]:
+    ours, naive = report["parked"], report["naive"]
+    for key, what, unit in (
+        ("kb_per_render", "memory per render in flight", "KB"),
+        ("cpu_ms_per_render_minute", "CPU per render and minute", "ms"),
+    ):
+        yield beside(what, Figures.of(ours[key]), Figures.of(naive[key]), "task that sleeps and polls", unit)
+    renders = report["renders"]
+    slots = Figures.of([report["worker_slots_held"]])
+    yield beside(f"worker slots held by {renders:,} renders", slots, Figures.of([renders]), "task that sleeps and polls", "slots")
+
+
+def ledger(report: Report) -> Iterator[Row]:
+    for row in report["rows"]:
+        holds = "a hold" if row["together"] == 1 else f"{row['together']} holds placed together"
+        clients = "1 client" if row["clients"] == 1 else f"{row['clients']} clients"
+        peer = "one-row commits" if row["what"] == "sqlite" else "pgbench, one hot row"
+        spread = f"ratio {number(row['ratio_lowest'])}–{number(row['ratio_highest'])}; p99 {number(row['p99'])} ms"
+        if row.get("floor_ratio") is not None:
+            spread += f"; the same statement by pgbench: {number(row['floor_ratio'])} ×"
+        verdict: Verdict = "even" if abs(row["ratio"] - 1) <= _EVEN else "better" if row["ratio"] > 1 else "worse"
+        ours, best = f"{number(row['rate'])} holds/s", f"{peer}: {number(row['best'])} updates/s"
+        yield Row(f"{row['what']}, {clients}, {holds}", ours, best, f"{number(row['ratio'])} ×", spread, verdict)
+    over = max(row["overspend_usd"] for row in report["rows"])
+    yield none_of("overspent when all clients race for the last dollar", over, "USD")
+
+
+def routing(report: Report) -> Iterator[Row]:
+    for name, values in report["milliseconds"].items():
+        if name.endswith("p99"):
+            yield within(f"{name}, {report['models']} models", Figures.of(values), 100.0, "ms")
+
+
+def metrics(report: Report) -> Iterator[Row]:
+    goals = report.get("goals", {})
+    for name, values in report["seconds"].items():
+        figures = Figures.of([1_000 * value for value in values])
+        if name in goals:
+            yield within(name, figures, 1_000 * goals[name], "ms")
+        else:
+            yield Row(name, f"{number(figures.median)} ms", "no limit set", spread=_range(figures))
+
+
+def api(report: Report) -> Iterator[Row]:
+    goals = report["goals"]
+    what = f"GET /job/{{id}}, p95, {report['jobs']} jobs, {report['watchers']} watchers"
+    p95 = Row(what, f"{number(report['p95_ms'])} ms", f"at most {number(goals['p95_ms'])} ms")
+    spread = f"p50 {number(report['p50_ms'])}, most {number(report['max_ms'])} ms"
+    kept: Verdict = "kept" if report["p95_ms"] <= goals["p95_ms"] else "missed"
+    yield Row(p95.what, p95.ours, p95.other, f"{number(report['p95_ms'] / goals['p95_ms'])} ×", spread, kept)
+    yield within("memory grown meanwhile", Figures.of([report["rss_growth_mb"]]), goals["rss_growth_mb"], "MB")
+    yield none_of("watchers who were not told of a change", report["watchers"] - report["watchers_told"])
+
+
+def safety(report: Report) -> Iterator[Row]:
+    ground = (
+        f"{report['schedules']:,} storms, {report['kills']:,} processes killed, {report['billable_accepts']:,} billable accepts"
+    )
+    for key, what, unit in (
+        ("overspend_usd", "overspent", "USD"),
+        ("duplicate_charges", "requests billed twice", ""),
+        ("lost_paid_clips", "paid clips lost", ""),
+        ("unexplained_holds", "holds that nobody can explain", ""),
+    ):
+        yield none_of(f"{what}, in {ground}", report[key], unit)
+    if report["mutants_total"]:
+        left = report["mutants_total"] - report["mutants_killed"]
+        yield none_of(f"bugs planted on purpose that no test noticed, of {report['mutants_total']}", left)
+
+
+def designs(report: Report) -> Iterator[Row]:
+    ours = report["designs"]["AIPROD"]
+    for name, theirs in report["designs"].items():
+        if name == "AIPROD":
+            continue
+        lost = [_bad(one) for one in (ours, theirs)]
+        verdict: Verdict = "better" if lost[0] < lost[1] else "worse" if lost[0] > lost[1] else "even"
+        cells = [f"${one['overspend'] / 1e6:,.2f}, {one['duplicates']} twice, {one['lost']} lost" for one in (ours, theirs)]
+        yield Row("overspent, accepted twice, paid and lost", cells[0], f"{name}: {cells[1]}", verdict=verdict)
+        ratio = ours["delivered"] / theirs["delivered"] if theirs["delivered"] else float("inf")
+        shots: Verdict = "even" if abs(ratio - 1) <= _EVEN else "better" if ratio > 1 else "worse"
+        cells = [f"{one['delivered']} shots" for one in (ours, theirs)]
+        parked = f"ours parked {ours['parked']} for a person, theirs {theirs['parked']}"
+        yield Row("shots delivered in the same storms", cells[0], f"{name}: {cells[1]}", f"{number(ratio)} ×", parked, shots)
+
+
+def _bad(score: Mapping[str, int]) -> int:
+    return score["overspend"] + score["duplicates"] + score["lost"]
+
+
+def peers(report: Report) -> Iterator[Row]:
+    for row in report["cpu"]:
+        ours, theirs = Figures.of(row["ours"]), Figures.of(row["theirs"])
+        yield beside(f"orchestration CPU per job, {row['setting']}", ours, theirs, row["who"], "s")
+    for row in report["lost_answer"]:
+        yield _against(
+            f"one answer lost ({row['setting']})",
+            {"requests sent": row["ours"]["sent"], "paid and lost": row["ours"]["lost"]},
+            {"requests sent": row["sent"], "paid and lost": row["lost"]},
+            row["who"],
+            row["ours"]["lost"] - row["lost"] or max(0, row["ours"]["sent"] - 1) - max(0, row["sent"] - 1),
+        )
+    for row in report["overspend"]:
+        ours, theirs = row["ours"]["overspent_usd"], row["overspent_usd"]
+        yield _against(
+            f"{row['callers']} callers at once, cap ${row['cap_usd']:.2f}, ${row['clip_usd']:.2f} a clip ({row['setting']})",
+            {"bought": row["ours"]["bought"], "overspent": f"${ours:.2f}"},
+            {"bought": row["bought"], "overspent": f"${theirs:.2f}"},
+            row["who"],
+            ours - theirs,
+        )
+
+
+def _against(what: str, ours: Mapping[str, Any], theirs: Mapping[str, Any], name: str, difference: float) -> Row:
+    cells = [", ".join(f"{key} {value}" for key, value in one.items()) for one in (ours, theirs)]
+    verdict: Verdict = "even" if difference == 0 else "better" if difference < 0 else "worse"
+    return Row(what, cells[0], f"{name}: {cells[1]}", verdict=verdict)
+
+
+SOURCES = (
+    Source(
+        "Airflow per job",
+        "bench/overhead.json",
+        "make bench",
+        "The same job through our DAG and through the one most people would write, in one Airflow, one after the other.",
+        overhead,
+    ),
+    Source(
+        "Renders in flight",
+        "bench/inflight.json",
+        "python -m benchmarks.inflight",
+        "What a render costs while the vendor works on it.",
+        inflight,
+    ),
+    Source(
+        "The ledger",
+        "bench/ledger.json",
+        "python -m benchmarks.ledger",
+        "Holds under four caps, beside what the same database does at best in the same minute. A hold is ten rows, the peer's "
+        "is one.",
+        ledger,
+    ),
+    Source(
+        "Routing",
+        "bench/routing.json",
+        "python -m benchmarks.routing",
+        "One decision, health and caps read from SQLite.",
+        routing,
+    ),
+    Source("Metrics", "bench/metrics.json", "python -m benchmarks.metrics", "What keeping and telling figures costs.", metrics),
+    Source("The API", "bench/api.json", "python -m benchmarks.api", "One process of Airflow's application, with its login.", api),
+    Source(
+        "Safety",
+        "safety/report.json",
+        "make safety",
+        "Storms of processes that are killed, judged by the vendors' own books ([method](safety.md)).",
+        safety,
+    ),
+    Source(
+        "The usual designs",
+        "safety/designs.json",
+        "python -m tests.safety.designs",
+        "The same storms for four common designs ([which](safety.md#the-usual-designs-on-the-same-storms)). Being careful costs: "
+        "what a lost answer left behind waits for a person, so fewer shots are delivered.",
+        designs,
+    ),
+    Source(
+        "Peers",
+        "bench/peers.json",
+        "make bench-peers",
+        "Prefect and LiteLLM, pinned, each in an environment of its own "
+        "([what is compared, and what is not](#how-the-peers-are-measured)).",
+        peers,
+    ),
+)
