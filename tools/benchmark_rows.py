@@ -97,6 +97,16 @@ def overhead(report: Report) -> Iterator[Row]:
         yield beside(what, Figures.of(ours[key]), Figures.of(naive[key]), "naive polling DAG", unit)
 
 
+def bulk(report: Report) -> Iterator[Row]:
+    ours = Figures.of(report["designs"]["batch"]["orchestration"])
+    what = f"orchestration CPU per clip, one run for {report['batch']}"
+    yield within(what, ours, report["goal"], "s")
+    others = {"a run of ours per clip": "single", "naive DAG, a run per clip": "naive"}
+    for name, design in others.items():
+        yield beside(what, ours, Figures.of(report["designs"][design]["orchestration"]), name, "s")
+    yield beside(what, ours, Figures.of(report["script_cpu_per_clip"]), "bare asyncio script, no books", "s")
+
+
 def inflight(report: Report) -> Iterator[Row]:
     ours, naive = report["parked"], report["naive"]
     for key, what, unit in (
@@ -149,6 +159,19 @@ def api(report: Report) -> Iterator[Row]:
     yield Row(p95.what, p95.ours, p95.other, f"{number(report['p95_ms'] / goals['p95_ms'])} ×", spread, kept)
     yield within("memory grown meanwhile", Figures.of([report["rss_growth_mb"]]), goals["rss_growth_mb"], "MB")
     yield none_of("watchers who were not told of a change", report["watchers"] - report["watchers_told"])
+
+
+def load(report: Report) -> Iterator[Row]:
+    for scenario in report["scenarios"].values():
+        if scenario["trouble"]:
+            yield Row(scenario["title"], "ended early", scenario["trouble"].splitlines()[0], verdict="missed")
+        for name, figure in scenario["figures"].items():
+            value = "not measured" if figure["value"] is None else f"{number(figure['value'])} {figure['unit']}".strip()
+            if figure["promise"]:
+                verdict: Verdict = "kept" if figure["kept"] else "missed"
+                yield Row(f"{scenario['title']}: {name}", value, figure["promise"], spread=figure["said"], verdict=verdict)
+            elif figure["value"] is not None:
+                yield Row(f"{scenario['title']}: {name}", value, figure["goal"] or "told only", spread=figure["said"])
 
 
 def safety(report: Report) -> Iterator[Row]:
@@ -225,6 +248,13 @@ SOURCES = (
         overhead,
     ),
     Source(
+        "Airflow per clip of a campaign",
+        "bench/bulk.json",
+        "python -m benchmarks.bulk",
+        "The same two-second clip in one run of many, in a run of its own, in the naive DAG, and in a script without books.",
+        bulk,
+    ),
+    Source(
         "Renders in flight",
         "bench/inflight.json",
         "python -m benchmarks.inflight",
@@ -248,6 +278,13 @@ SOURCES = (
     ),
     Source("Metrics", "bench/metrics.json", "python -m benchmarks.metrics", "What keeping and telling figures costs.", metrics),
     Source("The API", "bench/api.json", "python -m benchmarks.api", "One process of Airflow's application, with its login.", api),
+    Source(
+        "Load",
+        "load/report.json",
+        "make load",
+        "A real Airflow and the vendors' emulators; every scenario is audited against the vendors' books.",
+        load,
+    ),
     Source(
         "Safety",
         "safety/report.json",

@@ -25,7 +25,7 @@ _FETCHED = re.compile(
 def main() -> int:
     """Return 0 when every page was built without a warning and asks nobody else for anything."""
     python = _environment()
-    env = {**os.environ, "PYTHONPATH": "", "DISABLE_MKDOCS_2_WARNING": "true"}
+    env = {**os.environ, "PYTHONPATH": "", "NO_MKDOCS_2_WARNING": "1"}
     command = [str(python), "-m", "mkdocs", "build", "--strict", "--quiet", "--clean"]
     if (code := subprocess.run(command, cwd=CHECKOUT, env=env, check=False).returncode) != 0:
         return code
@@ -53,7 +53,7 @@ def _environment() -> Path:
         print(f"Installing mkdocs-material into {HOME}; this happens once.", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(HOME)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-        subprocess.run([*pip, "-r", str(WANTED)], check=True)
+        subprocess.run([*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(WANTED)], check=True)
         stamp.write_text(told, encoding="utf-8")
     return python
 

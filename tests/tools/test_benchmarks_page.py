@@ -15,6 +15,7 @@ from tools.benchmark_rows import SOURCES, Figures, Row, Source, beside, within
 
 SPREAD = {"median": 3.0, "least": 2.5, "most": 3.5}
 DAG = dict.fromkeys(("cpu_seconds_per_job", "orchestration_cpu_seconds_per_job", "wall_seconds_to_delivered"), SPREAD)
+LITTLE = {"median": 0.07, "least": 0.06, "most": 0.08}
 SLOWER = {name: {"median": 1.5, "least": 1.0, "most": 2.0} for name in DAG}
 LINE = {"together": 1, "clients": 8, "rate": 500.0, "best": 5000.0, "ratio": 0.1, "ratio_lowest": 0.09, "ratio_highest": 0.12}
 DESIGN = {"overspend": 0, "duplicates": 0, "lost": 0, "parked": 21, "delivered": 141}
@@ -34,6 +35,19 @@ REPORTS: dict[str, dict[str, Any]] = {
     "bench/api.json": {
         **{"jobs": 200, "watchers": 50, "p50_ms": 20, "p95_ms": 40, "max_ms": 50, "rss_growth_mb": 3, "watchers_told": 50},
         "goals": {"p95_ms": 100, "rss_growth_mb": 20},
+    },
+    "bench/bulk.json": {
+        **{"batch": 50, "goal": 0.1, "script_cpu_per_clip": {"median": 0.01, "least": 0.01, "most": 0.01}},
+        "designs": {"batch": {"orchestration": LITTLE}, "single": {"orchestration": SPREAD}, "naive": {"orchestration": SPREAD}},
+    },
+    "load/report.json": {
+        "scenarios": {
+            "faults": {
+                **{"title": "Twenty at once", "trouble": ""},
+                "figures": {"delivered": {"value": 0.95, "unit": "", "promise": "≥ 0.95", "kept": True, "goal": "1", "said": ""}},
+            },
+            "memory": {"title": "Memory", "trouble": "Airflow died\ntraceback", "figures": {}},
+        }
     },
     "safety/report.json": {
         **{"schedules": 1000, "kills": 1315, "billable_accepts": 3290, "overspend_usd": 0, "duplicate_charges": 0},
@@ -86,6 +100,18 @@ def test_wins_are_said_as_plainly(results: Path) -> None:
     peers = shown(results, "Peers")
     assert "requests sent 1, paid and lost 0 | LiteLLM: requests sent 3, paid and lost 2 |  |  | better |" in peers
     assert "bought 2, overspent $0.00 | LiteLLM: bought 24, overspent $8.60 |  |  | better |" in peers
+
+
+def test_a_scenario_that_ended_early_is_a_loss(results: Path) -> None:
+    assert "- Load: Memory: ended early, Airflow died" in shown(results, "Where we lose")
+    assert "| Twenty at once: delivered | 0.95 | ≥ 0.95 |" in shown(results, "Load")
+
+
+def test_a_peer_that_keeps_no_books_is_cheaper_and_that_is_said(results: Path) -> None:
+    assert "bare asyncio script, no books: 0.01 s | 7 × |" in shown(results, "Airflow per clip of a campaign")
+    assert "Airflow per clip of a campaign: orchestration CPU per clip, one run for 50: 0.07 s, bare" in shown(
+        results, "Where we lose"
+    )
 
 
 def test_what_was_not_measured_is_said_and_how_to_measure_it(tmp_path: Path) -> None:
