@@ -225,7 +225,7 @@ def peers(report: Report) -> Iterator[Row]:
     for row in report["overspend"]:
         ours, theirs = row["ours"]["overspent_usd"], row["overspent_usd"]
         yield _against(
-            f"{row['callers']} callers at once, cap ${row['cap_usd']:.2f}, ${row['clip_usd']:.2f} a clip ({row['setting']})",
+            f"{row['callers']} at once, each wants more clips; a cap of {row['cap_usd'] / row['clip_usd']:g} clips",
             {"bought": row["ours"]["bought"], "overspent": f"${ours:.2f}"},
             {"bought": row["bought"], "overspent": f"${theirs:.2f}"},
             row["who"],

@@ -38,7 +38,10 @@ def _city(**budgets: Any) -> Iterator[tuple[Emulators, Path]]:
             **vendors.environment,
             "AIPROD_VAR_DIR": str(folder / "var"),
             "AIPROD_DATABASE_URL": f"sqlite:///{folder / 'var' / 'ledger.db'}",
-            "AIPROD_CONFIG_DIR": str(write_catalogue(folder / "config", vendors=None, budgets=budgets)),
+            # Room for all of them: nothing but the cap may hold anybody back.
+            "AIPROD_CONFIG_DIR": str(
+                write_catalogue(folder / "config", vendors=None, backends={"runway": {"slots": 20}}, budgets=budgets)
+            ),
         }
         Ledger(os.environ["AIPROD_DATABASE_URL"]).upgrade()
         try:
