@@ -24,7 +24,7 @@ class Vendor:
     def accept(self) -> str | None:
         """Book a render; return its id, or nothing when its answer is to be lost."""
         with self._lock:
-            self.accepted.append(f"video_{len(self.accepted)}")
+            self.accepted.append(f"video_{len(self.accepted) + 1}")
             name = self.accepted[-1]
             lost = len(self.accepted) <= self._lose
         # What a vendor takes to say yes; without it no two callers are ever at it at once.
