@@ -60,7 +60,7 @@ def environment(name: str) -> Path:
         print(f"Installing {name} into {home}; this happens once.", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-        subprocess.run([*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(wanted)], check=True)
+        subprocess.run([*pip, "--no-compile", "--only-binary", ":all:", "--require-hashes", "-r", str(wanted)], check=True)
         stamp.write_text(told)
     return python
 
