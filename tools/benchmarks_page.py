@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tools.airflow_env import CHECKOUT
-from tools.benchmark_rows import SOURCES, Row, Source
+from tools.benchmark_figures import Row
+from tools.benchmark_rows import SOURCES, Source
 
 __all__ = ["main", "page"]
 
@@ -45,7 +46,7 @@ class Unreadable(Exception):
 
 def page(results: Path, sources: Sequence[Source] = SOURCES) -> str:
     """Return the whole page; a report that is not there is said to be missing. Raises `Unreadable`."""
-    found = {source: _read(results / source.path, source) for source in sources}
+    found = {source: _read(results, source) for source in sources}
     parts = [
         "# Benchmarks",
         "Written by `python -m tools.benchmarks_page` from what the commands below left in `var/`; do not edit it. "
@@ -59,9 +60,10 @@ def page(results: Path, sources: Sequence[Source] = SOURCES) -> str:
     return "\n\n".join([*parts, METHOD.read_text(encoding="utf-8").strip()]) + "\n"
 
 
-def _read(path: Path, source: Source) -> tuple[list[Row], str]:
+def _read(results: Path, source: Source) -> tuple[list[Row], str]:
     """The rows of one report, and how they came about."""
-    if not path.exists():
+    path = next((results / one for one in source.paths if (results / one).exists()), None)
+    if path is None:
         return [], ""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
