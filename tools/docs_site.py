@@ -32,7 +32,7 @@ def main() -> int:
     if asked := foreign(SITE):
         print("\n".join(["Pages ask others:", *asked]), file=sys.stderr)
         return 1
-    print(f"{SITE / 'index.html'}")
+    print(f"{SITE / 'index.html'}; with search: python3 -m http.server --directory {SITE.relative_to(CHECKOUT)}")
     return 0
 
 
