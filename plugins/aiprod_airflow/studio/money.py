@@ -6,20 +6,18 @@ import csv
 import io
 import json
 from datetime import datetime, timedelta
-from typing import cast
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
+from aiprod import supply
 from aiprod.budgets import day_window
 from aiprod.costs import costs_of, total
 from aiprod.ledger import alerts, charges
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import USD, Micros
 from aiprod.pipeline import Pipeline
-from aiprod_airflow.api import offers
 from aiprod_airflow.api.access import Orders, Who
-from aiprod_airflow.api.offers import Backends, BudgetView
 from aiprod_airflow.studio.people import May
 from aiprod_airflow.studio.refusals import PageRoute
 from aiprod_airflow.studio.rendering import PATH, page
@@ -34,8 +32,9 @@ _DAYS = 30
 @router.get(PATH + "/money")
 def money(request: Request, caller: Who, orders: Orders, may: May) -> Response:
     """The page. Every figure is the ledger's own; the thirty days end now and are days of the budget's zone."""
-    budget = BudgetView.model_validate_json(cast("bytes", offers.budget(caller, orders).body))
-    backends = Backends.model_validate_json(cast("bytes", offers.backends(orders).body))
+    hidden = orders.catalog.access.hidden_from(caller.name)
+    budget = supply.budget(orders.ledger, orders.catalog, hidden_projects=hidden)
+    backends = supply.backends(orders.ledger, orders.catalog)
     days = _days(orders)
     with orders.ledger.read() as conn:
         found = charges.charges(conn, days[0][0], days[-1][1])
@@ -49,7 +48,7 @@ def money(request: Request, caller: Who, orders: Orders, may: May) -> Response:
         "money.html",
         here="money",
         may=may,
-        exports=not orders.catalog.access.hidden_from(caller.name),
+        exports=not hidden,
         budget=budget,
         backends=backends,
         alerts=[one for one in wrong if one.raised_at is not None],

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from aiprod import parking
 from aiprod.ledger import owners
+from aiprod.ledger.listings import JobFilter
 from aiprod.models import JobStatus, refused
 from aiprod.parking import Parked
 from aiprod.pipeline import Pipeline
@@ -64,7 +65,7 @@ async def answer(form: Form, request: Request, caller: Who, orders: Orders, may:
 def _page(request: Request, caller: Caller, orders: Pipeline, may: Permits, trouble: Problem | None = None) -> Response:
     hidden = orders.catalog.access.hidden_from(caller.name)
     asked = (JobStatus.WAITING_APPROVAL, JobStatus.FINAL_APPROVAL)
-    found = orders.listing(statuses=asked, hidden_projects=hidden, limit=_MOST)
+    found = orders.listing(JobFilter(statuses=asked, hidden_projects=hidden), limit=_MOST)
     views = [orders.view(row.job_id) for row in found.jobs]
     return page(
         request,
