@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Studio
+from tests.aiprod_airflow.api.people import API
+from tests.browser.browsing import Studio, kept_out
 
 pytestmark = pytest.mark.browser
-
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 
 #: Where pictures are kept; without it nobody wants them.
 KEEP = os.environ.get("AIPROD_PICTURES")
@@ -35,9 +34,8 @@ RAIN = (
 )
 
 
-def house(studio: Studio) -> dict[str, str]:
+def house(api: API) -> dict[str, str]:
     """One job of every kind; returns the ones that have a picture of their own."""
-    api = studio.api
     alice = api.client("alice")
     made = {"delivered": api.delivered(prompt="A paper boat crosses a puddle in the rain", seconds=4, project="spring")}
     api.delivered(prompt="Neon signs reflected on a wet street in Osaka, people with umbrellas", seconds=3, aspect_ratio="9:16")
@@ -66,8 +64,8 @@ def house(studio: Studio) -> dict[str, str]:
     return made
 
 
-def test_every_page_in_every_dress(studio: Studio) -> None:
-    made = house(studio)
+def test_every_page_in_every_dress(studio: Studio, api: API) -> None:
+    made = house(api)
     pages = {
         "jobs": "",
         "job-approval": f"/job/{made['asks']}",
@@ -77,6 +75,7 @@ def test_every_page_in_every_dress(studio: Studio) -> None:
         "new": "/new",
         "needs-you": "/needs-you",
         "money": "/money",
+        "run": "/run?run_id=of-no-job",
     }
     found = []
     for dark in (False, True):
@@ -90,16 +89,9 @@ def test_every_page_in_every_dress(studio: Studio) -> None:
                 dress = f"{name}-{'dark' if dark else 'light'}-{'phone' if phone else 'desktop'}"
                 wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
                 found += [f"{dress} runs over the edge"] if wide else []
-                found += [f"{dress}: {one}" for one in _axe(page)]
+                found += [f"{dress}: {one}" for one in kept_out(page)]
                 if KEEP:
                     Path(KEEP).mkdir(parents=True, exist_ok=True)
                     page.screenshot(path=Path(KEEP) / f"studio-{dress}.png", full_page=True, animations="disabled")
             page.context.close()
     assert not found, "\n".join(found)
-
-
-def _axe(page: Any) -> list[str]:
-    """What keeps people out, as axe-core finds it."""
-    page.evaluate(AXE.read_text())
-    said = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [f"{v['id']} {v['nodes'][0]['target']}" for v in said["violations"] if v["impact"] in ("serious", "critical")]
