@@ -2,6 +2,6 @@
 
 from aiprod.assembly.captions import captions
 from aiprod.assembly.joining import Clip, Style, assemble
-from aiprod.assembly.stills import contact_sheet, poster
+from aiprod.assembly.stills import contact_sheet, poster, thumbnail
 
-__all__ = ["Clip", "Style", "assemble", "captions", "contact_sheet", "poster"]
+__all__ = ["Clip", "Style", "assemble", "captions", "contact_sheet", "poster", "thumbnail"]
