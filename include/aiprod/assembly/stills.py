@@ -1,4 +1,4 @@
-"""Pictures of the finished video: a poster, a contact sheet with time codes, and what a list shows of a poster."""
+"""Pictures of the finished video: a poster, and a contact sheet with time codes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 from aiprod.assembly.picture import matrix_of, video_of
 from aiprod.errors import StorageError
 
-__all__ = ["contact_sheet", "poster", "thumbnail"]
+__all__ = ["contact_sheet", "poster"]
 
 Image: TypeAlias = NDArray[np.uint8]
 
 #: Contact sheet, in pixels: the longer side of a picture, the space between, the line with the time code.
 _SIDE, _GAP, _LINE = 320, 12, 26
 _GROUND, _INK = (26, 22, 20), (208, 204, 200)
-#: Of a thumbnail: nobody looks closely.
-_SMALL_QUALITY = 60
 #: Moments farther apart than this are sought, not decoded towards: a key frame comes sooner.
 _SEEK_SECONDS = 12.0
 
@@ -61,29 +59,14 @@ def contact_sheet(video: Path, into: Path, columns: int = 4, rows: int = 3) -> N
     _write(sheet, into, quality=85)
 
 
-def thumbnail(picture: Path, *, side: int) -> bytes:
-    """Return a picture as a WebP, its longer side at most `side` pixels: a few kilobytes.
-
-    Raises `StorageError` when it is no picture.
-    """
-    image = cv2.imread(str(picture), cv2.IMREAD_COLOR)
-    if image is None:
-        raise StorageError(f"{picture} is no picture that can be read")
-    small = _fitted(np.asarray(image, np.uint8), side) if max(image.shape[:2]) > side else image
-    fine, data = cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, _SMALL_QUALITY])
-    if not fine:
-        raise StorageError(f"{picture} could not be encoded as WebP")
-    return data.tobytes()
-
-
 def _time_code(moment: float) -> str:
     tenths = int(moment * 10)
     return f"{tenths // 600:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
 
 
-def _fitted(image: Image, side: int = _SIDE) -> Image:
+def _fitted(image: Image) -> Image:
     high, wide = image.shape[:2]
-    scale = side / max(high, wide)
+    scale = _SIDE / max(high, wide)
     size = (max(1, round(wide * scale)), max(1, round(high * scale)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC), np.uint8)
 

@@ -17,7 +17,7 @@ from aiprod_airflow.api.access import ERASE, Job, Orders, Who
 from aiprod_airflow.api.answers import Why
 from aiprod_airflow.api.orders import Known, told, version_at
 
-__all__ = ["kept_file", "router"]
+__all__ = ["poster_of", "router"]
 
 router = APIRouter(tags=["Files"])
 
@@ -41,21 +41,21 @@ class Deletion(Noun):
 @router.head("/job/{job_id}/video", include_in_schema=False)
 def video(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
     """Return the finished video: the delivered one, or the cut a person is asked about. Takes `Range`."""
-    return _sent(orders, kept_file(orders, job_id, "video", version), known)
+    return _sent(orders, _kept(orders, job_id, "video", version), known)
 
 
 @router.get("/job/{job_id}/poster", response_class=FileResponse, responses=_FILE)
 @router.head("/job/{job_id}/poster", include_in_schema=False)
 def poster(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
     """Return the picture that stands for the video."""
-    return _sent(orders, kept_file(orders, job_id, "poster", version), known)
+    return _sent(orders, _kept(orders, job_id, "poster", version), known)
 
 
 @router.get("/job/{job_id}/contact-sheet", response_class=FileResponse, responses=_FILE)
 @router.head("/job/{job_id}/contact-sheet", include_in_schema=False)
 def contact_sheet(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
     """Return the video's frames on one sheet."""
-    return _sent(orders, kept_file(orders, job_id, "contact_sheet", version), known)
+    return _sent(orders, _kept(orders, job_id, "contact_sheet", version), known)
 
 
 @router.get("/job/{job_id}/take/{take_id}", response_class=FileResponse, responses=_FILE)
@@ -78,7 +78,7 @@ def erase(job_id: Job, caller: Who, orders: Orders, said: Deletion | None = None
     return told(orders.erase(job_id, by=caller.name, why=said.why if said else ""))
 
 
-def kept_file(orders: Pipeline, job_id: str, kind: Kind, version: int | None) -> StoredFile:
+def _kept(orders: Pipeline, job_id: str, kind: Kind, version: int | None) -> StoredFile:
     """The file of a version, by default of the newest that has one. Raises `JobUnknown` where there is none."""
     with orders.ledger.read() as conn:
         _require_kept(conn, job_id)
@@ -122,3 +122,8 @@ def _sent(orders: Pipeline, kept: StoredFile | Take, known: str | None) -> Respo
         content_disposition_type="inline",
         background=done,
     )
+
+
+def poster_of(orders: Pipeline, job_id: str, version: int | None) -> StoredFile:
+    """Return the picture that stands for a video. Raises `JobUnknown` where there is none to be seen."""
+    return _kept(orders, job_id, "poster", version)

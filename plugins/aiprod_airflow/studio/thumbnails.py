@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from aiprod_airflow.api.access import Job, Orders
-from aiprod_airflow.api.media import kept_file
+from aiprod_airflow.api.media import poster_of
 from aiprod_airflow.api.orders import Known, version_at
 from aiprod_airflow.studio.rendering import PATH
 
@@ -26,7 +26,7 @@ def thumbnail(job_id: Job, orders: Orders, version: Annotated[int | None, versio
     # Brings OpenCV, which no other page needs.
     from aiprod.assembly import thumbnail as small
 
-    kept = kept_file(orders, job_id, "poster", version)
+    kept = poster_of(orders, job_id, version)
     headers = {"ETag": f'"{kept.sha256}-{_SIDE}"', "Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
     if known and headers["ETag"] in known:
         return Response(status_code=304, headers=headers)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
 import pytest
 
-from aiprod.assembly import Clip, assemble, contact_sheet, poster, thumbnail
+from aiprod.assembly import Clip, assemble, contact_sheet, poster
 from aiprod.errors import StorageError
 from tests.aiprod.assembly.cuttings import write_clip
 
@@ -77,22 +76,3 @@ def test_what_is_no_video_has_no_pictures(tmp_path):
         with pytest.raises(StorageError, match=r"x\.mp4"):
             draw(tmp_path / "x.mp4", tmp_path / "x.jpg")
     assert not (tmp_path / "x.jpg").exists()
-
-
-@pytest.mark.parametrize(("shape", "seen"), [((720, 1280), (108, 192)), ((1280, 720), (192, 108)), ((60, 80), (60, 80))])
-def test_a_thumbnail_is_small_and_never_larger_than_its_picture(tmp_path, shape, seen):
-    ramp = np.linspace(0, 255, shape[1], dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / "poster.jpg"), np.broadcast_to(ramp[None, :, None], (*shape, 3)).copy())
-
-    data = thumbnail(tmp_path / "poster.jpg", side=192)
-
-    small = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    assert (small.shape[:2], data[8:12], len(data) < 5_000) == (seen, b"WEBP", True)
-    assert [small[5, 2].mean(), small[5, -3].mean()] == pytest.approx([0, 255], abs=12)
-
-
-def test_what_is_no_picture_has_no_thumbnail(tmp_path):
-    (tmp_path / "poster.jpg").write_text("<html>")
-
-    with pytest.raises(StorageError, match="no picture"):
-        thumbnail(tmp_path / "poster.jpg", side=192)
