@@ -30,7 +30,7 @@ function times(inside = document) {
 // A part somebody types into, reads on in, or plays, is left alone.
 const busy = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
   || part.querySelector("details[open]") !== null
-  || $$("video", part).some((video) => !video.paused && !video.ended);
+  || $$("video", part).some((video) => !video.paused && !video.ended && !video.error);
 
 let asking = null;
 async function refresh() {
