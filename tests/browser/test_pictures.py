@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from aiprod.bulk import entering
+from aiprod.bulk.plan import Wanted, plan
+from aiprod.bulk.rows import Raw, Table
 from tests.aiprod_airflow.api.people import API
 from tests.browser.browsing import Studio, kept_out
 
@@ -69,7 +72,27 @@ def house(api: API) -> dict[str, str]:
     made["review"] = reviewed
     refused = api.asked(alice, prompt="Ten thousand balloons over a stadium", seconds=5)
     api.client("bob").post(f"/aiprod/job/{refused}/reject", json={"version": 1, "why": "Too dear for a test."})
+    _campaign(api)
     return made
+
+
+def _campaign(api: API) -> None:
+    """Six rows, approved together: three delivered, the others still wait."""
+    kinds = ("umbrella", "raincoat", "boots", "hat", "scarf", "gloves")
+    cells = [
+        {"key": kind, "prompt": f"A {kind} turns on a stand, soft light", "seconds": 1, "backend": "animatic"} for kind in kinds
+    ]
+    rows = tuple(Raw(line=n, cells=each, columns={}) for n, each in enumerate(cells, 1))
+    work = api.pipeline
+    made = plan(api.ledger, work.catalog, Wanted(campaign="autumn-shop", source="products.csv"), Table(rows=rows))
+    entering.approve(api.ledger, work.catalog, made, by="alice")
+    entering.enter(api.ledger, work.catalog, made)
+    for job in work.listing(campaign="autumn-shop").jobs[:3]:
+        work.carry([job.job_id], run_id=f"shop-{job.job_id}")
+        assert work.ask(job.job_id, run_id=f"shop-{job.job_id}").answer == "approved"
+        api.cut(job.job_id)
+        work.deliver([job.job_id])
+        work.settle(f"shop-{job.job_id}")
 
 
 def test_every_page_in_every_dress(studio: Studio, api: API) -> None:
@@ -83,6 +106,7 @@ def test_every_page_in_every_dress(studio: Studio, api: API) -> None:
         "new": "/new",
         "needs-you": "/needs-you",
         "money": "/money",
+        "campaigns": "/campaigns",
         "run": "/run?run_id=of-no-job",
     }
     # Every colour and every width; each with each only for who wants the pictures.
