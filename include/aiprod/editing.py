@@ -37,6 +37,8 @@ from aiprod.views import Edited
 __all__ = ["Edited", "ManifestEdit", "changes", "edit", "redo"]
 
 _EDITABLE = (JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_APPROVAL)
+#: What a change can alter in every shot at once.
+_LOOK = ("aspect_ratio", "audio", "audio_style")
 _OVER = (JobStatus.DELIVERED, JobStatus.FAILED, JobStatus.REJECTED, JobStatus.EXPIRED)
 
 
@@ -106,8 +108,7 @@ def _editable(conn: Connection, catalog: Catalog, job_id: str, base_version: int
 
 def _still_right(base: _Base, new: Manifest) -> list[Reuse]:
     """An edited redo goes on using the takes of shots that stay as they were."""
-    look = ("aspect_ratio", "audio", "audio_style")
-    if any(getattr(base.manifest, name) != getattr(new, name) for name in look):
+    if any(getattr(base.manifest, name) != getattr(new, name) for name in _LOOK):
         return []
     return [base.takes[shot.index] for shot in new.shots if shot in base.manifest.shots and shot.index in base.takes]
 
@@ -154,11 +155,7 @@ def _over(conn: Connection, catalog: Catalog, job_id: str, base_version: int, sh
     if status not in _OVER:
         raise JobMoved(f"job {job_id} is {status}; its shots cannot be made again")
     made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
-    holds = {p.purchase_id: p.hold for p in made}
-    takes = {
-        index: Reuse(shot=index, take_id=judged.take.take_id, saved=holds[judged.take.take_id])
-        for index, judged in results.reusable(conn, job_id, base_version).items()
-    }
+    takes = results.reusable(conn, job_id, base_version)
     judged = {one.take.take_id for one in results.judged(conn, job_id, base_version)}
     for p in made:
         at_home = p.state != "succeeded" or p.purchase_id in judged or parked.given_up(conn, p.purchase_id)
@@ -168,7 +165,24 @@ def _over(conn: Connection, catalog: Catalog, job_id: str, base_version: int, sh
         if p.live or (p.state in OPEN and (p.shot in shots or p.shot not in takes)):
             what = "waits for a person's word" if p.state == "unknown" and not p.live else f"is {p.state}"
             raise JobMoved(f"job {job_id} shot {p.shot} at {p.backend} {what}; make it again when that is over")
-    return _Base(entry, base.manifest, takes, budget_left(conn, catalog, job_id), database_now(conn))
+    return _Base(entry, base.manifest, _takes(conn, base.manifest), budget_left(conn, catalog, job_id), database_now(conn))
+
+
+def _takes(conn: Connection, newest: Manifest) -> dict[int, Reuse]:
+    """What can be used again for the shots of the newest version: its own takes, then those that earlier ones have of the
+    very same shots. A redo that was refused or failed loses none of them.
+    """
+    found: dict[int, Reuse] = {}
+    for version in reversed(jobs.versions(conn, newest.job_id)):
+        older = jobs.priced(conn, newest.job_id, version).manifest
+        if any(getattr(older, name) != getattr(newest, name) for name in (*_LOOK, "resolution")):
+            continue
+        for index, judged in results.reusable(conn, newest.job_id, version).items():
+            bought = purchases.get(conn, judged.take.take_id)
+            same = [shot for shot in newest.shots if shot.index == index] == [older.shot(index)]
+            if bought is not None and same and index not in found:
+                found[index] = Reuse(shot=index, take_id=bought.purchase_id, saved=bought.hold)
+    return found
 
 
 def _at_todays_price(catalog: Catalog, base: _Base, manifest: Manifest, again: Reuse) -> Reuse:
@@ -204,7 +218,7 @@ def _spec_of(shot: Shot) -> ShotSpec:
 
 def _planned(base: _Base, shots: Sequence[ShotSpec], catalog: Catalog, words: Mapping[str, object]) -> Manifest:
     """The next version: the shots as they are listed, all else as the version before has it unless `words` say so."""
-    stays = {name: getattr(base.manifest, name) for name in ("aspect_ratio", "audio", "audio_style")}
+    stays = {name: getattr(base.manifest, name) for name in _LOOK}
     listed = {"prompt": None, "seconds": None, "shots": tuple(shots)}
     asked = base.entry.spec.model_copy(update={**listed, **stays, **words})
     return plan(base.manifest.job_id, asked, catalog, makers(asked, catalog), version=base.manifest.version + 1)
