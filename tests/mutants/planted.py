@@ -829,8 +829,8 @@ PLANTED = (
         (f"{_TOGETHER}::test_a_decision_is_recorded_with_its_purchase_or_not_at_all",),
         also=(
             "ledger/holds.py",
-            '            conn.execute(steps["decisions"], carried)\n',
-            '            conn.execute(steps["decisions"], sent)\n',
+            "[_decision(one) for one in placed if",
+            "[_decision(one) for one in asked.wanted if",
         ),
     ),
     Mutant(

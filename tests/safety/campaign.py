@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from tests.postgres import INSTALL, PrivatePostgres, binaries
@@ -122,6 +123,7 @@ def rage(campaign: Campaign, tell: Callable[[Outcome, Tally], Any] = lambda outc
                 lanes.append(lane)
                 ears.append(ear)
         _listen(ears, tally, tell)
+        _require_all(campaign, lanes, tally)
     finally:
         for lane in lanes:
             if sys.exc_info()[0] is not None:
@@ -132,6 +134,16 @@ def rage(campaign: Campaign, tell: Callable[[Outcome, Tally], Any] = lambda outc
         gc.unfreeze()
     tally.seconds = time.monotonic() - began
     return tally
+
+
+def _require_all(campaign: Campaign, lanes: Sequence[BaseProcess], tally: Tally) -> None:
+    """A lane that ended without a word left storms out: what did not rage proves nothing. Raises `RuntimeError`."""
+    for lane in lanes:
+        lane.join(10)
+    ended = [lane.exitcode for lane in lanes if lane.exitcode]
+    missing = campaign.schedules - sum(tally.schedules.values())
+    if ended or (missing and campaign.seconds is None):
+        raise RuntimeError(f"the harness broke, not the product: {missing} storms are missing, lanes ended with {ended}")
 
 
 def _server() -> PrivatePostgres:

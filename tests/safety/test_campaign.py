@@ -15,11 +15,11 @@ import pytest
 
 from aiprod.catalog import catalog
 from tests.mutants.planted import PLANTED, Mutant
+from tests.mutants.planting import plant
 from tests.safety.backend import ADDRESS
 from tests.safety.campaign import Campaign, Database, Tally, rage
 from tests.safety.ground import Ground
 from tests.safety.judge import Finding
-from tests.safety.mutants import plant
 from tests.safety.plan import BACKENDS, PROCESSES, Fate, Vendors, draw
 from tests.safety.report import broken, figures, write
 from tests.safety.shops import faults
