@@ -18,12 +18,20 @@ TWINS = [SAME, {"prompt": "a boat", "seconds": 1}, SAME]
 
 
 def made(market: Market, job_id: str, **spec: Any) -> None:
-    """Order a job, carry it through its run, and settle it."""
+    """Order a job, and make its takes."""
     market.approved(job_id=job_id, run_id=f"run-{job_id}", **{"prompt": "a lake", "seed": 7, **spec})
-    finished(market, job_id)
+    market.run(job_id)
+    market.pipeline.settle(f"run-{job_id}")
+
+
+def asked(market: Market, job_id: str, **spec: Any) -> dict[int, Reuse]:
+    """Order a job and route it once; return what it uses again."""
+    market.routed(job_id=job_id, run_id=f"run-{job_id}", **{"prompt": "a lake", "seed": 7, **spec})
+    return reused(market, job_id)
 
 
 def finished(market: Market, job_id: str) -> None:
+    """Carry a job through the rest of its run."""
     market.run(job_id)
     market.pipeline.assemble([job_id])
     market.pipeline.deliver([job_id])
@@ -44,7 +52,8 @@ def told(market: Market, job_id: str) -> dict[str, Any]:
 
 def test_the_same_order_of_another_job_buys_nothing_and_shows_what_it_saved(market: Market) -> None:
     made(market, "first")
-    made(market, "second")
+    market.approved("a lake", job_id="second", run_id="run-second", seed=7)
+    finished(market, "second")
     bought = market.only("first")
     assert market.purchases("second") == []
     assert reused(market, "second") == {1: Reuse(shot=1, take_id=bought.purchase_id, saved=bought.hold)}
@@ -71,9 +80,8 @@ def test_the_same_order_of_another_job_buys_nothing_and_shows_what_it_saved(mark
 )
 def test_another_project_seed_shot_or_stricter_floor_gets_a_clip_of_its_own(local_market: Market, other: dict[str, Any]) -> None:
     made(local_market, "first")
-    made(local_market, "second", **other)
-    assert reused(local_market, "second") == {}
-    assert [p.state for p in local_market.purchases("second")] == ["succeeded"]
+    assert asked(local_market, "second", **other) == {}
+    assert [p.state for p in local_market.purchases("second")] == ["held"]
 
 
 def test_who_leaves_the_seed_open_gets_a_picture_of_their_own(local_market: Market) -> None:
@@ -85,17 +93,15 @@ def test_who_leaves_the_seed_open_gets_a_picture_of_their_own(local_market: Mark
 def test_a_rejected_take_stands_for_no_other_job(local_market: Market) -> None:
     made(local_market, "first")
     local_market.sql("UPDATE qa_reports SET verdict = 'rejected'")
-    made(local_market, "second")
-    assert reused(local_market, "second") == {}
-    assert local_market.states("second") == [("runway", "succeeded")]
+    assert asked(local_market, "second") == {}
+    assert local_market.states("second") == [("runway", "held")]
 
 
 def test_what_the_other_order_has_on_purpose_is_no_excuse_here(local_market: Market) -> None:
     made(local_market, "first", allows=["black"])
-    made(local_market, "second")
-    made(local_market, "third", allows=["black", "cuts"])
-    assert reused(local_market, "second") == {}
-    assert set(reused(local_market, "third")) == {1}
+    assert asked(local_market, "second") == {}
+    local_market.pipeline.settle("run-second")
+    assert set(asked(local_market, "third", allows=["black", "cuts"])) == {1}
 
 
 def test_a_take_of_a_video_that_a_person_rejected_stands_for_no_other_job(local_market: Market) -> None:
@@ -103,16 +109,14 @@ def test_a_take_of_a_video_that_a_person_rejected_stands_for_no_other_job(local_
     row = {"job": "first", "cut": "c", "word": "rejected", "by": "ann"}
     local_market.sql("INSERT INTO reviews (job_id, version, cut_sha, answer, answered_by, answered_at) "
                      "VALUES (:job, 1, :cut, :word, :by, 0)", **row)  # fmt: skip
-    made(local_market, "second")
-    assert reused(local_market, "second") == {}
+    assert asked(local_market, "second") == {}
 
 
 def test_thresholds_that_changed_since_are_not_taken_as_passed(local_market: Market) -> None:
     made(local_market, "first")
     quality = local_market.catalog.quality.model_copy(update={"version": "tomorrow"})
     local_market.catalog = local_market.catalog.model_copy(update={"quality": quality})
-    made(local_market, "second")
-    assert reused(local_market, "second") == {}
+    assert asked(local_market, "second") == {}
 
 
 def test_a_job_that_nobody_approved_uses_nothing(local_market: Market) -> None:
@@ -133,8 +137,7 @@ def test_an_erased_take_stands_for_nobody_and_one_in_use_is_not_erased(local_mar
     erasing.erase(local_market.ledger, local_market.pipeline.storage, "first", by="ann", why="asked")
     with local_market.ledger.read() as conn:
         assert results.judged(conn, "second", 1) == []
-    made(local_market, "third")
-    assert reused(local_market, "third") == {}
+    assert asked(local_market, "third") == {}
 
 
 # --- within a job ---------------------------------------------------------------------------------------
@@ -191,7 +194,8 @@ def test_what_another_job_is_having_made_is_waited_for_and_then_used(market: Mar
     market.routed("a lake", seed=7, job_id="first", run_id="run-first")
     market.approved("a lake", seed=7, job_id="second", run_id="run-second")
     assert waits_for_the_first(market, "second")
-    finished(market, "first")
+    market.render(job_id="first")
+    market.pipeline.score(["first"], 1)
     assert market.pipeline.route(["second"], 1) == []
     assert set(reused(market, "second")) == {1}
     assert len(market.accepts()) == 1
