@@ -140,10 +140,10 @@ def judge_request(
     """Return what is sent to a judge about one take, and the most that it can be billed for."""
     put = asked(prompt, sample=sample_name(take_id, sequence))
     frames = math.ceil(seconds * judge.fps) + 1
-    # A token is never less than a byte of text, and mostly four. With the longest decoy: an estimate is made before anybody
+    # A token is mostly four bytes of text, and here counted as two. With the longest decoy: an estimate is made before anybody
     # knows which one a take gets, and no hold may be more than it.
     longest = len((_INSTRUCTIONS + put.question).encode()) + put.longer + len(json.dumps(_ANSWER))
-    text = math.ceil(longest / 512) * 256
+    text = math.ceil(longest / 2)
     return JudgeRequest(
         backend=name,
         model=judge.model,
