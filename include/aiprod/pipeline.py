@@ -16,6 +16,7 @@ from aiprod import batching, cancelling, delivering, finishing, metrics, orderin
 from aiprod.batching import Batch
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
+from aiprod.judging import at_once
 from aiprod.ledger import jobs, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
@@ -25,7 +26,8 @@ from aiprod.notifying import PLAIN, Sender, Told, relay
 from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
-from aiprod.scoring import at_once, score_job
+from aiprod.reusing import adopt
+from aiprod.scoring import score_job
 from aiprod.taking_turns import turns
 from aiprod.verbs import Verbs
 from aiprod.watching import Minute, minute
@@ -140,7 +142,10 @@ class Pipeline(Verbs):
         takes = side_by_side if len(job_ids) == 1 else 1
 
         def one(job_id: str, version: int) -> list[str]:
-            return score_job(*rooms, job_id, version, side_by_side=takes)
+            said = score_job(*rooms, job_id, version, side_by_side=takes)
+            # What is to be the very same clip was bought once, and stands for each.
+            adopt(self.ledger, self.catalog, job_id, version)
+            return said
 
         scored = self._each(job_ids, one, stage="score", at_once=side_by_side)
         lines = [line for said in scored.values() for line in said]
