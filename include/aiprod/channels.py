@@ -20,7 +20,7 @@ TOPICS: dict[str, str] = {
     "job_expired": "Nobody answered in time",
     "job_cancelled": "A job was cancelled",
     "job_failed": "A run ended without a video",
-    "campaign_digest": "A campaign moved on",
+    "campaign_digest": "How a campaign stands",
     "campaign_paused": "A campaign was paused",
     "campaign_resumed": "A campaign goes on",
     "campaign_cancelled": "A campaign was cancelled",

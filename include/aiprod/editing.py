@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from aiprod.budgets import approval_is_automatic, envelope_amount
 from aiprod.catalog import Catalog
 from aiprod.errors import JobMoved, SpecError
 from aiprod.estimating import NO_LIMIT, makers, price_shots
@@ -19,7 +20,9 @@ from aiprod.ledger.purchases import Purchase
 from aiprod.ledger.results import Reuse
 from aiprod.ledger.schema import OPEN
 from aiprod.models import (
+    BEFORE_MONEY,
     MAX_SHOTS,
+    REDOABLE,
     AspectRatio,
     Estimate,
     JobStatus,
@@ -32,13 +35,14 @@ from aiprod.models import (
     refused,
 )
 from aiprod.ordering import budget_left
-from aiprod.planning import changes, plan
+from aiprod.planning import changes, plan, preset_of
+from aiprod.reusing import LOOK, takes_again
 from aiprod.views import Edited
 
-__all__ = ["Base", "Edited", "ManifestEdit", "at_todays_price", "changes", "edit", "price_of", "redo", "unsettled", "write"]
-
-_EDITABLE = (JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_APPROVAL)
-_OVER = (JobStatus.DELIVERED, JobStatus.FAILED, JobStatus.REJECTED, JobStatus.EXPIRED)
+__all__ = [
+    "Base", "Edited", "ManifestEdit", "Repriced", "at_todays_price", "changes", "edit", "price_of", "redo", "reprice",
+    "unsettled", "write",
+]  # fmt: skip
 
 
 class ManifestEdit(Noun):
@@ -64,6 +68,7 @@ class Base:
 
     entry: Entry
     manifest: Manifest
+    estimate: Estimate
     #: By shot; `saved` is what a take was bought for.
     takes: Mapping[int, Reuse]
     left: Micros
@@ -76,21 +81,67 @@ def edit(ledger: Ledger, catalog: Catalog, job_id: str, change: ManifestEdit, *,
     Raises `SpecError` where nobody could make it, `JobUnknown`, and `JobMoved` when `base_version` is not the newest
     or the money is already approved, refused or spent.
     """
+    _, draft = _drafted(ledger, catalog, job_id, change, base_version)
+    if not draft.changes:
+        raise SpecError(["shots: nothing is changed"])
+    with ledger.write() as conn:
+        _editable(conn, catalog, job_id, base_version)
+        write(conn, draft.manifest, draft.estimate, draft.backends, draft.kept, by=by, now=database_now(conn))
+        jobs.move_runs(conn, job_id, base_version, draft.manifest.version)
+    return Edited(
+        job_id=job_id, version=draft.manifest.version, manifest=draft.manifest, estimate=draft.estimate, changes=draft.changes
+    )
+
+
+class Repriced(Noun):
+    """What an edit would change, before it is saved. `before` and `after` are estimates; `amount` would have to be approved,
+    by a person unless `automatic`; `asked` is what is asked about now. Amounts in micro-dollars.
+    """
+
+    before: Estimate
+    after: Estimate
+    asked: Micros
+    amount: Micros
+    automatic: bool
+    changes: tuple[str, ...]
+
+
+def reprice(ledger: Ledger, catalog: Catalog, job_id: str, change: ManifestEdit, *, base_version: int) -> Repriced:
+    """Return what `edit` would come to, and write nothing. Raises as `edit` does, but for an edit that changes nothing."""
+    base, draft = _drafted(ledger, catalog, job_id, change, base_version)
+    after = draft.estimate if draft.changes else base.estimate
+    amount = envelope_amount(base.left, after.worst_case)
+    return Repriced(
+        before=base.estimate,
+        after=after,
+        asked=envelope_amount(base.left, base.estimate.worst_case),
+        amount=amount,
+        automatic=approval_is_automatic(preset_of(base.entry.spec, catalog), amount),
+        changes=draft.changes,
+    )
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A next version that is not written yet."""
+
+    manifest: Manifest
+    estimate: Estimate
+    backends: tuple[str, ...]
+    kept: Sequence[Reuse]
+    changes: tuple[str, ...]
+
+
+def _drafted(ledger: Ledger, catalog: Catalog, job_id: str, change: ManifestEdit, base_version: int) -> tuple[Base, _Draft]:
+    """What an edit starts from, and what it would come to."""
     with ledger.read() as conn:
         base = _editable(conn, catalog, job_id, base_version)
     words = {name: value for name, value in change.model_dump(exclude={"shots"}).items() if value is not None}
     manifest = _planned(base, change.shots, catalog, words)
-    told = changes(base.manifest, manifest)
-    if not told:
-        raise SpecError(["shots: nothing is changed"])
     kept = _still_right(base, manifest)
     # Outside the transaction, as an order is: who can be bought from may have to be asked of Airflow.
     estimate, names = price_of(catalog, base, manifest, kept)
-    with ledger.write() as conn:
-        _editable(conn, catalog, job_id, base_version)
-        write(conn, manifest, estimate, names, kept, by=by, now=database_now(conn))
-        jobs.move_runs(conn, job_id, base_version, manifest.version)
-    return Edited(job_id=job_id, version=manifest.version, manifest=manifest, estimate=estimate, changes=told)
+    return base, _Draft(manifest, estimate, names, kept, changes(base.manifest, manifest))
 
 
 def _editable(conn: Connection, catalog: Catalog, job_id: str, base_version: int) -> Base:
@@ -99,16 +150,15 @@ def _editable(conn: Connection, catalog: Catalog, job_id: str, base_version: int
     status = job_status.status_of(conn, job_id)
     # What was approved with its campaign waits for a run, and is bought as it was approved.
     approved = approvals.envelope(conn, job_id, base_version) is not None and status is not JobStatus.WAITING_APPROVAL
-    if status not in _EDITABLE or approved:
+    if status not in BEFORE_MONEY or approved:
         raise JobMoved(f"job {job_id} is {'approved' if approved else status}; its manifest cannot be edited any more")
     entry, left = jobs.entry(conn, job_id), budget_left(conn, catalog, job_id)
-    return Base(entry, base.manifest, results.reuses_of(conn, job_id, base_version), left, database_now(conn))
+    return Base(entry, base.manifest, base.estimate, results.reuses_of(conn, job_id, base_version), left, database_now(conn))
 
 
 def _still_right(base: Base, new: Manifest) -> list[Reuse]:
     """An edited redo goes on using the takes of shots that stay as they were."""
-    look = ("aspect_ratio", "audio", "audio_style")
-    if any(getattr(base.manifest, name) != getattr(new, name) for name in look):
+    if any(getattr(base.manifest, name) != getattr(new, name) for name in LOOK):
         return []
     return [base.takes[shot.index] for shot in new.shots if shot in base.manifest.shots and shot.index in base.takes]
 
@@ -152,20 +202,17 @@ def _over(conn: Connection, catalog: Catalog, job_id: str, base_version: int, sh
     status = str(job_status.status_of(conn, job_id))
     for stands, so in (("cancelled", entry.cancelled_at is not None), ("erased", erasures.of_job(conn, job_id) is not None)):
         status = stands if so else status
-    if status not in _OVER:
+    if status not in REDOABLE:
         raise JobMoved(f"job {job_id} is {status}; its shots cannot be made again")
     made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
-    holds = {p.purchase_id: p.hold for p in made}
-    takes = {
-        index: Reuse(shot=index, take_id=judged.take.take_id, saved=holds[judged.take.take_id])
-        for index, judged in results.reusable(conn, job_id, base_version).items()
-    }
+    takes = results.reusable(conn, job_id, base_version)
     for p, why in unsettled(conn, job_id, made):
         # A live render may still become a take; a parked one may be the very shot, paid for twice.
         if p.live or ((p.state in OPEN or p.version == base_version) and (p.shot in shots or p.shot not in takes)):
             then = "make it again when that is over" if p.state in OPEN else "clear its run first"
             raise JobMoved(f"job {job_id} shot {p.shot} {why}; {then}")
-    return Base(entry, base.manifest, takes, budget_left(conn, catalog, job_id), database_now(conn))
+    left = budget_left(conn, catalog, job_id)
+    return Base(entry, base.manifest, base.estimate, takes_again(conn, base.manifest), left, database_now(conn))
 
 
 def unsettled(conn: Connection, job_id: str, made: Sequence[Purchase]) -> Iterator[tuple[Purchase, str]]:
@@ -212,7 +259,7 @@ def _spec_of(shot: Shot) -> ShotSpec:
 
 def _planned(base: Base, shots: Sequence[ShotSpec], catalog: Catalog, words: Mapping[str, object]) -> Manifest:
     """The next version: the shots as they are listed, all else as the version before has it unless `words` say so."""
-    stays = {name: getattr(base.manifest, name) for name in ("aspect_ratio", "audio", "audio_style")}
+    stays = {name: getattr(base.manifest, name) for name in LOOK}
     listed = {"prompt": None, "seconds": None, "shots": tuple(shots)}
     asked = base.entry.spec.model_copy(update={**listed, **stays, **words})
     return plan(base.manifest.job_id, asked, catalog, makers(asked, catalog), version=base.manifest.version + 1)

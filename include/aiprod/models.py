@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
@@ -209,6 +210,15 @@ class JobSpec(Noun):
         return fingerprint([order, budget])
 
     @property
+    def words(self) -> str:
+        """What it shows, as somebody wrote it: the prompt, or the first shot's."""
+        return self.prompt or (self.shots[0].prompt if self.shots else "")
+
+    def title(self, most: int = 80) -> str:
+        """The first words, in one line of at most `most` characters."""
+        return textwrap.shorten(self.words, most, placeholder="…") or self.words[:most]
+
+    @property
     def total_seconds(self) -> float:
         return sum(s.seconds for s in self.shots) if self.shots else (self.seconds or 5.0)
 
@@ -269,6 +279,15 @@ class Manifest(Noun):
     def shot(self, index: int) -> Shot:
         return next(shot for shot in self.shots if shot.index == index)
 
+    def twins(self, index: int) -> tuple[int, ...]:
+        """The shots that are to be the very same clip as one, itself included, in order. Without an ordered seed each is
+        a picture of its own.
+        """
+        mine = self.shot(index)
+        if mine.seed is None:
+            return (index,)
+        return tuple(shot.index for shot in self.shots if shot == mine.model_copy(update={"index": shot.index}))
+
 
 class RenderRequest(Noun):
     """What one backend is asked to make: legal for its model, priced as it stands.
@@ -292,6 +311,11 @@ class RenderRequest(Noun):
     shot: int = 1
     #: The order chose the seed, so that another shot may be asked for in the very same words.
     seed_ordered: bool = False
+
+    @property
+    def address(self) -> str:
+        """What makes two renders the same render: all that is asked of the vendor, whichever shot it is for."""
+        return fingerprint(self.model_dump(mode="json", exclude={"shot"}))
 
 
 class JudgeRequest(Noun):
@@ -368,6 +392,10 @@ class Candidate(Noun):
     expected_seconds: float | None = None
     rank: int | None = None
     lost: str = ""
+    #: Expected gain in quality per dollar, once a take of the shot was rejected.
+    gain: float | None = None
+    #: Attempts that it had for the shot before.
+    tried: int = 0
 
 
 class Decision(Noun):
@@ -388,10 +416,17 @@ class Decision(Noun):
         others = "; ".join(f"{c.backend}: {c.lost}" for c in self.candidates if c.lost)
         if self.chosen is None:
             return f"Shot {self.shot}: no backend can take it ({others or 'none known'})."
-        why = {"quality": "best expected quality", "speed": "fastest", "cost": "cheapest"}[self.prefer]
+        why = self._gained() or {"quality": "best expected quality", "speed": "fastest", "cost": "cheapest"}[self.prefer]
         below = f", below the floor of {self.floor:g}, which the preset allows" if self.degraded else ""
         rest = f" Not {others}." if others else ""
         return f"Shot {self.shot} goes to {self.chosen} ({self.model}) for {dollars(self.quote or 0)}: {why}{below}.{rest}"
+
+    def _gained(self) -> str:
+        """Why the next attempt after a rejected take goes where it goes; empty before."""
+        for won in (c for c in self.candidates if c.backend == self.chosen and c.gain):
+            again = ", there again with a new seed" if won.tried else ""
+            return f"a take was rejected, and expected gain per dollar is best, {won.gain:.3g}{again}"
+        return ""
 
 
 # --- what a vendor says -------------------------------------------------------------------------------
@@ -616,6 +651,16 @@ class JobStatus(StrEnum):
     EXPIRED = "expired"
 
 
+#: Nothing happens until a person answers.
+NEEDS_YOU = frozenset({JobStatus.WAITING_APPROVAL, JobStatus.FINAL_APPROVAL})
+#: No word on the money was said: the manifest can be edited, and a run can still be missing.
+BEFORE_MONEY = frozenset({JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_APPROVAL})
+#: A job stays there until somebody orders shots of it again.
+REDOABLE = frozenset({JobStatus.DELIVERED, JobStatus.FAILED, JobStatus.REJECTED, JobStatus.EXPIRED})
+#: What a job does not leave by itself.
+OVER = REDOABLE | {JobStatus.CANCELLED}
+
+
 #: The life of a purchase in one word; `ledger.states` says which follows which.
 State = Literal[
     "held", "submitting", "submitted", "unknown",
@@ -632,6 +677,9 @@ class Waiting(Noun):
     message: str
     due_at: datetime
     since: datetime
+
+    def __str__(self) -> str:
+        return f"waits for {self.reason} and is picked up by itself from {self.due_at:%Y-%m-%d %H:%M} UTC: {self.message}"
 
 
 class Erasure(Noun):

@@ -174,6 +174,7 @@ def _enter_changed(ledger: Ledger, catalog: Catalog, wanted: Wanted, planned: Pl
     """Enter one changed row; return whether it is `changed`, `same`, has to wait for `later`, or is `refused`, and why."""
     with ledger.read() as conn:
         before = campaigns.rows(conn, wanted.campaign, [planned.key])
+    gone = False
     try:
         change = change_of(ledger, catalog, before, planned.order)
         if change.kind not in ("same", "later"):

@@ -108,7 +108,8 @@ def _at_rest(conn: Connection, catalog: Catalog, job_id: str) -> _Rest:
     now = database_now(conn)
     if any(run.settled_at is None and run.started_at > now - queue.ABANDONED for run in jobs.runs_of(conn, job_id)):
         raise JobMoved(f"job {job_id} is being made")
-    manifests = {n: jobs.priced(conn, job_id, n).manifest for n in jobs.versions(conn, job_id)}
+    written = {n: jobs.priced(conn, job_id, n) for n in jobs.versions(conn, job_id)}
+    manifests = {n: one.manifest for n, one in written.items()}
     bought = [p for n in manifests for p in purchases.of_job(conn, job_id, n)]
     if any(p.live for p in bought):
         raise JobMoved(f"job {job_id} is being made")
@@ -122,8 +123,8 @@ def _at_rest(conn: Connection, catalog: Catalog, job_id: str) -> _Rest:
         (_look(manifests[p.version], manifests[p.version].shot(p.shot)), f"shot {p.shot} {why}")
         for p, why in unsettled(conn, job_id, bought)
     )
-    newest = manifests[max(manifests)]
-    return _Rest(Base(jobs.entry(conn, job_id), newest, {}, budget_left(conn, catalog, job_id), now), tuple(made.values()), loose)
+    newest, left = written[max(written)], budget_left(conn, catalog, job_id)
+    return _Rest(Base(jobs.entry(conn, job_id), newest.manifest, newest.estimate, {}, left, now), tuple(made.values()), loose)
 
 
 def _look(manifest: Manifest, shot: Shot) -> _Look:
