@@ -695,7 +695,7 @@ PLANTED = (
     ),
     Mutant(
         "a redo after one that was refused pays for takes that are there",
-        "editing.py",
+        "reusing.py",
         "    for version in reversed(jobs.versions(conn, newest.job_id)):\n",
         "    for version in [newest.version]:\n",
         (f"{_EDITING}::TestRedo::test_a_redo_after_one_that_was_refused_loses_no_take",),
