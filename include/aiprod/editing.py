@@ -19,7 +19,9 @@ from aiprod.ledger.jobs import Entry, Priced
 from aiprod.ledger.results import Reuse
 from aiprod.ledger.schema import OPEN
 from aiprod.models import (
+    BEFORE_MONEY,
     MAX_SHOTS,
+    REDOABLE,
     AspectRatio,
     Estimate,
     JobStatus,
@@ -36,9 +38,6 @@ from aiprod.planning import changes, plan, preset_of
 from aiprod.views import Edited
 
 __all__ = ["Edited", "ManifestEdit", "Repriced", "changes", "edit", "redo", "reprice"]
-
-_EDITABLE = (JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_APPROVAL)
-_OVER = (JobStatus.DELIVERED, JobStatus.FAILED, JobStatus.REJECTED, JobStatus.EXPIRED)
 
 
 class ManifestEdit(Noun):
@@ -146,7 +145,7 @@ def _editable(conn: Connection, catalog: Catalog, job_id: str, base_version: int
     status = job_status.status_of(conn, job_id)
     # What was approved with its campaign waits for a run, and is bought as it was approved.
     approved = approvals.envelope(conn, job_id, base_version) is not None and status is not JobStatus.WAITING_APPROVAL
-    if status not in _EDITABLE or approved:
+    if status not in BEFORE_MONEY or approved:
         raise JobMoved(f"job {job_id} is {'approved' if approved else status}; its manifest cannot be edited any more")
     entry, left = jobs.entry(conn, job_id), budget_left(conn, catalog, job_id)
     return _Base(entry, base.manifest, base.estimate, results.reuses_of(conn, job_id, base_version), left, database_now(conn))
@@ -199,7 +198,7 @@ def _over(conn: Connection, catalog: Catalog, job_id: str, base_version: int, sh
     status = str(job_status.status_of(conn, job_id))
     for stands, so in (("cancelled", entry.cancelled_at is not None), ("erased", erasures.of_job(conn, job_id) is not None)):
         status = stands if so else status
-    if status not in _OVER:
+    if status not in REDOABLE:
         raise JobMoved(f"job {job_id} is {status}; its shots cannot be made again")
     made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
     holds = {p.purchase_id: p.hold for p in made}

@@ -271,6 +271,6 @@ class Pipeline(Verbs):
         """The last thing that went wrong with each job, or what it waits for."""
         with self.ledger.read() as conn:
             last = {job_id: jobs.failures_of(conn, job_id, jobs.latest(conn, job_id))[-1:] for job_id in job_ids}
-            last |= {job_id: [batching.told(waits)] for job_id, waits in queue.waiting(conn, job_ids).items()}
+            last |= {job_id: [str(waits)] for job_id, waits in queue.waiting(conn, job_ids).items()}
         lines = [f"{job_id}: {''.join(found)}" for job_id, found in last.items() if found]
         return "\n".join([summary, *lines]) if lines else summary

@@ -627,15 +627,15 @@ PLANTED = (
     Mutant(
         "what was approved is edited",
         "editing.py",
-        "    if status not in _EDITABLE or approved:\n",
+        "    if status not in BEFORE_MONEY or approved:\n",
         "    if False:\n",
         (f"{_EDITING}::TestEdit::test_what_is_approved_cannot_be_edited",),
     ),
     Mutant(
         "what was approved with its campaign is edited",
         "editing.py",
-        "    if status not in _EDITABLE or approved:\n",
-        "    if status not in _EDITABLE:\n",
+        "    if status not in BEFORE_MONEY or approved:\n",
+        "    if status not in BEFORE_MONEY:\n",
         (f"{_EDITING}::TestEdit::test_what_was_approved_with_its_campaign_cannot_be_edited",),
     ),
     Mutant(

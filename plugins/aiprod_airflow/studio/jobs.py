@@ -13,7 +13,8 @@ from fastapi.responses import RedirectResponse, Response
 from aiprod.errors import JobUnknown
 from aiprod.ledger import jobs as job_rows
 from aiprod.ledger.campaign_progress import Progress
-from aiprod.models import JobStatus, Micros
+from aiprod.ledger.listings import JobFilter
+from aiprod.models import BEFORE_MONEY, OVER, REDOABLE, JobStatus, Micros
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobView, ShotView
 from aiprod_airflow.api.access import Caller, Job, Orders, Who, visible
@@ -44,9 +45,6 @@ _GROUPS: dict[str, tuple[str, tuple[JobStatus, ...]]] = {
     "failed": ("Failed", (JobStatus.FAILED,)),
     "closed": ("Closed", (JobStatus.REJECTED, JobStatus.CANCELLED, JobStatus.EXPIRED)),
 }
-_EDITABLE = (JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_APPROVAL)
-_REDOABLE = (JobStatus.DELIVERED, JobStatus.FAILED, JobStatus.REJECTED, JobStatus.EXPIRED)
-_OVER = (*_REDOABLE, JobStatus.CANCELLED)
 
 
 @router.get(PATH)
@@ -64,16 +62,15 @@ def listed(
 ) -> Response:
     """Every job the caller may see, newest first. The address holds the filters."""
     _, statuses = _GROUPS.get(show, _GROUPS[""])
-    found = orders.listing(
+    wanted = JobFilter(
         statuses=statuses,
         project=project or None,
         preset=preset or None,
         campaign=campaign or None,
         text=q,
         hidden_projects=orders.catalog.access.hidden_from(caller.name),
-        before=before,
-        limit=_PAGE,
     )
+    found = orders.listing(wanted, before=before, limit=_PAGE)
     chosen = {"show": show, "q": q, "project": project, "preset": preset, "campaign": campaign}
     kept = {name: value for name, value in chosen.items() if value}
     tabs = [(name, title, _query(kept, show=name)) for name, (title, _) in _GROUPS.items()]
@@ -127,15 +124,15 @@ async def job_page(
         may=may,
         caller=caller.name,
         job=view,
-        title=_title(view),
+        title=view.order.title(90),
         trouble=trouble,
         watch=None if mark.over else mark.event_id,
         video=video,
         lines=view.estimate.lines,
         shots=[(shot, _offer(view, shot)) for shot in view.shots],
-        editable=view.status in _EDITABLE and view.envelope is None and view.erased is None,
-        redoable=view.status in _REDOABLE and view.erased is None,
-        stoppable=view.status not in _OVER,
+        editable=view.status in BEFORE_MONEY and view.envelope is None and view.erased is None,
+        redoable=view.status in REDOABLE and view.erased is None,
+        stoppable=view.status not in OVER,
         run=next((run for run in reversed(view.runs)), None),
         mine=caller.name == _not_by(view),
     )
@@ -162,12 +159,6 @@ def _offer(view: JobView, shot: ShotView) -> tuple[Micros, Micros] | None:
     """The lowest and the highest quote for a shot in the newest estimate."""
     quotes = [line.quote for line in view.estimate.lines if line.shot == shot.shot]
     return (min(quotes), max(quotes)) if quotes else None
-
-
-def _title(view: JobView) -> str:
-    words = view.order.prompt or view.manifest.shots[0].prompt
-    first = " ".join(words.split())
-    return first if len(first) <= 90 else first[:89].rstrip() + "…"
 
 
 @router.get(PATH + "/run")

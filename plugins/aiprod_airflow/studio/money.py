@@ -8,12 +8,11 @@ import json
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from itertools import pairwise
-from typing import cast
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
-from aiprod import objectives, spending
+from aiprod import objectives, spending, supply
 from aiprod.ledger import alerts, charges, strikes
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.spending import Spent
@@ -21,9 +20,7 @@ from aiprod.models import USD
 from aiprod.objectives import Standing
 from aiprod.pipeline import Pipeline
 from aiprod.spending import Day
-from aiprod_airflow.api import offers
 from aiprod_airflow.api.access import Orders, Who
-from aiprod_airflow.api.offers import Backends, BudgetView
 from aiprod_airflow.studio.people import May
 from aiprod_airflow.studio.refusals import PageRoute
 from aiprod_airflow.studio.rendering import PATH, page, span
@@ -41,9 +38,9 @@ _OTHERS = "other projects"
 @router.get(PATH + "/money")
 def money(request: Request, caller: Who, orders: Orders, may: May) -> Response:
     """The page. Every figure is the ledger's own; the thirty days end now and are days of the budget's zone."""
-    budget = BudgetView.model_validate_json(cast("bytes", offers.budget(caller, orders).body))
-    backends = Backends.model_validate_json(cast("bytes", offers.backends(orders).body))
     hidden = orders.catalog.access.hidden_from(caller.name)
+    budget = supply.budget(orders.ledger, orders.catalog, hidden_projects=hidden)
+    backends = supply.backends(orders.ledger, orders.catalog)
     days = spending.days(orders.ledger, orders.catalog)
     with orders.ledger.read() as conn:
         wrong = alerts.of_now(conn)

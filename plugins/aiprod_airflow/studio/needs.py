@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
 from aiprod import parking
+from aiprod.ledger.listings import JobFilter
 from aiprod.models import JobStatus, refused
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobView
@@ -74,7 +75,7 @@ def _made(
 ) -> Response:
     hidden = orders.catalog.access.hidden_from(caller.name)
     asked = (JobStatus.WAITING_APPROVAL, JobStatus.FINAL_APPROVAL)
-    found = orders.listing(statuses=asked, hidden_projects=hidden, limit=_MOST)
+    found = orders.listing(JobFilter(statuses=asked, hidden_projects=hidden), limit=_MOST)
     views = [orders.view(row.job_id) for row in found.jobs]
     return page(
         request,
