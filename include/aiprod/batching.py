@@ -31,7 +31,7 @@ from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
 from aiprod.ordering import approve_for_campaign
 
 __all__ = [
-    "BATCH", "VALID", "Batch", "asks_a_person", "carry", "ended", "enlist", "enter_approved", "next_batch", "ready", "told",
+    "BATCH", "VALID", "Batch", "asks_a_person", "carry", "ended", "enlist", "enter_approved", "next_batch", "ready",
 ]  # fmt: skip
 
 
@@ -248,7 +248,7 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
             return "delivered"
         waits = queue.waiting(conn, [job_id]).get(job_id)
         if waits is not None:
-            return told(waits)
+            return str(waits)
         answer = approvals.latest(conn, job_id, version)
         status: str = answer.answer if answer is not None and answer.answer != "approved" else "failed"
         if jobs.cancelled_by(conn, job_id) is not None:
@@ -285,8 +285,3 @@ def _tell_failure(conn: Connection, job_id: str, version: int, *, run_id: str, n
         stage=last[0].partition(":")[0] if last else "",
         kinds=sorted(kinds),
     )
-
-
-def told(waits: Waiting) -> str:
-    """Return what a job waits for, and until when, in one line."""
-    return f"waits for {waits.reason} and is picked up by itself from {waits.due_at:%Y-%m-%d %H:%M} UTC: {waits.message}"

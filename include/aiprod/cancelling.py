@@ -73,4 +73,4 @@ def release_holds(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -
 
 def _bought(conn: Connection, job_id: str, version: int) -> list[Purchase]:
     """Renders and judgements."""
-    return [*purchases.of_job(conn, job_id, version), *purchases.of_job(conn, job_id, version, kind="judge")]
+    return purchases.of_job(conn, job_id, version, kind=None)

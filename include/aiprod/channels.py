@@ -30,6 +30,7 @@ TOPICS: dict[str, str] = {
     "duplicate_vendor_job": "A vendor made the same render twice",
     "written_off_turned_up": "A render that was written off turned up",
     "bill_unknown_charge": "A bill has a charge that nobody knows",
+    "campaign_digest": "How a campaign stands",
     "budget_warning": "A budget is nearly used up",
     "budget_set": "A budget was set",
     "budget_cleared": "A budget follows the configuration again",

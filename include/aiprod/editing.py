@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from aiprod.budgets import approval_is_automatic, envelope_amount
 from aiprod.catalog import Catalog
 from aiprod.errors import JobMoved, SpecError
 from aiprod.estimating import NO_LIMIT, makers, price_shots
@@ -18,7 +19,9 @@ from aiprod.ledger.jobs import Entry, Priced
 from aiprod.ledger.results import Reuse
 from aiprod.ledger.schema import OPEN
 from aiprod.models import (
+    BEFORE_MONEY,
     MAX_SHOTS,
+    REDOABLE,
     AspectRatio,
     Estimate,
     JobStatus,
@@ -31,15 +34,13 @@ from aiprod.models import (
     refused,
 )
 from aiprod.ordering import budget_left
-from aiprod.planning import changes, plan
+from aiprod.planning import changes, plan, preset_of
 from aiprod.views import Edited
 
-__all__ = ["Edited", "ManifestEdit", "changes", "edit", "redo"]
+__all__ = ["Edited", "ManifestEdit", "Repriced", "changes", "edit", "redo", "reprice"]
 
-_EDITABLE = (JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_APPROVAL)
 #: What a change can alter in every shot at once.
 _LOOK = ("aspect_ratio", "audio", "audio_style")
-_OVER = (JobStatus.DELIVERED, JobStatus.FAILED, JobStatus.REJECTED, JobStatus.EXPIRED)
 
 
 class ManifestEdit(Noun):
@@ -65,6 +66,7 @@ class _Base:
 
     entry: Entry
     manifest: Manifest
+    estimate: Estimate
     #: By shot; `saved` is what a take was bought for.
     takes: Mapping[int, Reuse]
     left: Micros
@@ -77,21 +79,67 @@ def edit(ledger: Ledger, catalog: Catalog, job_id: str, change: ManifestEdit, *,
     Raises `SpecError` where nobody could make it, `JobUnknown`, and `JobMoved` when `base_version` is not the newest
     or the money is already approved, refused or spent.
     """
+    _, draft = _drafted(ledger, catalog, job_id, change, base_version)
+    if not draft.changes:
+        raise SpecError(["shots: nothing is changed"])
+    with ledger.write() as conn:
+        _editable(conn, catalog, job_id, base_version)
+        _write(conn, draft.manifest, draft.estimate, draft.backends, draft.kept, by=by)
+        jobs.move_runs(conn, job_id, base_version, draft.manifest.version)
+    return Edited(
+        job_id=job_id, version=draft.manifest.version, manifest=draft.manifest, estimate=draft.estimate, changes=draft.changes
+    )
+
+
+class Repriced(Noun):
+    """What an edit would change, before it is saved. `before` and `after` are estimates; `amount` would have to be approved,
+    by a person unless `automatic`; `asked` is what is asked about now. Amounts in micro-dollars.
+    """
+
+    before: Estimate
+    after: Estimate
+    asked: Micros
+    amount: Micros
+    automatic: bool
+    changes: tuple[str, ...]
+
+
+def reprice(ledger: Ledger, catalog: Catalog, job_id: str, change: ManifestEdit, *, base_version: int) -> Repriced:
+    """Return what `edit` would come to, and write nothing. Raises as `edit` does, but for an edit that changes nothing."""
+    base, draft = _drafted(ledger, catalog, job_id, change, base_version)
+    after = draft.estimate if draft.changes else base.estimate
+    amount = envelope_amount(base.left, after.worst_case)
+    return Repriced(
+        before=base.estimate,
+        after=after,
+        asked=envelope_amount(base.left, base.estimate.worst_case),
+        amount=amount,
+        automatic=approval_is_automatic(preset_of(base.entry.spec, catalog), amount),
+        changes=draft.changes,
+    )
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A next version that is not written yet."""
+
+    manifest: Manifest
+    estimate: Estimate
+    backends: tuple[str, ...]
+    kept: Sequence[Reuse]
+    changes: tuple[str, ...]
+
+
+def _drafted(ledger: Ledger, catalog: Catalog, job_id: str, change: ManifestEdit, base_version: int) -> tuple[_Base, _Draft]:
+    """What an edit starts from, and what it would come to."""
     with ledger.read() as conn:
         base = _editable(conn, catalog, job_id, base_version)
     words = {name: value for name, value in change.model_dump(exclude={"shots"}).items() if value is not None}
     manifest = _planned(base, change.shots, catalog, words)
-    told = changes(base.manifest, manifest)
-    if not told:
-        raise SpecError(["shots: nothing is changed"])
     kept = _still_right(base, manifest)
     # Outside the transaction, as an order is: who can be bought from may have to be asked of Airflow.
     estimate, names = _priced(catalog, base, manifest, kept)
-    with ledger.write() as conn:
-        _editable(conn, catalog, job_id, base_version)
-        _write(conn, manifest, estimate, names, kept, by=by)
-        jobs.move_runs(conn, job_id, base_version, manifest.version)
-    return Edited(job_id=job_id, version=manifest.version, manifest=manifest, estimate=estimate, changes=told)
+    return base, _Draft(manifest, estimate, names, kept, changes(base.manifest, manifest))
 
 
 def _editable(conn: Connection, catalog: Catalog, job_id: str, base_version: int) -> _Base:
@@ -100,10 +148,10 @@ def _editable(conn: Connection, catalog: Catalog, job_id: str, base_version: int
     status = job_status.status_of(conn, job_id)
     # What was approved with its campaign waits for a run, and is bought as it was approved.
     approved = approvals.envelope(conn, job_id, base_version) is not None and status is not JobStatus.WAITING_APPROVAL
-    if status not in _EDITABLE or approved:
+    if status not in BEFORE_MONEY or approved:
         raise JobMoved(f"job {job_id} is {'approved' if approved else status}; its manifest cannot be edited any more")
     entry, left = jobs.entry(conn, job_id), budget_left(conn, catalog, job_id)
-    return _Base(entry, base.manifest, results.reuses_of(conn, job_id, base_version), left, database_now(conn))
+    return _Base(entry, base.manifest, base.estimate, results.reuses_of(conn, job_id, base_version), left, database_now(conn))
 
 
 def _still_right(base: _Base, new: Manifest) -> list[Reuse]:
@@ -152,7 +200,7 @@ def _over(conn: Connection, catalog: Catalog, job_id: str, base_version: int, sh
     status = str(job_status.status_of(conn, job_id))
     for stands, so in (("cancelled", entry.cancelled_at is not None), ("erased", erasures.of_job(conn, job_id) is not None)):
         status = stands if so else status
-    if status not in _OVER:
+    if status not in REDOABLE:
         raise JobMoved(f"job {job_id} is {status}; its shots cannot be made again")
     made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
     takes = results.reusable(conn, job_id, base_version)
@@ -165,7 +213,8 @@ def _over(conn: Connection, catalog: Catalog, job_id: str, base_version: int, sh
         if p.live or (p.state in OPEN and (p.shot in shots or p.shot not in takes)):
             what = "waits for a person's word" if p.state == "unknown" and not p.live else f"is {p.state}"
             raise JobMoved(f"job {job_id} shot {p.shot} at {p.backend} {what}; make it again when that is over")
-    return _Base(entry, base.manifest, _takes(conn, base.manifest), budget_left(conn, catalog, job_id), database_now(conn))
+    left, now = budget_left(conn, catalog, job_id), database_now(conn)
+    return _Base(entry, base.manifest, base.estimate, _takes(conn, base.manifest), left, now)
 
 
 def _takes(conn: Connection, newest: Manifest) -> dict[int, Reuse]:

@@ -74,7 +74,7 @@ def test_the_topics_are_those_that_the_ledger_emits_and_the_monitoring_will() ->
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "outbox.emit"
         and isinstance(call.args[2], ast.Constant)
     }  # fmt: skip
-    assert emitted | {"alert_raised", "alert_resolved", "job_rejected", "job_expired"} == set(TOPICS)
+    assert emitted | {"alert_raised", "alert_resolved", "campaign_digest", "job_rejected", "job_expired"} == set(TOPICS)
 
 
 def test_what_ships_tells_nobody_outside() -> None:

@@ -32,6 +32,7 @@ _VEO = "tests/aiprod/backends/test_veo3.py"
 _TELLING = "tests/aiprod/test_notifying.py"
 _ERASING = "tests/aiprod/test_erasing.py"
 _TOLD = "tests/aiprod/metrics/test_google.py"
+_ALERTED = "tests/vendors/test_every_alert.py::test_the_office_is_told_once_with_what_to_do_and_once_that_it_is_over"
 _EDITING = "tests/aiprod/test_editing.py"
 _REUSING = "tests/aiprod/test_reusing.py"
 _ANSWERING = "tests/aiprod/test_ordering.py::TestAnswerMoney"
@@ -628,15 +629,15 @@ PLANTED = (
     Mutant(
         "what was approved is edited",
         "editing.py",
-        "    if status not in _EDITABLE or approved:\n",
+        "    if status not in BEFORE_MONEY or approved:\n",
         "    if False:\n",
         (f"{_EDITING}::TestEdit::test_what_is_approved_cannot_be_edited",),
     ),
     Mutant(
         "what was approved with its campaign is edited",
         "editing.py",
-        "    if status not in _EDITABLE or approved:\n",
-        "    if status not in _EDITABLE:\n",
+        "    if status not in BEFORE_MONEY or approved:\n",
+        "    if status not in BEFORE_MONEY:\n",
         (f"{_EDITING}::TestEdit::test_what_was_approved_with_its_campaign_cannot_be_edited",),
     ),
     Mutant(
@@ -1040,5 +1041,34 @@ PLANTED = (
         "    if len(samples) * 2 < rules.samples:\n",
         "    if not samples:\n        return Opinion(semantic=0.5, judgement=said)\n    if False:\n",
         (f"{_JUDGING}::TestRefusals::test_what_is_no_answer_is_paid_and_is_no_score",),
+    ),
+    Mutant(
+        "an alert is never over",
+        "alerting.py",
+        "        for alert in alerts.of_now(conn):",
+        "        for alert in alerts.of_now(conn)[:0]:",
+        (f"{_ALERTED}[renders_fail_three_times]", f"{_ALERTED}[a_render_is_left_alone]"),
+    ),
+    Mutant(
+        # It is found over at once, and raised again a minute later.
+        "an alert about somebody is told every minute",
+        "alerting.py",
+        "{(h.alert, h.subject): h for h in happenings",
+        '{(h.alert, ""): h for h in happenings',
+        (f"{_ALERTED}[renders_fail_three_times]",),
+    ),
+    Mutant(
+        "an alert knows the file's budget and not the one that stands",
+        "alerting.py",
+        "happenings(catalog, grown, lines)}",
+        "happenings(catalog, grown)}",
+        (f"{_ALERTED}[a_person_lowers_the_cap]",),
+    ),
+    Mutant(
+        "nobody hears of a channel that refuses everything",
+        "ledger/readings.py",
+        "for asked in (untold, refused))",
+        "for asked in (untold,))",
+        (f"{_ALERTED}[a_channel_refuses_what_it_is_told]",),
     ),
 )

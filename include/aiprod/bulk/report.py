@@ -97,7 +97,7 @@ def report(ledger: Ledger, campaign: str) -> Report:
 
 def _row(result: JobResult) -> ReportRow:
     made, order = result.delivery, result.order
-    prompt = order.prompt or (order.shots[0].prompt if order.shots else "")
+    prompt = order.words
     times = (result.started_at, result.delivered_at)
     return ReportRow(
         row=result.row_key or result.job_id,

@@ -96,7 +96,7 @@ def about(conn: Connection, event: Event) -> About:
         spec = jobs.spec(conn, job_id)
     except JobFailed:
         return About(job_id=job_id)
-    prompt = " ".join((spec.prompt or (spec.shots[0].prompt if spec.shots else "")).split())
+    prompt = " ".join(spec.words.split())
     return About(job_id=job_id, project=project, title=prompt if len(prompt) <= _TITLE else f"{prompt[: _TITLE - 1]}…")
 
 

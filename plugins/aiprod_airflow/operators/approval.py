@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from aiprod.errors import JobFailed, NotAMember, SamePerson
+from aiprod.logs import about
 from aiprod_airflow.failures import told_to_airflow
 from aiprod_airflow.pipelines import pipeline
 from aiprod_airflow.wording import review_body, spend_body
@@ -99,7 +100,8 @@ class ApproveSpendOperator(_Question):
             )
             super().execute(context)
         for a in asked:
-            self.log.info("%s version %s: %s by %s", a.job_id, a.version, a.answer, a.by)
+            with about(job_id=a.job_id):
+                self.log.info("%s version %s: %s by %s", a.job_id, a.version, a.answer, a.by)
         if any(a.answer == "expired" for a in asked):
             raise AirflowFailException("Nobody answered in time; nothing was bought. Clear `approve` to ask again.")
         if all(a.answer == "rejected" for a in asked):
@@ -144,7 +146,8 @@ class ReviewVideoOperator(_Question):
             self.body = review_body(job_id, one.version, one.reasons, question.video, question.poster, not_by=question.not_by)
             super().execute(context)
         for r in reviews:
-            self.log.info("%s: %s", r.job_id, r.answer or "nobody needs to look")
+            with about(job_id=r.job_id):
+                self.log.info("%s: %s", r.job_id, r.answer or "nobody needs to look")
         if reviews and all(r.answer == "rejected" for r in reviews):
             self.skip_rest(context)
         return None
