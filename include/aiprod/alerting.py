@@ -76,7 +76,7 @@ def digest(ledger: Ledger) -> list[Digest]:
     Who orders ten thousand videos wants to hear of them, but not ten thousand times.
     """
     with ledger.read() as conn:
-        if not digests.standings(conn, since=database_now(conn) - 2 * digests.EVERY):
+        if not digests.standings(conn, now=database_now(conn)):
             return []
     with ledger.write() as conn:
         return digests.digest(conn, now=database_now(conn))

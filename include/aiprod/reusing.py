@@ -15,7 +15,10 @@ from aiprod.models import JobSpec, Manifest, Micros, RenderRequest, Verdict
 from aiprod.planning import floor_of
 from aiprod.pricing import NotCapable, legal_request, quote
 
-__all__ = ["adopt", "made_elsewhere"]
+__all__ = ["LOOK", "adopt", "made_elsewhere", "takes_again"]
+
+#: What a change can alter in every shot at once.
+LOOK = ("aspect_ratio", "audio", "audio_style")
 
 
 class _Wanted(NamedTuple):
@@ -45,6 +48,23 @@ def adopt(ledger: Ledger, catalog: Catalog, job_id: str, version: int, backends:
             if wanted.shot not in found and (one := next(fitting, None)) is not None:
                 found[wanted.shot] = Reuse(shot=wanted.shot, take_id=one.purchase_id, saved=wanted.cost)
     return _written(ledger, job_id, version, found) if found else []
+
+
+def takes_again(conn: Connection, newest: Manifest) -> dict[int, Reuse]:
+    """What can be used again for the shots of the newest version: its own takes, then those that earlier ones have of the
+    very same shots. A redo that was refused or failed loses none of them.
+    """
+    found: dict[int, Reuse] = {}
+    for version in reversed(jobs.versions(conn, newest.job_id)):
+        older = jobs.priced(conn, newest.job_id, version).manifest
+        if any(getattr(older, name) != getattr(newest, name) for name in (*LOOK, "resolution")):
+            continue
+        for index, judged in results.reusable(conn, newest.job_id, version).items():
+            bought = purchases.get(conn, judged.take.take_id)
+            same = [shot for shot in newest.shots if shot.index == index] == [older.shot(index)]
+            if bought is not None and same and index not in found:
+                found[index] = Reuse(shot=index, take_id=bought.purchase_id, saved=bought.hold)
+    return found
 
 
 def made_elsewhere(

@@ -33,6 +33,7 @@ _TELLING = "tests/aiprod/test_notifying.py"
 _ERASING = "tests/aiprod/test_erasing.py"
 _TOLD = "tests/aiprod/metrics/test_google.py"
 _ALERTED = "tests/vendors/test_every_alert.py::test_the_office_is_told_once_with_what_to_do_and_once_that_it_is_over"
+_REVISING = "tests/aiprod/bulk/test_revising.py"
 _EDITING = "tests/aiprod/test_editing.py"
 _REUSING = "tests/aiprod/test_reusing.py"
 _ANSWERING = "tests/aiprod/test_ordering.py::TestAnswerMoney"
@@ -694,7 +695,7 @@ PLANTED = (
     ),
     Mutant(
         "a redo after one that was refused pays for takes that are there",
-        "editing.py",
+        "reusing.py",
         "    for version in reversed(jobs.versions(conn, newest.job_id)):\n",
         "    for version in [newest.version]:\n",
         (f"{_EDITING}::TestRedo::test_a_redo_after_one_that_was_refused_loses_no_take",),
@@ -740,9 +741,23 @@ PLANTED = (
     Mutant(
         "a shot that may still be made is made again",
         "editing.py",
-        "        if p.live or (p.state in OPEN and (p.shot in shots or p.shot not in takes)):\n",
+        "        if p.live or ((p.state in OPEN or p.version == base_version) and (p.shot in shots or p.shot not in takes)):\n",
         "        if p.live:\n",
         (f"{_EDITING}::TestRedo::test_a_render_that_may_still_be_the_shot_is_waited_for",),
+    ),
+    Mutant(
+        "a changed row is made again from a plan that a run overtook",
+        "bulk/revising.py",
+        "    if (rest.base.manifest, rest.made, rest.unsettled) != (seen.base.manifest, seen.made, seen.unsettled):\n",
+        "    if False:\n",
+        (f"{_REVISING}::test_a_version_that_was_drafted_before_a_run_is_not_written_after_it",),
+    ),
+    Mutant(
+        "a changed row's job gets a new version while a run makes the old one",
+        "bulk/revising.py",
+        "    if any(run.settled_at is None and run.started_at > now - queue.ABANDONED for run in jobs.runs_of(conn, job_id)):\n",
+        "    if False:\n",
+        (f"{_REVISING}::test_a_job_that_a_run_carries_has_no_new_version",),
     ),
     Mutant(
         "a cancelled job is delivered",

@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from aiprod.bulk import holding
 from aiprod.ledger import campaign_progress
 from aiprod.ledger.campaign_progress import Progress
+from aiprod.ledger.campaigns import Word
 from aiprod.pipeline import Pipeline
 from aiprod_airflow.api.access import WRITE, Caller, Orders, Who
 from aiprod_airflow.api.problems import Problem
@@ -25,6 +26,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 #: More than anybody looks through; older ones are found by their name in the list of jobs.
 _MOST = 50
+_WORDS: dict[str, Word] = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
 
 
 def shown(orders: Pipeline, caller: Caller, *, limit: int = _MOST) -> list[Progress]:
@@ -67,15 +69,10 @@ async def say(form: Form, request: Request, caller: Who, orders: Orders, may: Ma
 def _say(orders: Pipeline, caller: Caller, name: str, word: str) -> None:
     if of_name(orders, caller, name) is None:
         raise HTTPException(404, f"there is no campaign {name[:100]!r}")
-    if word == "pause":
-        holding.pause(orders.ledger, name, by=caller.name)
-    elif word == "resume":
-        holding.resume(orders.ledger, name, by=caller.name)
-    elif word == "cancel":
-        # Asks vendors to stop.
-        holding.cancel(orders.ledger, orders.catalog, name, by=caller.name)
-    else:
+    if word not in _WORDS:
         raise HTTPException(422, "word: pause, resume or cancel")
+    # Cancelling asks vendors to stop.
+    holding.say(orders.ledger, orders.catalog, name, _WORDS[word], by=caller.name)
 
 
 def _page(
