@@ -16,7 +16,7 @@ from aiprod.ledger.standings import Standing
 from aiprod.measures import Condition, Objective
 from aiprod.models import USD, Noun
 
-__all__ = ["Change", "Grown", "digest", "happenings", "line_of", "quantile", "watch"]
+__all__ = ["Change", "Counted", "Grown", "counted", "digest", "happenings", "line_of", "quantile", "watch"]
 
 #: How the series of a metric grew over so many seconds; with 0, what they say now.
 Grown = Callable[[str, int], Sequence[Growth]]
@@ -76,7 +76,7 @@ def digest(ledger: Ledger) -> list[Digest]:
     Who orders ten thousand videos wants to hear of them, but not ten thousand times.
     """
     with ledger.read() as conn:
-        if not digests.standings(conn, since=database_now(conn) - 2 * digests.EVERY):
+        if not digests.standings(conn, now=database_now(conn)):
             return []
     with ledger.write() as conn:
         return digests.digest(conn, now=database_now(conn))
@@ -163,6 +163,23 @@ def quantile(part: float, bounds: Sequence[float], buckets: Sequence[int]) -> fl
     return bounds[-1]
 
 
+class Counted(Noun):
+    """The values of an objective's metric in a window: how many were good, how many bad, and how many in each bucket."""
+
+    good: int
+    bad: int
+    buckets: tuple[int, ...]
+
+
+def counted(objective: Objective, catalog: Catalog, several: Sequence[Growth]) -> Counted:
+    """Return how an objective's values came out. Pure."""
+    mine = [each for each in several if all(each.labels[key] == value for key, value in objective.labels.items())]
+    buckets = tuple(_summed(mine)) if mine else ()
+    below = sum(buckets[: (catalog.metrics[objective.metric].bounds or ()).index(objective.bound) + 1])
+    good = below if objective.good_below is not None else sum(buckets) - below
+    return Counted(good=good, bad=sum(buckets) - good, buckets=buckets)
+
+
 def _burning(name: str, objective: Objective, catalog: Catalog, grown: Grown) -> Iterator[Happening]:
     """The burns of one objective that hold: too fast over the long window, and not over yet in the short one."""
     for burn in objective.burns:
@@ -182,13 +199,9 @@ def _burning(name: str, objective: Objective, catalog: Catalog, grown: Grown) ->
 
 def _rate(objective: Objective, catalog: Catalog, several: Sequence[Growth]) -> float | None:
     """How many times faster than allowed bad values came; None where none came at all."""
-    counted = [each for each in several if all(each.labels[key] == value for key, value in objective.labels.items())]
-    buckets = _summed(counted) if counted else []
-    if not sum(buckets):
-        return None
-    below = sum(buckets[: (catalog.metrics[objective.metric].bounds or ()).index(objective.bound) + 1])
-    bad = sum(buckets) - below if objective.good_below is not None else below
-    return bad / sum(buckets) / (1 - objective.goal)
+    seen = counted(objective, catalog, several)
+    values = seen.good + seen.bad
+    return seen.bad / values / (1 - objective.goal) if values else None
 
 
 def _said(title: str, subject: str, condition: Condition, catalog: Catalog, value: float, line: float) -> str:

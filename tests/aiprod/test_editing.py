@@ -58,6 +58,26 @@ class TestEdit:
         local_market.pipeline.spend_question("job-1", run_id=RUN, task_id="approve")
         return local_market
 
+    def test_its_price_is_told_before_it_is_saved_and_is_the_one_that_is_saved(self, asked: Market) -> None:
+        change = ManifestEdit(shots=(*shots("a lake"), ShotSpec(prompt="a ship", seconds=3)))
+        before = asked.pipeline.view("job-1")
+        told = asked.pipeline.reprice("job-1", change, base_version=1)
+        assert asked.pipeline.view("job-1").revision == before.revision, "nothing is written"
+        assert before.approval is not None and (told.before, told.asked) == (before.estimate, before.approval.amount)
+        saved = asked.pipeline.edit("job-1", change, base_version=1, by="ann")
+        after = asked.pipeline.view("job-1")
+        assert after.approval is not None and (told.after, told.changes) == (saved.estimate, saved.changes)
+        assert told.amount == after.approval.amount > told.asked and not told.automatic
+
+    def test_an_edit_that_changes_nothing_costs_what_it_cost(self, asked: Market) -> None:
+        told = asked.pipeline.reprice("job-1", ManifestEdit(shots=shots("a lake", "a boat")), base_version=1)
+        assert (told.changes, told.after, told.amount) == ((), told.before, told.asked)
+
+    def test_what_can_be_edited_no_more_has_no_price(self, asked: Market) -> None:
+        edit(asked, "a lake", "a ship")
+        with pytest.raises(JobMoved):
+            asked.pipeline.reprice("job-1", ManifestEdit(shots=shots("a lake", "a kite")), base_version=1)
+
     def test_an_edit_is_a_new_version_with_its_price_and_who_changed_what(self, asked: Market) -> None:
         before = asked.pipeline.view("job-1").approval
         made = edit(asked, "a lake", "a boat", "a pier", aspect_ratio="9:16")
@@ -175,6 +195,21 @@ class TestRedo:
         again(local_market, 3)
         finish(local_market, "job-1.v3")
         assert len(local_market.accepts()) == 4
+
+    def test_a_redo_after_one_that_was_refused_loses_no_take(self, local_market: Market) -> None:
+        """The second version has no take of shot 2; the first one has, and it is the very same shot."""
+        delivered(local_market)
+        asked = redo(local_market, 2).estimate.worst_case
+        local_market.pipeline.answer_money("job-1", "rejected", version=2, amount=asked, by="bob")
+        made = redo(local_market, 1, base=2)
+        assert {line.shot for line in made.estimate.lines} == {1}
+        assert [s.reused_from for s in local_market.pipeline.view("job-1").shots] == [None, 1]
+
+    def test_a_take_of_what_a_shot_showed_before_is_not_used_for_what_it_shows_now(self, local_market: Market) -> None:
+        delivered(local_market)
+        asked = redo(local_market, 2, change={2: ShotSpec(prompt="a ship", seconds=1)}).estimate.worst_case
+        local_market.pipeline.answer_money("job-1", "rejected", version=2, amount=asked, by="bob")
+        assert {line.shot for line in redo(local_market, 1, base=2).estimate.lines} == {1, 2}
 
     def test_an_edited_redo_keeps_the_takes_of_shots_that_stay(self, local_market: Market) -> None:
         local_market.order(shots=TWO)
