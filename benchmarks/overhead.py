@@ -11,7 +11,6 @@ library's own work on one such job (pricing, ledger, QA, cutting), measured in o
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -25,6 +24,7 @@ from typing import Any
 from aiprod.ledger import Ledger
 from aiprod.pipeline import Pipeline
 from benchmarks import cpu
+from benchmarks.kept import keep
 from tests import vendor
 from tests.catalogue import VENDORS, write_catalogue
 from tools.local_airflow import CHECKOUT, LocalAirflow
@@ -41,11 +41,8 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         report = measure(Path(folder), jobs=args.jobs, rounds=args.rounds)
-    out = CHECKOUT / "var" / "benchmarks"
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "overhead.json").write_text(json.dumps(report, indent=2) + "\n")
     print(table(report))
-    print(f"\nwritten to {out / 'overhead.json'}")
+    print(f"\nwritten to {keep('overhead', report)}")
 
 
 def measure(root: Path, *, jobs: int, rounds: int) -> dict[str, Any]:

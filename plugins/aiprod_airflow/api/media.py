@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
-from fastapi.responses import FileResponse, Response
-from starlette.background import BackgroundTask
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import Response, StreamingResponse
 
 from aiprod.errors import JobUnknown
-from aiprod.ledger import Connection, erasures, jobs, results
+from aiprod.ledger import Connection, approvals, erasures, jobs, results
 from aiprod.models import Erasure, Noun, StoredFile, Take
 from aiprod.pipeline import Pipeline
 from aiprod_airflow.api.access import ERASE, Job, Orders, Who
 from aiprod_airflow.api.answers import Why
-from aiprod_airflow.api.orders import Known, told, version_at
+from aiprod_airflow.api.orders import told, version_at
+from aiprod_airflow.api.sending import send
 
-__all__ = ["router"]
+__all__ = ["poster_of", "router"]
 
 router = APIRouter(tags=["Files"])
 
@@ -37,31 +36,31 @@ class Deletion(Noun):
     why: Why = ""
 
 
-@router.get("/job/{job_id}/video", response_class=FileResponse, responses=_FILE)
+@router.get("/job/{job_id}/video", response_class=StreamingResponse, responses=_FILE)
 @router.head("/job/{job_id}/video", include_in_schema=False)
-def video(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
+def video(request: Request, job_id: Job, orders: Orders, version: _Version = None) -> Response:
     """Return the finished video: the delivered one, or the cut a person is asked about. Takes `Range`."""
-    return _sent(orders, _kept(orders, job_id, "video", version), known)
+    return _sent(request, orders, _kept(orders, job_id, "video", version))
 
 
-@router.get("/job/{job_id}/poster", response_class=FileResponse, responses=_FILE)
+@router.get("/job/{job_id}/poster", response_class=StreamingResponse, responses=_FILE)
 @router.head("/job/{job_id}/poster", include_in_schema=False)
-def poster(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
+def poster(request: Request, job_id: Job, orders: Orders, version: _Version = None) -> Response:
     """Return the picture that stands for the video."""
-    return _sent(orders, _kept(orders, job_id, "poster", version), known)
+    return _sent(request, orders, _kept(orders, job_id, "poster", version))
 
 
-@router.get("/job/{job_id}/contact-sheet", response_class=FileResponse, responses=_FILE)
+@router.get("/job/{job_id}/contact-sheet", response_class=StreamingResponse, responses=_FILE)
 @router.head("/job/{job_id}/contact-sheet", include_in_schema=False)
-def contact_sheet(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
+def contact_sheet(request: Request, job_id: Job, orders: Orders, version: _Version = None) -> Response:
     """Return the video's frames on one sheet."""
-    return _sent(orders, _kept(orders, job_id, "contact_sheet", version), known)
+    return _sent(request, orders, _kept(orders, job_id, "contact_sheet", version))
 
 
-@router.get("/job/{job_id}/take/{take_id}", response_class=FileResponse, responses=_FILE)
+@router.get("/job/{job_id}/take/{take_id}", response_class=StreamingResponse, responses=_FILE)
 @router.head("/job/{job_id}/take/{take_id}", include_in_schema=False)
 def take(
-    job_id: Job, take_id: Annotated[str, Path(max_length=200, pattern=r"^[\w.:-]+$")], orders: Orders, known: Known = None
+    request: Request, job_id: Job, take_id: Annotated[str, Path(max_length=200, pattern=r"^[\w.:-]+$")], orders: Orders
 ) -> Response:
     """Return the clip that one attempt brought, accepted or not: its verdict is in the job."""
     with orders.ledger.read() as conn:
@@ -69,7 +68,7 @@ def take(
         found = results.take_of(conn, take_id)
     if found is None or found.job_id != job_id:
         raise JobUnknown(f"job {job_id} has no take {take_id}")
-    return _sent(orders, found, known)
+    return _sent(request, orders, found)
 
 
 @router.delete("/job/{job_id}/media", response_model=Erasure, dependencies=[ERASE])
@@ -85,12 +84,18 @@ def _kept(orders: Pipeline, job_id: str, kind: Kind, version: int | None) -> Sto
         wanted = [version] if version else jobs.versions(conn, job_id)[::-1]
         for each in wanted:
             made = results.delivery(conn, job_id, each)
-            # Only the cut that somebody is asked about now: one that was refused must never pass as good.
-            made = made or (results.cut(conn, job_id, each) if _asked(orders, job_id, each) else None)
+            # Only the cut that somebody is asked about now, or said yes to: one that was refused must never pass as good.
+            seen = made is None and (_asked(orders, job_id, each) or _accepted(conn, job_id, each))
+            made = results.cut(conn, job_id, each) if seen else made
             if made is not None:
                 found: StoredFile = getattr(made, kind)
                 return found
     raise JobUnknown(f"job {job_id}{f' version {version}' if version else ''} has no {kind.replace('_', ' ')} (yet)")
+
+
+def poster_of(orders: Pipeline, job_id: str, version: int | None) -> StoredFile:
+    """Return the picture that stands for a video. Raises `JobUnknown` where there is none to be seen."""
+    return _kept(orders, job_id, "poster", version)
 
 
 def _require_kept(conn: Connection, job_id: str) -> None:
@@ -105,20 +110,13 @@ def _asked(orders: Pipeline, job_id: str, version: int) -> bool:
     return review is not None and review.version == version
 
 
-def _sent(orders: Pipeline, kept: StoredFile | Take, known: str | None) -> Response:
-    """The file itself, or 304 for who has it. A file of a remote store is copied here first and deleted after."""
-    headers = {"ETag": f'"{kept.sha256}"', "Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
-    if known and headers["ETag"] in known:
-        return Response(status_code=304, headers=headers)
-    name = kept.path.rsplit("/", 1)[-1]
-    with ExitStack() as opened:
-        path = opened.enter_context(orders.storage.local(kept.path))
-        done = BackgroundTask(opened.pop_all().close)
-    return FileResponse(
-        path,
-        headers=headers,
-        media_type=_TYPES.get(name.rsplit(".", 1)[-1], "application/octet-stream"),
-        filename=name,
-        content_disposition_type="inline",
-        background=done,
-    )
+def _accepted(conn: Connection, job_id: str, version: int) -> bool:
+    """Whether a person said yes to the cut of a version: it is about to be delivered."""
+    made = results.cut(conn, job_id, version)
+    said = None if made is None else approvals.reviewed(conn, job_id, version, made.video.sha256)
+    return said is not None and said.answer == "accepted" and jobs.cancelled_by(conn, job_id) is None
+
+
+def _sent(request: Request, orders: Pipeline, kept: StoredFile | Take) -> Response:
+    kind = _TYPES.get(kept.path.rsplit(".", 1)[-1], "application/octet-stream")
+    return send(request, orders.storage, kept, media_type=kind)
