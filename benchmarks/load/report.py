@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ def _data(outcome: Outcome) -> dict[str, Any]:
 
 def _page(outcomes: Sequence[Outcome], facts: dict[str, Any], wrong: Sequence[str]) -> str:
     page = ["# Load: what this machine carried", "", f"**{'A promise was broken.' if wrong else 'Every promise held.'}**", ""]
-    page += [", ".join(f"{name.replace('_', ' ')} {_fact(value)}" for name, value in facts.items()) + ".", ""]
+    page += [", ".join(_facts(facts)) + ".", ""]
     if wrong:
         page += ["## Broken", "", *(f"- {line}" for line in wrong), ""]
     for outcome in outcomes:
@@ -149,5 +149,12 @@ def _shown(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
 
 
-def _fact(value: Any) -> str:
-    return " ".join(_shown(one) for one in value) if isinstance(value, (list, tuple)) else str(value)
+def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Every fact in words; those inside others as well."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _facts(value)
+        elif isinstance(value, (list, tuple)):
+            yield f"{name.replace('_', ' ')} {' '.join(str(one) for one in value)}"
+        else:
+            yield f"{name.replace('_', ' ')} {value}"
