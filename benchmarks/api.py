@@ -25,11 +25,14 @@ import tests.airflow_home
 import httpx
 import psutil
 
+from benchmarks.kept import keep
 from tests.catalogue import write_catalogue
 from tools import airflow_env, metadata_db
 from tools.airflow_env import CHECKOUT
 
 LIMIT_MS = 100.0
+#: What this process may grow by while it answers.
+GROWTH_MB = 20.0
 ORDER = {"preset": "brand_campaign", "audio": False}
 
 
@@ -44,8 +47,9 @@ def main(argv: list[str]) -> int:
         app = _airflow(Path(folder))
         measured = asyncio.run(_measure(app, args.jobs, args.watchers, args.requests))
     print(json.dumps(measured))
+    keep("api", {**measured, "goals": {"p95_ms": LIMIT_MS, "rss_growth_mb": GROWTH_MB}})
     kept = measured["p95_ms"] <= LIMIT_MS and measured["watchers_told"] == args.watchers
-    return 0 if kept and measured["rss_growth_mb"] < 20 else 1
+    return 0 if kept and measured["rss_growth_mb"] < GROWTH_MB else 1
 
 
 def _airflow(folder: Path) -> Any:

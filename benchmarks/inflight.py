@@ -31,6 +31,7 @@ from aiprod.catalog import catalog
 from aiprod.emulators.running import Emulators
 from aiprod.ledger import Ledger
 from aiprod.models import RenderRequest
+from benchmarks.kept import keep
 from tools import processes
 from tools.local_airflow import CHECKOUT, LocalAirflow
 
@@ -52,11 +53,8 @@ def main() -> None:
         report = measure(
             Path(folder), renders=args.renders, tasks=args.tasks or args.renders, naive=args.naive, window=args.window
         )
-    out = CHECKOUT / "var" / "benchmarks"
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "inflight.json").write_text(json.dumps(report, indent=2) + "\n")
     print(table(report))
-    print(f"\nwritten to {out / 'inflight.json'}")
+    print(f"\nwritten to {keep('inflight', report)}")
 
 
 def measure(root: Path, *, renders: int, tasks: int, naive: int, window: float) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import multiprocessing
 import os
 import re
@@ -35,10 +34,10 @@ from aiprod.errors import BudgetExceeded
 from aiprod.ledger import Connection, Ledger, hold_statements, holds, purchases
 from aiprod.ledger.purchases import NewHold, Purchase
 from aiprod.models import USD, Envelope
+from benchmarks.kept import keep
 from tests.desk import NOW, Desk, request
 from tests.postgres import PrivatePostgres, binaries
 
-CHECKOUT = Path(__file__).parents[1]
 CLIENTS = (1, 8, 64)
 #: How many holds go in one transaction.
 TOGETHER = (1, 10)
@@ -52,13 +51,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of a second each")
     args = parser.parse_args()
     rounds, seconds = (1, 1.0) if args.quick else (args.rounds, args.seconds)
-    folder = CHECKOUT / "var" / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
     rows = measure(rounds, seconds)
-    report = {"rounds": rounds, "seconds": seconds, "cores": os.cpu_count(), "load": os.getloadavg(), "rows": rows}
-    (folder / "ledger.json").write_text(json.dumps(report, indent=2) + "\n")
     print(table(rows))
-    print(f"\nwritten to {folder / 'ledger.json'}")
+    print(f"\nwritten to {keep('ledger', {'rounds': rounds, 'seconds': seconds, 'rows': rows})}")
 
 
 def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:

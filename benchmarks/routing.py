@@ -9,8 +9,6 @@ does before it writes: spec, manifest, envelope and attempts of the job, caps an
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import tempfile
 import time
@@ -21,6 +19,7 @@ from aiprod import choosing
 from aiprod.catalog import Catalog, catalog
 from aiprod.ledger import Ledger, approvals, jobs
 from aiprod.models import USD, Estimate, JobSpec
+from benchmarks.kept import keep
 from tests.desk import HOUR, NOW, manifest
 
 CHECKOUT = Path(__file__).parents[1]
@@ -33,15 +32,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of 300")
     args = parser.parse_args()
     rounds, decisions = (1, 300) if args.quick else (3, args.decisions)
-    folder = CHECKOUT / "var" / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
+    (CHECKOUT / "var").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CHECKOUT / "var") as scratch:
         report = measure(f"sqlite:///{scratch}/ledger.db", rounds, decisions)
-    (folder / "routing.json").write_text(json.dumps(report, indent=2) + "\n")
+    kept = keep("routing", report)
     print(f"{MODELS} models, {decisions} decisions x {rounds} rounds, SQLite")
     for name, values in report["milliseconds"].items():
         print(f"{name:28} {statistics.median(values):7.3f} ms  ({min(values):.3f}-{max(values):.3f})")
-    print(f"\nwritten to {folder / 'routing.json'}")
+    print(f"\nwritten to {kept}")
 
 
 def measure(url: str, rounds: int, decisions: int) -> dict[str, Any]:
@@ -72,8 +70,8 @@ def measure(url: str, rounds: int, decisions: int) -> dict[str, Any]:
                 begun = time.perf_counter()
                 order = choosing.ordered(conn, "job-1", 1)
                 read = time.perf_counter()
-                found = choosing.situation(conn, book, order, now=NOW)
-                chosen, _ = choosing.decided(book, order, 1, found)
+                seen = choosing.situation(conn, book, order, now=NOW)
+                chosen, _ = choosing.decided(book, order, 1, seen)
                 done = time.perf_counter()
                 alone.append((done - read) * 1e3)
                 with_order.append((done - begun) * 1e3)
@@ -81,7 +79,7 @@ def measure(url: str, rounds: int, decisions: int) -> dict[str, Any]:
         for what, waits in (("decision", sorted(alone)), ("with the job's records", sorted(with_order))):
             for name, at in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
                 found.setdefault(f"{what}, {name}", []).append(waits[min(len(waits) - 1, int(len(waits) * at))])
-    return {"models": MODELS, "decisions": decisions, "load": os.getloadavg(), "milliseconds": found}
+    return {"models": MODELS, "decisions": decisions, "milliseconds": found}
 
 
 def twenty_models(shipped: Catalog) -> Catalog:

@@ -31,7 +31,7 @@ from aiprod.models import MAX_PROBLEMS, JobSpec, Micros, Noun
 from aiprod.ordering import approve_for_campaign
 
 __all__ = [
-    "BATCH", "VALID", "Batch", "asks_a_person", "carry", "ended", "enlist", "enter_approved", "next_batch", "ready", "told",
+    "BATCH", "VALID", "Batch", "asks_a_person", "carry", "ended", "enlist", "enter_approved", "next_batch", "ready",
 ]  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def enter_approved(
     manifest, priced, names = price(job_id, spec, catalog, now=now)
     jobs.enter(conn, job_id, spec, now=now, campaign=campaign, by=ordered_by)
     jobs.write_manifest(conn, manifest, priced, names, by=ordered_by, now=now)
-    approve_for_campaign(conn, catalog, job_id, by=by, expires_at=now + valid, now=now)
+    approve_for_campaign(conn, catalog, job_id, 1, by=by, expires_at=now + valid, now=now)
     message = f"waits for a run of campaign {campaign}"
     queue.put(conn, Waiting(job_id=job_id, version=1, reason="campaign", message=message, due_at=now, since=now))
     return True
@@ -243,12 +243,14 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
     with ledger.write() as conn:
         before = jobs.settled_at(conn, run_id, job_id)
         jobs.settle_run(conn, run_id, now=database_now(conn), job_id=job_id)
-        if results.delivery(conn, job_id, version) is not None:
-            queue.take(conn, job_id, now=database_now(conn))
-            return "delivered"
         waits = queue.waiting(conn, [job_id]).get(job_id)
+        if results.delivery(conn, job_id, version) is not None:
+            # A later version that waits by now is none of this run's.
+            if waits is not None and waits.version == version:
+                queue.take(conn, job_id, now=database_now(conn))
+            return "delivered"
         if waits is not None:
-            return told(waits)
+            return str(waits)
         answer = approvals.latest(conn, job_id, version)
         status: str = answer.answer if answer is not None and answer.answer != "approved" else "failed"
         if jobs.cancelled_by(conn, job_id) is not None:
@@ -285,8 +287,3 @@ def _tell_failure(conn: Connection, job_id: str, version: int, *, run_id: str, n
         stage=last[0].partition(":")[0] if last else "",
         kinds=sorted(kinds),
     )
-
-
-def told(waits: Waiting) -> str:
-    """Return what a job waits for, and until when, in one line."""
-    return f"waits for {waits.reason} and is picked up by itself from {waits.due_at:%Y-%m-%d %H:%M} UTC: {waits.message}"

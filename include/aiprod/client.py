@@ -28,7 +28,7 @@ from aiprod.errors import ApiUnreachable, ConfigError
 from aiprod.models import JobSpec, JobStatus, Manifest, Micros, Noun
 from aiprod.views import Edited, JobCosts, JobPage, JobView
 
-__all__ = ["Client", "Created", "Fetched"]
+__all__ = ["Client", "Created", "Fetched", "as_noun"]
 
 _N = TypeVar("_N", bound=BaseModel)
 
@@ -114,7 +114,7 @@ class Client:
         """Return the shot list of a job: the newest version, or the one named."""
         params = {} if version is None else {"version": version}
         answer = self._wire.ask("GET", path("job", job_id, "manifest"), params=params, again=True)
-        return _noun(Manifest, _object(answer).get("manifest"))
+        return as_noun(Manifest, _object(answer).get("manifest"))
 
     def costs(self, job_id: str) -> JobCosts:
         """Return what every purchase of a job was quoted and charged."""
@@ -129,7 +129,7 @@ class Client:
 
         Raises `ApiUnreachable` once nobody has answered for `patience` seconds. The job goes on whoever watches.
         """
-        return Watch(self._wire, job_id, parse=lambda told: _noun(JobView, told), patience=patience).views()
+        return Watch(self._wire, job_id, parse=lambda told: as_noun(JobView, told), patience=patience).views()
 
     # answer
     def approve(self, job_id: str, *, version: int, amount: Micros | None = None, cut_sha: str | None = None) -> JobView:
@@ -199,10 +199,10 @@ def _object(answer: Answer) -> dict[str, Any]:
 
 
 def _read(noun: type[_N], answer: Answer) -> _N:
-    return _noun(noun, answer.data)
+    return as_noun(noun, answer.data)
 
 
-def _noun(noun: type[_N], data: Any) -> _N:
+def as_noun(noun: type[_N], data: Any) -> _N:
     """Return the noun; a field that a younger server has and we do not know is no reason to stop."""
     try:
         return noun.model_validate(data, extra="ignore")

@@ -117,7 +117,7 @@ def _final_manifest(
     """Everything about a delivery, and the summary that the ledger keeps. Scores of the video are its worst shot's."""
     priced = jobs.priced(conn, job_id, version)
     judged = {j.take.take_id: j for j in results.judged(conn, job_id, version)}
-    bought = purchases.of_job(conn, job_id, version) + purchases.of_job(conn, job_id, version, kind="judge")
+    bought = purchases.of_job(conn, job_id, version, kind=None)
     stored = results.takes_by_id(conn, [p.purchase_id for p in bought])
     choices = {purchase_id: str(decision) for _, purchase_id, decision in jobs.decisions_of(conn, job_id, version) if purchase_id}
     chosen = jobs.choices(conn, made.takes)
@@ -230,8 +230,7 @@ def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
     with ledger.read() as conn:
         version = jobs.latest(conn, job_id)
         made = results.delivery(conn, job_id, version)
-        bought = purchases.of_job(conn, job_id, version)
-        judged = purchases.of_job(conn, job_id, version, kind="judge")
+        bought = purchases.of_job(conn, job_id, version, kind=None)
         problems = [] if made else jobs.failures_of(conn, job_id, version)
         waits = queue.waiting(conn, [job_id]).get(job_id)
     files = {name: getattr(made, name).url if made else None for name in ("video", "poster", "contact_sheet", "manifest")}
@@ -242,8 +241,8 @@ def result(ledger: Ledger, job_id: str) -> dict[str, Any]:
         **files,
         **scores,
         "labels": list(made.labels) if made else [],
-        "cost_usd": sum(p.charged or 0 for p in (*bought, *judged)) / USD,
-        "attempts": sum(1 for p in bought if p.submitted_at is not None and p.state != "absent"),
+        "cost_usd": sum(p.charged or 0 for p in bought) / USD,
+        "attempts": sum(1 for p in bought if p.kind == "render" and p.submitted_at is not None and p.state != "absent"),
         "problems": problems,
-        "waits": None if waits is None else f"for {waits.reason}, until {waits.due_at.isoformat()}: {waits.message}",
+        "waits": None if waits is None else str(waits),
     }

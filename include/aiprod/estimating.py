@@ -21,14 +21,17 @@ __all__ = ["NO_LIMIT", "makers", "price", "price_shots"]
 NO_LIMIT: Micros = 10**15
 
 
-def price(job_id: str, spec: JobSpec, catalog: Catalog, *, now: datetime) -> tuple[Manifest, Estimate, tuple[str, ...]]:
+def price(
+    job_id: str, spec: JobSpec, catalog: Catalog, *, now: datetime, budget: Micros | None = None
+) -> tuple[Manifest, Estimate, tuple[str, ...]]:
     """Return manifest, estimate and eligible backends of an order, without touching the ledger.
 
+    `budget` is in micro-dollars; None is the order's own.
     Raises `SpecError` when no configured backend can make a shot, or the budget cannot pay for the cheapest way.
     """
-    preset = preset_of(spec, catalog)
+    allowed = job_budget(spec, preset_of(spec, catalog)) if budget is None else budget
     manifest = plan(job_id, spec, catalog, makers(spec, catalog))
-    priced, able = price_shots(manifest, spec, catalog, budget=job_budget(spec, preset), now=now)
+    priced, able = price_shots(manifest, spec, catalog, budget=allowed, now=now)
     return manifest, priced, able
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
@@ -207,6 +208,15 @@ class JobSpec(Noun):
             if shot["camera"] is None:
                 del shot["camera"]
         return fingerprint([order, budget])
+
+    @property
+    def words(self) -> str:
+        """What it shows, as somebody wrote it: the prompt, or the first shot's."""
+        return self.prompt or (self.shots[0].prompt if self.shots else "")
+
+    def title(self, most: int = 80) -> str:
+        """The first words, in one line of at most `most` characters."""
+        return textwrap.shorten(self.words, most, placeholder="…") or self.words[:most]
 
     @property
     def total_seconds(self) -> float:
@@ -616,6 +626,16 @@ class JobStatus(StrEnum):
     EXPIRED = "expired"
 
 
+#: Nothing happens until a person answers.
+NEEDS_YOU = frozenset({JobStatus.WAITING_APPROVAL, JobStatus.FINAL_APPROVAL})
+#: No word on the money was said: the manifest can be edited, and a run can still be missing.
+BEFORE_MONEY = frozenset({JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_APPROVAL})
+#: A job stays there until somebody orders shots of it again.
+REDOABLE = frozenset({JobStatus.DELIVERED, JobStatus.FAILED, JobStatus.REJECTED, JobStatus.EXPIRED})
+#: What a job does not leave by itself.
+OVER = REDOABLE | {JobStatus.CANCELLED}
+
+
 #: The life of a purchase in one word; `ledger.states` says which follows which.
 State = Literal[
     "held", "submitting", "submitted", "unknown",
@@ -632,6 +652,9 @@ class Waiting(Noun):
     message: str
     due_at: datetime
     since: datetime
+
+    def __str__(self) -> str:
+        return f"waits for {self.reason} and is picked up by itself from {self.due_at:%Y-%m-%d %H:%M} UTC: {self.message}"
 
 
 class Erasure(Noun):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 
-from aiprod.budgets import approval_is_automatic, day_window, envelope_amount, job_budget
+from aiprod.budgets import approval_is_automatic, envelope_amount, job_budget
 from aiprod.catalog import Catalog
 from aiprod.choosing import configured, facts_before_money
 from aiprod.errors import SpecError
-from aiprod.estimating import price
+from aiprod.estimating import NO_LIMIT, price
 from aiprod.ledger import Ledger
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.standings import Standing, standing
@@ -19,9 +18,6 @@ from aiprod.recommending import recommend
 from aiprod.routing import route
 
 __all__ = ["BackendOffer", "Offer", "offer"]
-
-#: More than any budget: what an order costs is told even when its own cannot pay.
-_NO_LIMIT = Decimal(1_000_000)
 
 
 class BackendOffer(Noun):
@@ -63,10 +59,9 @@ def offer(ledger: Ledger, catalog: Catalog, spec: JobSpec) -> Offer:
     try:
         manifest, estimate, able = price(name, spec, catalog, now=now)
     except SpecError:
-        manifest, estimate, able = price(name, spec.model_copy(update={"budget_usd": _NO_LIMIT}), catalog, now=now)
+        manifest, estimate, able = price(name, spec, catalog, now=now, budget=NO_LIMIT)
         ready = configured(catalog)
-        today = day_window(now, catalog.zone)[0]
-        advice = recommend(spec, catalog, [vendor for vendor in catalog.vendors if vendor in ready], today)
+        advice = recommend(spec, catalog, [vendor for vendor in catalog.vendors if vendor in ready], now.date())
     left = _left(caps, spec.project)
     amount = envelope_amount(budget, estimate.worst_case)
     return Offer(

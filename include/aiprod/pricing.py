@@ -29,6 +29,7 @@ __all__ = [
     "charged",
     "estimate",
     "frame_size",
+    "in_force",
     "judgement_cost",
     "judgement_quote",
     "legal_request",
@@ -129,13 +130,19 @@ def price_of(tariff: Tariff, request: RenderRequest, on: date) -> Price | None:
     return max(fitting, key=lambda p: p.valid_from, default=None)
 
 
-def old_prices(tariff: Tariff, on: date, *, days: int = 90) -> tuple[Price, ...]:
-    """Return the prices in force on a day that began more than `days` before it, oldest first. What is free does not age."""
+def in_force(tariff: Tariff, backend: str, on: date) -> tuple[Price, ...]:
+    """Return the newest price on a day of everything that a backend sells."""
     newest: dict[object, Price] = {}
     for price in sorted(tariff.prices, key=lambda p: p.valid_from):
-        if price.valid_from <= on:
-            newest[price.backend, price.model, price.audio, price.resolutions] = price
-    aged = [p for p in newest.values() if p.usd_per_second and p.valid_from < on - timedelta(days=days)]
+        if price.backend == backend and price.valid_from <= on:
+            newest[price.model, price.audio, price.resolutions] = price
+    return tuple(newest.values())
+
+
+def old_prices(tariff: Tariff, on: date, *, days: int = 90) -> tuple[Price, ...]:
+    """Return the prices in force on a day that began more than `days` before it, oldest first. What is free does not age."""
+    sold = [price for backend in sorted({p.backend for p in tariff.prices}) for price in in_force(tariff, backend, on)]
+    aged = [p for p in sold if p.usd_per_second and p.valid_from < on - timedelta(days=days)]
     return tuple(sorted(aged, key=lambda p: (p.valid_from, p.backend, p.model)))
 
 

@@ -215,8 +215,13 @@ def gcm_endpoint() -> str | None:
 
 
 def gcm_dashboards() -> str | None:
-    """Where that one's dashboards are (`AIPROD_GCM_DASHBOARDS`): the service speaks of them over HTTP only. None for Google's."""
+    """Where that one's dashboards are (`AIPROD_GCM_DASHBOARDS`): the service speaks of them over HTTP only. None for Google's.
+
+    Raises `ConfigError` when only one of the two is another than Google's: the rest would go to the real project.
+    """
     said = os.environ.get("AIPROD_GCM_DASHBOARDS")
+    if bool(said) != bool(gcm_endpoint()):
+        raise ConfigError("AIPROD_GCM_ENDPOINT and AIPROD_GCM_DASHBOARDS belong together: set both, or neither")
     return f"http://{_on_this_machine('AIPROD_GCM_DASHBOARDS', 'http', said)}" if said else None
 
 

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, Self
+from typing import Any, BinaryIO, NamedTuple, Protocol, Self, cast
 
 from upath import UPath
 
@@ -43,14 +43,12 @@ class _Keeper(Protocol):
     """What a place must be able to do. Names are checked before they come here."""
 
     def address(self, name: str) -> str: ...
-
     def open(self, name: str) -> BinaryIO: ...
 
     def exists(self, name: str) -> bool: ...
 
-    def place(self, source: BinaryIO, name: str, *, replace: bool) -> _Digest:
-        """Copy `source` to `name` in one step. Raises `FileExistsError` unless `replace`."""
-        ...
+    # Copies `source` to `name` in one step. Raises `FileExistsError` unless `replace`.
+    def place(self, source: BinaryIO, name: str, *, replace: bool) -> _Digest: ...
 
     def below(self, name: str) -> list[tuple[str, int]]: ...
 
@@ -110,6 +108,11 @@ class Storage:
             except FileExistsError:
                 raise StorageError(f"{self._keeper.address(name)} is already there; nothing was overwritten") from None
 
+    def open(self, relative: str) -> BinaryIO:
+        """Return a stream to read `relative` from, at any place in it; the caller closes it. Raises `StorageError`."""
+        with self._told(f"read {relative}"):
+            return self._keeper.open(self._inside(relative))
+
     @contextmanager
     def local(self, relative: str) -> Iterator[Path]:
         """Yield a real path to read `relative` from. A copy of a remote file is gone afterwards."""
@@ -128,15 +131,13 @@ class Storage:
 
     def below(self, folder: str) -> list[tuple[str, int]]:
         """Return every file below a folder, half-written ones included: path relative to the root, and bytes."""
-        name = self._inside(folder)
         with self._told(f"list {folder}"):
-            return sorted(self._keeper.below(name))
+            return sorted(self._keeper.below(self._inside(folder)))
 
     def delete(self, relative: str) -> None:
         """Delete one file, and folders that it leaves empty. One that is not there is deleted already."""
-        name = self._inside(relative)
         with self._told(f"delete {relative}"):
-            self._keeper.delete(name)
+            self._keeper.delete(self._inside(relative))
 
     def _stored(self, name: str, digest: _Digest) -> StoredFile:
         return StoredFile(path=name, url=self._keeper.address(name), sha256=digest.sha256, size=digest.size)
@@ -254,8 +255,7 @@ class _Bucket:
         return f"{self._url}/{name}"
 
     def open(self, name: str) -> BinaryIO:
-        stream: BinaryIO = self._fs.open(f"{self._base}/{name}", "rb")
-        return stream
+        return cast("BinaryIO", self._fs.open(f"{self._base}/{name}", "rb"))
 
     def exists(self, name: str) -> bool:
         return bool(self._fs.exists(f"{self._base}/{name}"))
@@ -282,7 +282,7 @@ class _Bucket:
         base = self._base.lstrip("/")
         found = self._fs.find(f"{self._base}/{name}", detail=True).items()
         inside = ((path.lstrip("/").removeprefix(f"{base}/"), int(about["size"] or 0)) for path, about in found)
-        return [(path, size) for path, size in inside if path.startswith(f"{name}/")]
+        return [file for file in inside if file[0].startswith(f"{name}/")]
 
     def delete(self, name: str) -> None:
         with suppress(FileNotFoundError):

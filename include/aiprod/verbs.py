@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 from aiprod import cancelling, delivering, editing, erasing, ordering, reviewing, settings, viewing
 from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
-from aiprod.editing import Edited, ManifestEdit
+from aiprod.editing import Edited, ManifestEdit, Repriced
 from aiprod.ledger import Ledger, open_ledger
-from aiprod.models import Erasure, JobStatus, Micros, ShotSpec
+from aiprod.ledger.listings import JobFilter
+from aiprod.models import Erasure, Micros, ShotSpec
 from aiprod.ordering import Asked, Entered
 from aiprod.storage import Storage
 from aiprod.views import JobCosts, JobPage, JobView
@@ -49,32 +50,9 @@ class Verbs:
         """Return everything about a job. Raises `JobUnknown`."""
         return viewing.view(self.ledger, self.catalog, job_id)
 
-    def listing(
-        self,
-        *,
-        statuses: Collection[JobStatus] = (),
-        project: str | None = None,
-        preset: str | None = None,
-        campaign: str | None = None,
-        created_by: str | None = None,
-        text: str = "",
-        hidden_projects: Collection[str] = (),
-        before: str | None = None,
-        limit: int = 50,
-    ) -> JobPage:
-        """Return a page of jobs, newest first; see `viewing.listing`."""
-        return viewing.listing(
-            self.ledger,
-            statuses=statuses,
-            project=project,
-            preset=preset,
-            campaign=campaign,
-            created_by=created_by,
-            text=text,
-            hidden_projects=hidden_projects,
-            before=before,
-            limit=limit,
-        )
+    def listing(self, wanted: JobFilter | None = None, *, before: str | None = None, limit: int = 50) -> JobPage:
+        """Return a page of the wanted jobs, newest first; see `viewing.listing`."""
+        return viewing.listing(self.ledger, wanted, before=before, limit=limit)
 
     def revisions(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Return a mark per known job that changes whenever its view would."""
@@ -97,6 +75,10 @@ class Verbs:
     def edit(self, job_id: str, change: ManifestEdit, *, base_version: int, by: str) -> Edited:
         """Write a new manifest version before the money is approved; see `editing.edit`."""
         return editing.edit(self.ledger, self.catalog, job_id, change, base_version=base_version, by=by)
+
+    def reprice(self, job_id: str, change: ManifestEdit, *, base_version: int) -> Repriced:
+        """Return what an edit would cost before it is saved; see `editing.reprice`."""
+        return editing.reprice(self.ledger, self.catalog, job_id, change, base_version=base_version)
 
     def redo(
         self, job_id: str, *, shots: Sequence[int], change: Mapping[int, ShotSpec] | None = None, base_version: int, by: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from aiprod import finishing, ordering
@@ -27,12 +26,11 @@ from aiprod.ledger import (
     results,
 )
 from aiprod.ledger import revisions as ledger_revisions
-from aiprod.ledger.job_status import NEEDS_YOU
 from aiprod.ledger.jobs import Entry, Priced
-from aiprod.ledger.listings import Listed
+from aiprod.ledger.listings import JobFilter, Listed
 from aiprod.ledger.purchases import Purchase
 from aiprod.ledger.schema import OPEN
-from aiprod.models import JobSpec, JobStatus
+from aiprod.models import NEEDS_YOU, JobSpec, JobStatus
 from aiprod.planning import changes
 from aiprod.showing import shots_of
 from aiprod.views import (
@@ -51,8 +49,6 @@ from aiprod.views import (
 
 __all__ = ["costs_of_job", "listing", "revisions", "view"]
 
-#: How much of an order's words a list shows.
-_TITLE = 80
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -98,37 +94,15 @@ def view(ledger: Ledger, catalog: Catalog, job_id: str) -> JobView:
         )
 
 
-def listing(
-    ledger: Ledger,
-    *,
-    statuses: Collection[JobStatus] = (),
-    project: str | None = None,
-    preset: str | None = None,
-    campaign: str | None = None,
-    created_by: str | None = None,
-    text: str = "",
-    hidden_projects: Collection[str] = (),
-    before: str | None = None,
-    limit: int = 50,
-) -> JobPage:
-    """Return a page of jobs, newest first. `text` is looked for in ids and prompts; `before` is the `next` of a page.
+def listing(ledger: Ledger, wanted: JobFilter | None = None, *, before: str | None = None, limit: int = 50) -> JobPage:
+    """Return a page of the wanted jobs, newest first. `before` is the `next` of a page.
 
     Raises `SpecError` for a `before` that no page gave.
     """
+    mark = None if before is None else _read_mark(before)
     with ledger.read() as conn:
-        found = listings.page(
-            conn,
-            statuses=statuses,
-            project=project,
-            preset=preset,
-            campaign=campaign,
-            created_by=created_by,
-            text=text.strip(),
-            hidden_projects=hidden_projects,
-            before=None if before is None else _read_mark(before),
-            # One more than is shown tells whether there is another page.
-            limit=limit + 1,
-        )
+        # One more than is shown tells whether there is another page.
+        found = listings.page(conn, wanted or JobFilter(), before=mark, limit=limit + 1)
     shown = found[:limit]
     return JobPage(jobs=tuple(map(_row, shown)), next=_mark(shown[-1]) if shown and len(found) > limit else None)
 
@@ -138,15 +112,10 @@ def _row(found: Listed) -> JobRow:
     return JobRow(
         project=found.spec.project,
         preset=found.spec.preset,
-        title=_title(found.spec),
+        title=found.spec.title(),
         needs_you=found.status in NEEDS_YOU,
         **kept,
     )
-
-
-def _title(spec: JobSpec) -> str:
-    words = spec.prompt or (spec.shots[0].prompt if spec.shots else "")
-    return textwrap.shorten(words, _TITLE, placeholder="…") or words[:_TITLE]
 
 
 def _mark(last: Listed) -> str:
@@ -181,14 +150,13 @@ def costs_of_job(ledger: Ledger, catalog: Catalog, job_id: str) -> JobCosts:
 
 def _bought(conn: Connection, job_id: str, written: Sequence[Priced]) -> list[Purchase]:
     """Every purchase of every version."""
-    kinds = ("render", "judge")
-    return [p for w in written for kind in kinds for p in purchases.of_job(conn, job_id, w.manifest.version, kind=kind)]
+    return [p for w in written for p in purchases.of_job(conn, job_id, w.manifest.version, kind=None)]
 
 
 def _cost(purchase: Purchase, shot: int) -> PurchaseCost:
     same = set(PurchaseCost.model_fields) & set(Purchase.model_fields)
     difference = None if purchase.charged is None or purchase.state in OPEN else purchase.charged - purchase.hold
-    return PurchaseCost(shot=shot, quote=purchase.hold, difference=difference, **purchase.model_dump(include=same))
+    return PurchaseCost(shot=shot, difference=difference, **purchase.model_dump(include=same))
 
 
 def _sums(conn: Connection, catalog: Catalog, spec: JobSpec, newest: Priced, bought: Sequence[Purchase]) -> JobSums:

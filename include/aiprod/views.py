@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from aiprod.models import (
+    OVER,
     Delivery,
     Envelope,
     Erasure,
@@ -38,10 +39,6 @@ __all__ = [
     "ShotView",
     "VersionRow",
 ]
-
-
-#: What a job does not leave by itself.
-_LAST = (JobStatus.DELIVERED, JobStatus.REJECTED, JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.EXPIRED)
 
 
 class VersionRow(Noun):
@@ -192,7 +189,7 @@ class JobView(Noun):
         """Nothing of it is open, and only a person can begin anew: whoever watches may stop."""
         still = any(run.settled_at is None for run in self.runs)
         still = still or any(attempt.closed_at is None for shot in self.shots for attempt in shot.attempts)
-        return self.status in _LAST and not still
+        return self.status in OVER and not still
 
 
 class JobRow(Noun):
@@ -223,7 +220,7 @@ class JobPage(Noun):
 
 
 class PurchaseCost(Noun):
-    """What one purchase was quoted and charged. `difference` is charged less quoted; None while it is open."""
+    """What one purchase was quoted, which is what is held for it, and charged. `difference` is None while it is open."""
 
     purchase_id: str
     version: int
@@ -231,7 +228,6 @@ class PurchaseCost(Noun):
     kind: str
     backend: str
     model: str
-    quote: Micros
     hold: Micros
     charged: Micros | None
     cost_source: str | None

@@ -6,6 +6,7 @@ import pytest
 
 from aiprod.editing import ManifestEdit
 from aiprod.errors import JobConflict, JobMoved, JobUnknown
+from aiprod.ledger.listings import JobFilter
 from aiprod.models import JobStatus, ShotSpec
 from aiprod.pipeline import Pipeline
 from aiprod.verbs import Verbs
@@ -31,7 +32,7 @@ def test_looking_asking_and_answering_go_through_one_object(local_market: Market
     verbs = local_market.pipeline
     local_market.order(preset="brand_campaign")
     verbs.spend_question("job-1", run_id=RUN, task_id="approve")
-    (row,) = verbs.listing(statuses=[JobStatus.WAITING_APPROVAL]).jobs
+    (row,) = verbs.listing(JobFilter(statuses=(JobStatus.WAITING_APPROVAL,))).jobs
     assert (row.job_id, row.needs_you, row.title) == ("job-1", True, "a lighthouse")
     before = verbs.revisions(["job-1"])
     verbs.edit("job-1", ManifestEdit(shots=(ShotSpec(prompt="a boat", seconds=1),)), base_version=1, by="ann")

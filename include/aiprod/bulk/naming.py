@@ -45,7 +45,7 @@ class Naming:
             "preset": order.preset,
             "aspect_ratio": order.aspect_ratio.replace(":", "x"),
             "seconds": f"{order.total_seconds:g}",
-            "prompt": order.prompt or (order.shots[0].prompt if order.shots else ""),
+            "prompt": order.words,
         }
         made = _FIELD.sub(lambda field: _safe(words[field[1]]), self.template)
         if revision > 1 and "revision" not in _fields(self.template):

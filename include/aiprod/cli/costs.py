@@ -83,7 +83,7 @@ def _of_job(costs: JobCosts, *, as_json: bool) -> None:
             p.backend,
             p.model,
             p.state,
-            dollars(p.quote),
+            dollars(p.hold),
             _charge(p.charged),
             p.cost_source or "-",
         )

@@ -11,6 +11,7 @@ from aiprod.cli.commands import subject
 from aiprod.cli.screen import Json, line, show_json, table
 from aiprod.cli.server import Job, Local, asked, client, here
 from aiprod.cli.telling import tell
+from aiprod.ledger.listings import JobFilter
 from aiprod.models import JobStatus, dollars
 from aiprod.views import JobPage, JobRow, JobView
 
@@ -38,10 +39,10 @@ def _jobs(
 ) -> None:
     """List jobs, the newest first."""
     if local or not asked(context):
-        page = here().listing(
-            statuses=status or (), project=project, preset=preset, campaign=campaign, created_by=created_by, text=text,
-            limit=limit, before=before,
-        )  # fmt: skip
+        wanted = JobFilter(
+            statuses=tuple(status or ()), project=project, preset=preset, campaign=campaign, created_by=created_by, text=text
+        )
+        page = here().listing(wanted, limit=limit, before=before)
     else:
         with client(context) as aiprod:
             page = aiprod.jobs(

@@ -14,9 +14,8 @@ from aiprod.cli.files import order_in, read
 from aiprod.cli.person import By
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.errors import SpecError
-from aiprod.estimating import price
-from aiprod.ledger.engine import now as database_now
 from aiprod.models import JobSpec, dollars, limit_micros
+from aiprod.offering import Offer, offer
 from aiprod.pipeline import Pipeline
 
 __all__ = ["app"]
@@ -32,18 +31,28 @@ def _estimate(
 ) -> None:
     """Price an order without entering it."""
     pipeline = Pipeline()
-    raw = order_in(order)
-    with pipeline.ledger.read() as conn:
-        now = database_now(conn)
-    spec = JobSpec.parse(raw)
-    manifest, priced, backends = price(spec.job_id or "estimate", spec, pipeline.catalog, now=now)
+    told = offer(pipeline.ledger, pipeline.catalog, JobSpec.parse(order_in(order)))
+    if told.recommendation is not None:
+        raise SpecError([f"budget_usd: {dollars(told.budget)} cannot pay for this video; {told.recommendation}"])
     if as_json:
-        estimate = priced.model_dump(mode="json")
-        return show_json({"seconds": manifest.seconds, "shots": len(manifest.shots), "backends": list(backends), **estimate})
+        return show_json(told.model_dump(mode="json"))
+    manifest, priced = told.manifest, told.estimate
     for one in priced.lines:
         line(f"shot {one.shot}  {one.backend:<10} {one.model:<22} {one.bought_seconds:g} s  {dollars(one.quote)}  {one.note}")
-    line(f"{len(manifest.shots)} shots, {manifest.seconds:g} s, tariff {priced.tariff}, backends {', '.join(backends)}")
-    return line(f"expected {dollars(priced.expected)}, worst case {dollars(priced.worst_case)}")
+    for sentence in told.decisions:
+        line(sentence)
+    backends = ", ".join(one.backend for one in told.backends)
+    line(f"{len(manifest.shots)} shots, {manifest.seconds:g} s, tariff {priced.tariff}, backends {backends}")
+    line(f"expected {dollars(priced.expected)}, worst case {dollars(priced.worst_case)}")
+    return line(_allowed(told))
+
+
+def _allowed(told: Offer) -> str:
+    """What a person would be asked, and what today's money says to it."""
+    asked = "approved by itself" if told.automatic else "a person is asked"
+    today = "no cap today" if told.left_today is None else f"{dollars(told.left_today)} left today"
+    short = "" if told.fits_today else ", which is not enough"
+    return f"to approve: {dollars(told.amount)} ({asked}); {today}{short}"
 
 
 @app.command("enlist", epilog="Example: aiprod enlist examples/campaigns/postcards.yaml --campaign postcards --amount 5")

@@ -106,8 +106,7 @@ def next_step(view: JobView) -> list[str]:
             f"  aiprod download {view.job_id}    aiprod approve {view.job_id}    aiprod reject {view.job_id}",
         ]
     if view.waits is not None:
-        waits = view.waits
-        return [f"waits: {waits.reason} ({waits.message}), tried again at {waits.due_at:%Y-%m-%d %H:%M} UTC"]
+        return [str(view.waits)]
     if view.status == JobStatus.DELIVERED:
         return [f"  aiprod download {view.job_id}"]
     if view.status in (JobStatus.FAILED, JobStatus.REJECTED, JobStatus.EXPIRED) and view.erased is None:

@@ -26,7 +26,7 @@ __all__ = ["Ledger", "open_ledger"]
 
 VERSION_TABLE = "ledger_alembic_version"
 #: The newest migration. A test holds it to the files in `migrations/versions`.
-REVISION = "0006"
+REVISION = "0007"
 _UPGRADE = "python -m aiprod.cli ledger upgrade"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 #: Enough that logging in, the slow part, is done while others write.

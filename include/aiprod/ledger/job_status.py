@@ -42,15 +42,12 @@ from aiprod.ledger.schema import (
 )
 from aiprod.models import JobStatus
 
-__all__ = ["NEEDS_YOU", "NOBODY_LOOKED", "TRANSITIONS", "VERSION", "may_be", "status_of", "status_sql"]
+__all__ = ["NOBODY_LOOKED", "TRANSITIONS", "VERSION", "may_be", "status_of", "status_sql"]
 
 _S = JobStatus
 
 #: The stage of the remark that the question about a finished video ran out of time.
 NOBODY_LOOKED = "review"
-
-#: Where nothing happens until a person answers.
-NEEDS_YOU = frozenset({_S.WAITING_APPROVAL, _S.FINAL_APPROVAL})
 
 #: Every step a job can be seen to take. What happens between two looks may skip states, never leave these ways.
 TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = MappingProxyType(

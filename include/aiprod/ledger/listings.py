@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,20 @@ from aiprod.ledger.job_status import VERSION, may_be, status_sql
 from aiprod.ledger.schema import cuts, deliveries, erasures, jobs, manifests, purchases
 from aiprod.models import Delivery, JobSpec, JobStatus, Manifest, Micros, Noun
 
-__all__ = ["Listed", "page"]
+__all__ = ["JobFilter", "Listed", "page"]
+
+
+class JobFilter(Noun):
+    """Which jobs a list is about. What is not said keeps nothing out; `text` is looked for in ids and prompts."""
+
+    statuses: tuple[JobStatus, ...] = ()
+    project: str | None = None
+    preset: str | None = None
+    campaign: str | None = None
+    created_by: str | None = None
+    text: str = ""
+    #: Projects whose jobs the reader may not see.
+    hidden_projects: tuple[str, ...] = ()
 
 
 class Listed(Noun):
@@ -54,38 +67,32 @@ def _postgres(element: _Prompts, compiler: Any, **kw: Any) -> str:
     return f"(SELECT string_agg(found.value #>> '{{}}', ' ') FROM {found} AS found(value))"  # noqa: S608 - a column of ours
 
 
-def page(
-    conn: Connection,
-    *,
-    statuses: Collection[JobStatus] = (),
-    project: str | None = None,
-    preset: str | None = None,
-    campaign: str | None = None,
-    created_by: str | None = None,
-    text: str = "",
-    hidden_projects: Collection[str] = (),
-    before: tuple[datetime, str] | None = None,
-    limit: int,
-) -> list[Listed]:
+def page(conn: Connection, wanted: JobFilter, *, before: tuple[datetime, str] | None = None, limit: int) -> list[Listed]:
     """Return up to `limit` jobs, newest first, entered before `before`: the time and id of the last one seen."""
-    wanted: list[ColumnElement[bool]] = []
+    where = _conditions(wanted)
     if before is not None:
         at, job_id = before
-        wanted.append(or_(jobs.c.created_at < at, and_(jobs.c.created_at == at, jobs.c.job_id < job_id)))
-    for column, value in ((jobs.c.project, project), (jobs.c.campaign, campaign), (jobs.c.created_by, created_by)):
-        wanted += [column == value] if value is not None else []
-    if hidden_projects:
-        wanted.append(jobs.c.project.not_in(hidden_projects))
-    if preset is not None:
-        # As the order was written: nothing that a person typed can look like it, its quotes would have been escaped.
-        wanted.append(jobs.c.spec.contains(f'"preset":{json.dumps(preset)}', autoescape=True))
-    if text:
-        wanted.append(_mentions(text))
-    if statuses:
-        # Most jobs are not looked at closely: most are delivered, and one look tells that.
-        wanted += [may_be(statuses), status_sql().in_([str(status) for status in statuses])]
-    newest = select(jobs.c.job_id).where(*wanted).order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc()).limit(limit)
+        where.append(or_(jobs.c.created_at < at, and_(jobs.c.created_at == at, jobs.c.job_id < job_id)))
+    newest = select(jobs.c.job_id).where(*where).order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc()).limit(limit)
     return _rows(conn, conn.execute(newest).scalars().all())
+
+
+def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    columns = ((jobs.c.project, wanted.project), (jobs.c.campaign, wanted.campaign), (jobs.c.created_by, wanted.created_by))
+    for column, value in columns:
+        where += [column == value] if value is not None else []
+    if wanted.hidden_projects:
+        where.append(jobs.c.project.not_in(wanted.hidden_projects))
+    if wanted.preset is not None:
+        # As the order was written: nothing that a person typed can look like it, its quotes would have been escaped.
+        where.append(jobs.c.spec.contains(f'"preset":{json.dumps(wanted.preset)}', autoescape=True))
+    if text := wanted.text.strip():
+        where.append(_mentions(text))
+    if wanted.statuses:
+        # Most jobs are not looked at closely: most are delivered, and one look tells that.
+        where += [may_be(wanted.statuses), status_sql().in_([str(status) for status in wanted.statuses])]
+    return where
 
 
 def _mentions(text: str) -> ColumnElement[bool]:

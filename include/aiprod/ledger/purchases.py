@@ -98,6 +98,12 @@ class Purchase(Noun):
         return int(self.subject)
 
     @property
+    def log_fields(self) -> dict[str, str | int]:
+        """What log lines about it name (`logs.about`). Of a judgement, shot and attempt are those of its take, named before."""
+        attempt = {"shot": self.shot, "attempt": self.sequence} if self.kind == "render" else {}
+        return {"job_id": self.job_id, **attempt, "backend": self.backend, "purchase_id": self.purchase_id}
+
+    @property
     def render_request(self) -> RenderRequest:
         return RenderRequest.model_validate(self.request)
 
@@ -510,13 +516,12 @@ def get(conn: Connection, purchase_id: str) -> Purchase | None:
     return None if row is None else _purchase(row)
 
 
-def of_job(conn: Connection, job_id: str, version: int, *, kind: str = "render") -> list[Purchase]:
-    """Return a job version's purchases, oldest first within each shot."""
-    statement = (
-        select(purchases)
-        .where(purchases.c.job_id == job_id, purchases.c.version == version, purchases.c.kind == kind)
-        .order_by(purchases.c.subject, purchases.c.sequence)
-    )
+def of_job(conn: Connection, job_id: str, version: int, *, kind: str | None = "render") -> list[Purchase]:
+    """Return a job version's purchases of one kind, oldest first within each shot; kind None: renders, then judgements."""
+    statement = select(purchases).where(purchases.c.job_id == job_id, purchases.c.version == version)
+    if kind is not None:
+        statement = statement.where(purchases.c.kind == kind)
+    statement = statement.order_by(purchases.c.kind.desc(), purchases.c.subject, purchases.c.sequence)
     return [_purchase(row) for row in conn.execute(statement).mappings()]
 
 

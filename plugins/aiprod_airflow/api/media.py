@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
-from fastapi.responses import FileResponse, Response
-from starlette.background import BackgroundTask
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import Response, StreamingResponse
 
 from aiprod.errors import JobUnknown
 from aiprod.ledger import Connection, erasures, jobs, results
@@ -15,7 +13,8 @@ from aiprod.models import Erasure, Noun, StoredFile, Take
 from aiprod.pipeline import Pipeline
 from aiprod_airflow.api.access import ERASE, Job, Orders, Who
 from aiprod_airflow.api.answers import Why
-from aiprod_airflow.api.orders import Known, told, version_at
+from aiprod_airflow.api.orders import told, version_at
+from aiprod_airflow.api.sending import send
 
 __all__ = ["router"]
 
@@ -37,31 +36,31 @@ class Deletion(Noun):
     why: Why = ""
 
 
-@router.get("/job/{job_id}/video", response_class=FileResponse, responses=_FILE)
+@router.get("/job/{job_id}/video", response_class=StreamingResponse, responses=_FILE)
 @router.head("/job/{job_id}/video", include_in_schema=False)
-def video(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
+def video(request: Request, job_id: Job, orders: Orders, version: _Version = None) -> Response:
     """Return the finished video: the delivered one, or the cut a person is asked about. Takes `Range`."""
-    return _sent(orders, _kept(orders, job_id, "video", version), known)
+    return _sent(request, orders, _kept(orders, job_id, "video", version))
 
 
-@router.get("/job/{job_id}/poster", response_class=FileResponse, responses=_FILE)
+@router.get("/job/{job_id}/poster", response_class=StreamingResponse, responses=_FILE)
 @router.head("/job/{job_id}/poster", include_in_schema=False)
-def poster(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
+def poster(request: Request, job_id: Job, orders: Orders, version: _Version = None) -> Response:
     """Return the picture that stands for the video."""
-    return _sent(orders, _kept(orders, job_id, "poster", version), known)
+    return _sent(request, orders, _kept(orders, job_id, "poster", version))
 
 
-@router.get("/job/{job_id}/contact-sheet", response_class=FileResponse, responses=_FILE)
+@router.get("/job/{job_id}/contact-sheet", response_class=StreamingResponse, responses=_FILE)
 @router.head("/job/{job_id}/contact-sheet", include_in_schema=False)
-def contact_sheet(job_id: Job, orders: Orders, version: _Version = None, known: Known = None) -> Response:
+def contact_sheet(request: Request, job_id: Job, orders: Orders, version: _Version = None) -> Response:
     """Return the video's frames on one sheet."""
-    return _sent(orders, _kept(orders, job_id, "contact_sheet", version), known)
+    return _sent(request, orders, _kept(orders, job_id, "contact_sheet", version))
 
 
-@router.get("/job/{job_id}/take/{take_id}", response_class=FileResponse, responses=_FILE)
+@router.get("/job/{job_id}/take/{take_id}", response_class=StreamingResponse, responses=_FILE)
 @router.head("/job/{job_id}/take/{take_id}", include_in_schema=False)
 def take(
-    job_id: Job, take_id: Annotated[str, Path(max_length=200, pattern=r"^[\w.:-]+$")], orders: Orders, known: Known = None
+    request: Request, job_id: Job, take_id: Annotated[str, Path(max_length=200, pattern=r"^[\w.:-]+$")], orders: Orders
 ) -> Response:
     """Return the clip that one attempt brought, accepted or not: its verdict is in the job."""
     with orders.ledger.read() as conn:
@@ -69,7 +68,7 @@ def take(
         found = results.take_of(conn, take_id)
     if found is None or found.job_id != job_id:
         raise JobUnknown(f"job {job_id} has no take {take_id}")
-    return _sent(orders, found, known)
+    return _sent(request, orders, found)
 
 
 @router.delete("/job/{job_id}/media", response_model=Erasure, dependencies=[ERASE])
@@ -105,20 +104,6 @@ def _asked(orders: Pipeline, job_id: str, version: int) -> bool:
     return review is not None and review.version == version
 
 
-def _sent(orders: Pipeline, kept: StoredFile | Take, known: str | None) -> Response:
-    """The file itself, or 304 for who has it. A file of a remote store is copied here first and deleted after."""
-    headers = {"ETag": f'"{kept.sha256}"', "Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
-    if known and headers["ETag"] in known:
-        return Response(status_code=304, headers=headers)
-    name = kept.path.rsplit("/", 1)[-1]
-    with ExitStack() as opened:
-        path = opened.enter_context(orders.storage.local(kept.path))
-        done = BackgroundTask(opened.pop_all().close)
-    return FileResponse(
-        path,
-        headers=headers,
-        media_type=_TYPES.get(name.rsplit(".", 1)[-1], "application/octet-stream"),
-        filename=name,
-        content_disposition_type="inline",
-        background=done,
-    )
+def _sent(request: Request, orders: Pipeline, kept: StoredFile | Take) -> Response:
+    kind = _TYPES.get(kept.path.rsplit(".", 1)[-1], "application/octet-stream")
+    return send(request, orders.storage, kept, media_type=kind)

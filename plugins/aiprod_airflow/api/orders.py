@@ -14,7 +14,8 @@ from aiprod.editing import Edited, ManifestEdit
 from aiprod.errors import JobUnknown
 from aiprod.ledger import jobs
 from aiprod.ledger.jobs import Priced
-from aiprod.models import MAX_SHOTS, JobSpec, JobStatus, Noun, ShotSpec, fingerprint
+from aiprod.ledger.listings import JobFilter
+from aiprod.models import BEFORE_MONEY, MAX_SHOTS, JobSpec, JobStatus, Noun, ShotSpec, fingerprint
 from aiprod.ordering import Entered
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobCosts, JobPage, JobView
@@ -32,8 +33,6 @@ version_at = Query(ge=1, le=1_000_000, description="A version of the job; withou
 #: What a caller has already, by its ETag.
 Known = Annotated[str | None, Header(alias="If-None-Match", max_length=1_000)]
 _text = {"max_length": 200, "pattern": r"^[^\x00]*$"}
-#: Here a run can be missing: later its settling, or a person's no, says that none is wanted.
-_BEFORE_MONEY = (JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_APPROVAL)
 
 
 class NewManifest(ManifestEdit):
@@ -97,7 +96,8 @@ async def _started(airflow: AirflowClient, view: JobView) -> None:
 
     A run of an older version may still be putting its things away: it is in nobody's way.
     """
-    if view.status not in _BEFORE_MONEY or view.waits is not None or any(run.version == view.version for run in view.runs):
+    # Later a run's settling, or a person's no, says that none is wanted.
+    if view.status not in BEFORE_MONEY or view.waits is not None or any(run.version == view.version for run in view.runs):
         return
     # The id alone: a run's conf is seen by whoever sees runs, in whatever project, and stays when a job is erased.
     await airflow.start(f"{view.job_id}.v{view.version}" if view.runs else view.job_id, {"batch": [view.job_id]})
@@ -125,7 +125,7 @@ def listed(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
     """Return a page of the jobs the caller may see, newest first."""
-    page = orders.listing(
+    wanted = JobFilter(
         statuses=tuple(status or ()),
         project=project,
         preset=preset,
@@ -133,10 +133,8 @@ def listed(
         created_by=created_by,
         text=q,
         hidden_projects=orders.catalog.access.hidden_from(caller.name),
-        before=before,
-        limit=limit,
     )
-    return told(page)
+    return told(orders.listing(wanted, before=before, limit=limit))
 
 
 @router.get("/job/{job_id}/manifest", response_model=Priced)

@@ -13,7 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from aiprod import settings
 from aiprod.errors import JobUnknown
-from aiprod_airflow.api.access import Job, Orders, socket_caller, visible
+from aiprod_airflow.api.access import Job, Orders, Who, socket_caller, visible
 from aiprod_airflow.api.problems import problem
 from aiprod_airflow.api.watching import Event, follow, watching_of
 from aiprod_airflow.pipelines import serving_pipeline
@@ -39,6 +39,7 @@ _LAST_ID = Query(max_length=1_000, description="The id of the last event seen: o
 )
 async def events(
     job_id: Job,
+    caller: Who,
     orders: Orders,
     last_event_id: Annotated[str | None, _LAST_ID] = None,
     seen_last: Annotated[str | None, Header(alias="Last-Event-ID", max_length=1_000)] = None,
@@ -48,7 +49,7 @@ async def events(
     A change is told within two seconds. The stream ends after half a minute or when nothing can change any more
     (`{"over": true}`); come back with the `id` of the last event to be told only what changed since.
     """
-    stream = follow(watching_of(orders), job_id, seen_last or last_event_id, settings.stream_seconds())
+    stream = follow(watching_of(orders), job_id, seen_last or last_event_id, settings.stream_seconds(), who=caller.name)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_sse(stream), media_type="text/event-stream", headers=headers)
 
@@ -73,7 +74,7 @@ async def watch(socket: WebSocket, job_id: str, last_event_id: Annotated[str | N
     await socket.accept()
     async with anyio.create_task_group() as group:
         group.start_soon(_until_gone, socket, group.cancel_scope)
-        await _tell(socket, follow(watching_of(orders), job_id, last_event_id, _SOCKET_SECONDS))
+        await _tell(socket, follow(watching_of(orders), job_id, last_event_id, _SOCKET_SECONDS, who=caller.name))
         group.cancel_scope.cancel()
 
 

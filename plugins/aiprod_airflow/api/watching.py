@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from fastapi.concurrency import run_in_threadpool
 
 from aiprod.errors import AiprodError
 from aiprod.ledger import DatabaseError
-from aiprod.models import JobStatus
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobView
 
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 EVERY = 1.0
 #: More than any team has open; each costs a task and a connection.
 MAX_WATCHERS = 1_000
-#: Where a job stays until somebody orders anew.
-_LAST = (JobStatus.DELIVERED, JobStatus.REJECTED, JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.EXPIRED)
+#: More than anybody's browser has open, and far from all of them.
+MAX_EACH = 100
 #: Bytes of each field's mark in an event's id.
 _MARK = 6
 _FIELDS = tuple(JobView.model_fields)
@@ -130,14 +130,27 @@ class Watching:
         self._watched: dict[str, _Watched] = {}
         self._looking: asyncio.Task[None] | None = None
         self._looks = itertools.count(1)
+        self._streams: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def watch(self, job_id: str) -> AsyncIterator[_Watched]:
+    async def watch(self, job_id: str, who: str) -> AsyncIterator[_Watched]:
         """Look at a job for as long as the context is open; it is read once at the start. Raises what reading raises,
-        and 503 when too many watch already.
+        503 when too many watch already, and 429 when `who` alone has too many streams open.
         """
-        if sum(w.watchers for w in self._watched.values()) >= MAX_WATCHERS:
+        if self._streams.total() >= MAX_WATCHERS:
             raise HTTPException(503, "too many streams are open here; ask again, or read the job itself")
+        if self._streams[who] >= MAX_EACH:
+            raise HTTPException(429, f"{who} has {MAX_EACH} streams open; close some, or read the job itself")
+        self._streams[who] += 1
+        try:
+            async with self._watched_with(job_id) as watched:
+                yield watched
+        finally:
+            self._streams[who] -= 1
+            self._streams += Counter()
+
+    @asynccontextmanager
+    async def _watched_with(self, job_id: str) -> AsyncIterator[_Watched]:
         look = next(self._looks)
         now = await run_in_threadpool(self._read, job_id)
         watched = self._watched.setdefault(job_id, _Watched(now, look))
@@ -183,20 +196,18 @@ def watching_of(orders: Pipeline) -> Watching:
 
 
 def seen(view: JobView) -> Seen:
-    """Return a view as streams tell it. A job is over when nothing of it is open, and only a person can begin anew."""
-    still = any(run.settled_at is None for run in view.runs)
-    still = still or any(attempt.closed_at is None for shot in view.shots for attempt in shot.attempts)
-    return Seen(view.model_dump(mode="json"), over=view.status in _LAST and not still)
+    """Return a view as streams tell it."""
+    return Seen(view.model_dump(mode="json"), over=view.over)
 
 
-async def follow(watching: Watching, job_id: str, since: str | None, seconds: float) -> AsyncIterator[Event]:
+async def follow(watching: Watching, job_id: str, since: str | None, seconds: float, *, who: str) -> AsyncIterator[Event]:
     """Yield what somebody who saw `since` last has missed, then every change, for at most `seconds`; then `end`.
 
     `end` says whether the job is over, or only this stream is.
     """
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + seconds
-    async with watching.watch(job_id) as watched:
+    async with watching.watch(job_id, who) as watched:
         now = watched.seen
         missed = changes_since(since, now)
         if missed is not None:

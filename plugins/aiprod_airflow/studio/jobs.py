@@ -12,12 +12,15 @@ from fastapi.responses import RedirectResponse, Response
 
 from aiprod.errors import JobUnknown
 from aiprod.ledger import jobs as job_rows
-from aiprod.models import JobStatus, Micros
+from aiprod.ledger.campaign_progress import Progress
+from aiprod.ledger.listings import JobFilter
+from aiprod.models import BEFORE_MONEY, OVER, REDOABLE, JobStatus, Micros
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobView, ShotView
 from aiprod_airflow.api.access import Caller, Job, Orders, Who, visible
 from aiprod_airflow.api.problems import Problem
 from aiprod_airflow.api.watching import seen
+from aiprod_airflow.studio import campaigns
 from aiprod_airflow.studio.people import May, Permits
 from aiprod_airflow.studio.refusals import PageRoute
 from aiprod_airflow.studio.rendering import PATH, page
@@ -27,6 +30,8 @@ __all__ = ["job_page", "router"]
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _PAGE = 50
+#: Of the newest campaigns, how many are looked at whether they go on: more is a page of its own.
+_GOING = 3
 _text = {"max_length": 200, "pattern": r"^[^\x00]*$"}
 #: The states that a person filters by, several of ours under one word.
 _GROUPS: dict[str, tuple[str, tuple[JobStatus, ...]]] = {
@@ -40,9 +45,6 @@ _GROUPS: dict[str, tuple[str, tuple[JobStatus, ...]]] = {
     "failed": ("Failed", (JobStatus.FAILED,)),
     "closed": ("Closed", (JobStatus.REJECTED, JobStatus.CANCELLED, JobStatus.EXPIRED)),
 }
-_EDITABLE = (JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_APPROVAL)
-_REDOABLE = (JobStatus.DELIVERED, JobStatus.FAILED, JobStatus.REJECTED, JobStatus.EXPIRED)
-_OVER = (*_REDOABLE, JobStatus.CANCELLED)
 
 
 @router.get(PATH)
@@ -60,16 +62,15 @@ def listed(
 ) -> Response:
     """Every job the caller may see, newest first. The address holds the filters."""
     _, statuses = _GROUPS.get(show, _GROUPS[""])
-    found = orders.listing(
+    wanted = JobFilter(
         statuses=statuses,
         project=project or None,
         preset=preset or None,
         campaign=campaign or None,
         text=q,
         hidden_projects=orders.catalog.access.hidden_from(caller.name),
-        before=before,
-        limit=_PAGE,
     )
+    found = orders.listing(wanted, before=before, limit=_PAGE)
     chosen = {"show": show, "q": q, "project": project, "preset": preset, "campaign": campaign}
     kept = {name: value for name, value in chosen.items() if value}
     tabs = [(name, title, _query(kept, show=name)) for name, (title, _) in _GROUPS.items()]
@@ -83,9 +84,18 @@ def listed(
         filtered=bool(kept),
         tabs=tabs,
         presets=orders.catalog.presets,
+        campaigns=_campaigns(orders, caller, campaign) if campaign or not (kept or before) else [],
         older=_query(kept, before=found.next) if found.next else None,
         first=before is None,
     )
+
+
+def _campaigns(orders: Pipeline, caller: Caller, name: str) -> list[Progress]:
+    """The campaign that the list is of; above the list of everything, the newest ones that go on."""
+    if name:
+        found = campaigns.of_name(orders, caller, name)
+        return [found] if found else []
+    return [one for one in campaigns.shown(orders, caller, limit=_GOING) if one.going]
 
 
 def _query(kept: Mapping[str, str], **changes: str | None) -> str:
@@ -114,23 +124,24 @@ async def job_page(
         may=may,
         caller=caller.name,
         job=view,
-        title=_title(view),
+        title=view.order.title(90),
         trouble=trouble,
         watch=None if mark.over else mark.event_id,
         video=video,
         lines=view.estimate.lines,
         shots=[(shot, _offer(view, shot)) for shot in view.shots],
-        editable=view.status in _EDITABLE and view.envelope is None and view.erased is None,
-        redoable=view.status in _REDOABLE and view.erased is None,
-        stoppable=view.status not in _OVER,
+        editable=view.status in BEFORE_MONEY and view.envelope is None and view.erased is None,
+        redoable=view.status in REDOABLE and view.erased is None,
+        stoppable=view.status not in OVER,
         run=next((run for run in reversed(view.runs)), None),
-        mine=caller.name in (_not_by(view) or ()),
+        mine=caller.name == _not_by(view),
     )
 
 
-def _not_by(view: JobView) -> tuple[str, ...]:
+def _not_by(view: JobView) -> str | None:
+    """Who may not answer what is asked now."""
     asked = view.approval or view.review
-    return (asked.not_by,) if asked is not None and asked.not_by else ()
+    return asked.not_by if asked is not None else None
 
 
 def _video(view: JobView) -> tuple[int, str] | None:
@@ -148,12 +159,6 @@ def _offer(view: JobView, shot: ShotView) -> tuple[Micros, Micros] | None:
     """The lowest and the highest quote for a shot in the newest estimate."""
     quotes = [line.quote for line in view.estimate.lines if line.shot == shot.shot]
     return (min(quotes), max(quotes)) if quotes else None
-
-
-def _title(view: JobView) -> str:
-    words = view.order.prompt or view.manifest.shots[0].prompt
-    first = " ".join(words.split())
-    return first if len(first) <= 90 else first[:89].rstrip() + "…"
 
 
 @router.get(PATH + "/run")

@@ -54,7 +54,7 @@ def test_an_estimate_prices_every_shot_at_every_backend_and_enters_nothing(
         ("prompt: !!python/name:os.system\n", "order.yaml: could not determine a constructor"),
         ("seconds: 2026-13-45\n", "order.yaml: month must be in 1..12"),
         ("prompt: a\nbudget_usd: 0.01\n", "budget_usd: $0.01 cannot pay for this video"),
-        ("prompt: a\nbackend: veo3\nbudget_usd: 1\n", "costs $2.00; replicate would make it for $0.50"),
+        ("prompt: a\nbackend: veo3\nbudget_usd: 1\n", "cannot pay for this video; replicate would make it for $0.50"),
         ("promt: a\n", "promt: unknown field"),
         ("- a\n- b\n", "aiprod:"),
         ("", "aiprod:"),

@@ -58,7 +58,7 @@ def test_a_question_about_the_video_says_where_it_is_and_who_may_not_answer() ->
 def test_what_waits_for_money_says_until_when() -> None:
     waits = {"job_id": "job-1", "version": 1, "reason": "money", "message": "the day is spent", "due_at": NOW, "since": NOW}
     assert next_step(view("waiting_budget", waits=waits)) == [
-        "waits: money (the day is spent), tried again at 2026-11-02 09:30 UTC"
+        "waits for money and is picked up by itself from 2026-11-02 09:30 UTC: the day is spent"
     ]
 
 

@@ -49,7 +49,7 @@ async def told(stream: AsyncIterator[Event]) -> list[Event]:
 class TestFollow:
     def test_a_snapshot_then_what_changed_then_the_end(self) -> None:
         ledger = Ledger(job("1", status="rendering"), job("2", status="scoring"), job("3", over=True, status="delivered"))
-        events = asyncio.run(told(follow(ledger.watching(), "job-1", None, 5)))
+        events = asyncio.run(told(follow(ledger.watching(), "job-1", None, 5, who="ann")))
 
         assert [event.event for event in events] == ["snapshot", "change", "change", "end"]
         assert events[0].data["status"] == "rendering"
@@ -60,14 +60,14 @@ class TestFollow:
         assert events[-1].data == {"over": True, "revision": "3"}
 
     def test_a_stream_has_its_time_and_says_that_the_job_goes_on(self) -> None:
-        events = asyncio.run(told(follow(Ledger(job("1")).watching(), "job-1", None, 0.01)))
+        events = asyncio.run(told(follow(Ledger(job("1")).watching(), "job-1", None, 0.01, who="ann")))
 
         assert [(event.event, event.data.get("over")) for event in events] == [("snapshot", None), ("end", False)]
 
     def test_who_comes_back_is_told_only_what_changed_since(self) -> None:
         before = job("1", status="rendering", problems=["x"])
         after = job("2", over=True, status="delivered", problems=["x"])
-        events = asyncio.run(told(follow(Ledger(after).watching(), "job-1", before.event_id, 5)))
+        events = asyncio.run(told(follow(Ledger(after).watching(), "job-1", before.event_id, 5, who="ann")))
 
         assert [(event.event, event.data) for event in events] == [
             ("change", {"status": "delivered", "revision": "2"}),
@@ -76,7 +76,7 @@ class TestFollow:
 
     def test_who_missed_nothing_is_told_nothing_twice(self) -> None:
         now = job("2", over=True)
-        events = asyncio.run(told(follow(Ledger(now).watching(), "job-1", now.event_id, 5)))
+        events = asyncio.run(told(follow(Ledger(now).watching(), "job-1", now.event_id, 5, who="ann")))
 
         assert [event.event for event in events] == ["end"]
 
@@ -88,7 +88,7 @@ class TestFollow:
 
     def test_a_change_that_is_taken_back_is_told_too(self) -> None:
         ledger = Ledger(job("1", status="a"), job("2", status="b"), job("3", status="a", over=True))
-        events = asyncio.run(told(follow(ledger.watching(), "job-1", None, 5)))
+        events = asyncio.run(told(follow(ledger.watching(), "job-1", None, 5, who="ann")))
 
         assert [event.data.get("status") for event in events] == ["a", "b", "a", None]
 
@@ -99,7 +99,7 @@ class TestMany:
         watched = ledger.watching()
 
         async def crowd() -> list[list[Event]]:
-            return await asyncio.gather(*(told(follow(watched, "job-1", None, 5)) for _ in range(40)))
+            return await asyncio.gather(*(told(follow(watched, "job-1", None, 5, who="ann")) for _ in range(40)))
 
         streams = asyncio.run(crowd())
         assert {stream[-1].data["revision"] for stream in streams} == {"6"}
@@ -112,7 +112,7 @@ class TestMany:
         watched = ledger.watching()
 
         async def once() -> int:
-            await told(follow(watched, "job-1", None, 0.01))
+            await told(follow(watched, "job-1", None, 0.01, who="ann"))
             await asyncio.sleep(0.01)
             looks = ledger.looks
             await asyncio.sleep(0.02)
@@ -126,12 +126,27 @@ class TestMany:
         watched = Ledger(job("1")).watching()
 
         async def two() -> None:
-            async with watched.watch("a"), watched.watch("b"):
+            async with watched.watch("a", "ann"), watched.watch("b", "bob"):
                 pass
 
         with pytest.raises(HTTPException, match="too many") as refused:
             asyncio.run(two())
         assert refused.value.status_code == 503
+
+    def test_nobody_takes_every_stream(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(watching, "MAX_EACH", 1)
+        watched = Ledger(job("1")).watching()
+
+        async def open_two(other: str) -> None:
+            async with watched.watch("a", "ann"), watched.watch("b", other):
+                pass
+
+        asyncio.run(open_two("bob"))
+        with pytest.raises(HTTPException, match="ann has 1 streams open") as refused:
+            asyncio.run(open_two("ann"))
+        assert refused.value.status_code == 429
+        # Whoever closes theirs may open others.
+        asyncio.run(open_two("bob"))
 
     def test_a_ledger_that_is_busy_for_a_moment_ends_no_stream(self) -> None:
         ledger = Ledger(job("1"), job("2", over=True))
@@ -143,12 +158,12 @@ class TestMany:
             return good(job_ids)
 
         ledger.revisions = busy  # type: ignore[method-assign]
-        events = asyncio.run(told(follow(ledger.watching(), "job-1", None, 5)))
+        events = asyncio.run(told(follow(ledger.watching(), "job-1", None, 5, who="ann")))
         assert events[-1].data == {"over": True, "revision": "2"}
 
     def test_of_two_looks_that_overlap_the_later_one_stays(self) -> None:
         async def overlap() -> str:
-            async with Ledger(job("2")).watching().watch("job-1") as watched:
+            async with Ledger(job("2")).watching().watch("job-1", "ann") as watched:
                 watched.tell(job("3"), watched.look + 2)
                 watched.tell(job("2"), watched.look - 1)
                 return watched.seen.revision
