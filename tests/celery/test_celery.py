@@ -49,7 +49,8 @@ class TestTrial:
         assert verdict.accepted >= verdict.jobs
 
     def test_the_ledger_and_the_vendors_name_the_same_sum(self, verdict: Verdict) -> None:
-        assert verdict.charged_micros == verdict.billed_micros > 0
+        """Runway cannot be asked for a request whose answer was lost: its money stays held until a person says."""
+        assert verdict.charged_micros + verdict.parked_micros == verdict.billed_micros > 0
 
     def test_each_kill_hit_something_and_was_recovered_from_in_time(self, verdict: Verdict) -> None:
         """A worker's tasks wait for its heartbeat to be missed, and once more for the retry's delay."""

@@ -67,6 +67,7 @@ class Verdict:
     billed_micros: int = 0
     charged_micros: int = 0
     parked: int = 0
+    parked_micros: int = 0
     tries: Counter[int] = field(default_factory=Counter)
     kills: list[Killed] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -88,6 +89,7 @@ class Verdict:
             "billed_micros": self.billed_micros,
             "charged_micros": self.charged_micros,
             "parked": self.parked,
+            "parked_micros": self.parked_micros,
             "tries_of_tasks": {str(tries): count for tries, count in sorted(self.tries.items())},
             "seconds": round(self.seconds, 1),
             "task_instance_heartbeat_timeout": heartbeat_timeout(),
@@ -255,7 +257,8 @@ class Trial:
         out.runs = Counter(str(self.cluster.run(DAG, run_id)["state"]) for run_id in self.runs)
         out.accepted, out.billed_micros = len(accepts), sum(accept["billable_micros"] for accept in accepts)
         out.charged_micros = sum(p["charged"] or 0 for p in rows["purchases"])
-        out.parked = sum(p["parked_at"] is not None and p["state"] in ("unknown", "submitted") for p in rows["purchases"])
+        waiting = [p for p in rows["purchases"] if p["parked_at"] is not None and p["state"] in ("unknown", "submitted")]
+        out.parked, out.parked_micros = len(waiting), sum(p["hold"] for p in waiting)
         begun = self.cluster.rows("SELECT try_number FROM task_instance WHERE start_date IS NOT NULL")
         out.tries = Counter(row[0] for row in begun)
         out.findings = judge(owned(accepts, rows["purchases"]), rows, self._caps())
