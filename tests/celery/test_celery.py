@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.celery import environment, trial
-from tests.celery.trial import REPORT, Verdict
+from tests.celery.trial import REPORT
+from tests.celery.verdict import Verdict
 
 
 class TestEnvironment:

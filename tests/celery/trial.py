@@ -9,7 +9,6 @@ import json
 import os
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,13 @@ from aiprod.pipeline import Pipeline
 from tests.auditor import audit
 from tests.catalogue import write_catalogue
 from tests.celery.cluster import WORKERS, Cluster, heartbeat_timeout
+from tests.celery.verdict import Killed, Verdict
 from tests.safety.judge import Caps, Finding, judge, rows_of
 from tests.safety.matching import owned
 from tests.scheduler.orders import signature, signed
 from tools.airflow_env import CHECKOUT
 
-__all__ = ["REPORT", "Killed", "Trial", "Verdict", "run"]
+__all__ = ["REPORT", "Trial", "run"]
 
 DAG = "render_video"
 REPORT = CHECKOUT / "var" / "load" / "celery.json"
@@ -42,62 +42,6 @@ _RESTART_AFTER = 2.0
 _STALL = 8
 _CAMPAIGN = "celery-rows"
 _BATCH = 10
-
-
-@dataclass(frozen=True)
-class Killed:
-    """One component that was killed. Times in seconds: since the first order, and since the kill."""
-
-    what: str
-    at: float
-    restarted_after: float
-    recovered_after: float
-    how: str
-
-
-@dataclass
-class Verdict:
-    """What a trial showed."""
-
-    jobs: int
-    seconds: float = 0.0
-    delivered: int = 0
-    runs: Counter[str] = field(default_factory=Counter)
-    accepted: int = 0
-    billed_micros: int = 0
-    charged_micros: int = 0
-    parked: int = 0
-    parked_micros: int = 0
-    tries: Counter[int] = field(default_factory=Counter)
-    kills: list[Killed] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-
-    def count(self, kind: str) -> int:
-        return sum(finding.kind == kind for finding in self.findings)
-
-    def report(self) -> dict[str, Any]:
-        """The figures, as they are kept."""
-        return {
-            "jobs": self.jobs,
-            "delivered": self.delivered,
-            "duplicates": self.count("duplicate"),
-            "lost": self.count("lost"),
-            "overspent": self.count("overspend"),
-            "findings": [f"{f.kind}: {f.text}" for f in self.findings],
-            "runs": dict(self.runs),
-            "renders_accepted": self.accepted,
-            "billed_micros": self.billed_micros,
-            "charged_micros": self.charged_micros,
-            "parked": self.parked,
-            "parked_micros": self.parked_micros,
-            "tries_of_tasks": {str(tries): count for tries, count in sorted(self.tries.items())},
-            "seconds": round(self.seconds, 1),
-            "task_instance_heartbeat_timeout": heartbeat_timeout(),
-            "kills": [vars(one) for one in self.kills],
-            "cores": os.cpu_count(),
-            "load": [round(load, 1) for load in os.getloadavg()],
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
 
 
 _SHORT = {"preset": "quick_social", "seconds": 2, "audio": False}
