@@ -30,7 +30,7 @@ function times(inside = document) {
 // A part somebody types into, reads on in, or plays, is left alone.
 const busy = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
   || part.querySelector("details[open]") !== null
-  || $$("video", part).some((video) => !video.paused && !video.ended);
+  || $$("video", part).some((video) => !video.paused && !video.ended && !video.error);
 
 let asking = null;
 async function refresh() {
@@ -44,7 +44,7 @@ async function refresh() {
     return;
   }
   offline(false);
-  if (answer.status === 401) { stop(); location.reload(); return; }
+  if (answer.status === 401) { ended(); return; }
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of $$("[data-live]")) {
@@ -79,6 +79,13 @@ function plain(part) {
 function offline(is) {
   const said = document.querySelector("[data-offline]");
   if (said) said.hidden = !is;
+}
+
+// The page stays, and what was typed into it: only its reader can log in again.
+function ended() {
+  stop();
+  const said = document.querySelector("[data-ended]");
+  if (said) said.hidden = false;
 }
 
 let stream = null, timer = null;
@@ -173,6 +180,7 @@ document.addEventListener("keydown", (event) => {
 
 // Buttons pressed before going back would stay dead.
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+document.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status === 401) ended(); });
 document.addEventListener("htmx:afterSettle", (event) => { times(event.target); if (event.target.id === "offer") mark(event.target); });
 window.addEventListener("offline", () => offline(true));
 window.addEventListener("online", () => { offline(false); refresh(); });
