@@ -197,11 +197,14 @@ def peers(report: Report) -> Iterator[Row]:
     for row in report["lost_answer"]:
         yield _against(
             f"one answer lost ({row['setting']})",
-            {"requests sent": row["ours"]["sent"], "paid and lost": row["ours"]["lost"]},
-            {"requests sent": row["sent"], "paid and lost": row["lost"]},
+            _bought(row["ours"]),
+            _bought(row),
             row["who"],
             row["ours"]["lost"] - row["lost"] or max(0, row["ours"]["sent"] - 1) - max(0, row["sent"] - 1),
         )
+    blind = report["ours_where_nobody_can_look"]
+    told = f"requests sent {blind['sent']}, parked for a person {blind['parked']}, paid and lost {blind['lost']}"
+    yield Row("one answer lost by a vendor that cannot be asked", told, "not measured on peers: to them it is the same")
     for row in report["overspend"]:
         ours, theirs = row["ours"]["overspent_usd"], row["overspent_usd"]
         yield _against(
@@ -211,6 +214,10 @@ def peers(report: Report) -> Iterator[Row]:
             row["who"],
             ours - theirs,
         )
+
+
+def _bought(said: Mapping[str, int]) -> dict[str, int]:
+    return {"requests sent": said["sent"], "delivered": said["delivered"], "paid and lost": said["lost"]}
 
 
 def _against(what: str, ours: Mapping[str, Any], theirs: Mapping[str, Any], name: str, difference: float) -> Row:
