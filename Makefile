@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all one needs: both set up what they use, inside this folder.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-vendors test test-all safety bench bench-peers docs pictures monitoring-plan up down lint types lock install clean
+.PHONY: help demo demo-vendors test test-all safety load bench bench-bulk bench-peers docs pictures monitoring-plan up down lint types lock install clean
 export PYTHONPATH := include:plugins
 BIN := .venv/bin
 JOB ?=
@@ -12,7 +12,9 @@ help: ## says what each command does
 	@echo "make test      the tests that run everywhere, a few minutes (ARGS=… goes to pytest)"
 	@echo "make test-all  every test, the slow ones too"
 	@echo "make safety    storms of killed processes and planted bugs; the proof in var/safety/report.md (SCHEDULES=10000 for the long one)"
+	@echo "make load      what this machine carries, promise by promise, in a real Airflow; report in var/load (ARGS=--only faults)"
 	@echo "make bench     what Airflow costs per job, next to a naive DAG (ARGS=--jobs 5 --rounds 3)"
+	@echo "make bench-bulk  what orchestration costs per clip in a batch of fifty, alone, and in a naive DAG (ARGS=--rounds 3)"
 	@echo "make bench-peers  Prefect and LiteLLM beside ours, each in an environment of its own under var/peers"
 	@echo "make docs      docs/ as a site in var/site, every link checked (mkdocs-material in an environment of its own)"
 	@echo "make pictures  a picture of every page of the studio, into docs/pictures (needs Chromium)"
@@ -49,8 +51,14 @@ test-all: install
 safety: install
 	$(BIN)/python -m tests.safety $(ARGS)
 
+load: install
+	$(BIN)/python -m benchmarks.load $(ARGS)
+
 bench: install
 	$(BIN)/python -m benchmarks.overhead $(ARGS)
+
+bench-bulk: install
+	$(BIN)/python -m benchmarks.bulk $(ARGS)
 
 bench-peers: install
 	$(BIN)/python -m benchmarks.peers $(ARGS)

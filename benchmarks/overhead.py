@@ -3,8 +3,9 @@
     python -m benchmarks.overhead [--jobs 5] [--rounds 3]
 
 Both run the same single-shot job at a vendor that answers at once, one job after the other, rounds interleaved. CPU is
-user + system time of Airflow's whole process tree, what it burns when idle subtracted; the library's own work on one
-such job (pricing, ledger, QA, cutting), measured in one plain process, is shown and subtracted for `orchestration`.
+user + system time of Airflow's whole process tree and of what its tasks started, what it burns when idle subtracted; the
+library's own work on one such job (pricing, ledger, QA, cutting), measured in one plain process, is shown and subtracted for
+`orchestration`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from aiprod.ledger import Ledger
 from aiprod.pipeline import Pipeline
+from benchmarks import cpu
 from benchmarks.kept import keep
 from tests import vendor
-from tests.catalogue import write_catalogue
-from tools import processes
+from tests.catalogue import VENDORS, write_catalogue
 from tools.local_airflow import CHECKOUT, LocalAirflow
 
 OURS, NAIVE = "render_video", "naive_video"
@@ -48,33 +47,37 @@ def main() -> None:
 
 def measure(root: Path, *, jobs: int, rounds: int) -> dict[str, Any]:
     """Run both DAGs in turn and return medians and spreads."""
-    env = _environment(root)
+    env = environment(root)
     library = _library_alone(jobs)
+    cpu.adopt_orphans()
     dags = root / "dags"
     shutil.copytree(CHECKOUT / "dags", dags)
     shutil.copy(CHECKOUT / "benchmarks" / "dags" / "naive_video.py", dags)
     seen: dict[str, list[dict[str, float]]] = {OURS: [], NAIVE: []}
     with LocalAirflow(root / "airflow", dags=dags, env=env) as airflow:
         airflow.wait_ready(180, dags=[OURS, NAIVE])
+        pause_what_is_scheduled(airflow)
         for dag in seen:
             _one(airflow, dag, "warm")
-        idle = _idle(airflow)
+        still = idle(airflow)
         for n in range(rounds):
             for dag, figures in seen.items():
-                figures.append(_round(airflow, dag, n, jobs, idle))
+                figures.append(_round(airflow, dag, n, jobs, still))
     return {
         "jobs_per_round": jobs,
         "rounds": rounds,
         "cores": os.cpu_count(),
-        "idle_cpu_per_second": idle,
+        "idle_cpu_per_second": still,
         "library_cpu_per_job": library,
         "dags": {dag: _summary(figures, library) for dag, figures in seen.items()},
     }
 
 
-def _environment(root: Path) -> dict[str, str | None]:
+def environment(root: Path, *, slots: int = 20, poll_seconds: float = 1.0) -> dict[str, str | None]:
     """Test vendors behind the paid backends; the same variables here, for the plain-process measurement."""
-    catalogue = write_catalogue(root / "config", strikes=10_000, budgets={"day_usd": 100_000, "day_warn_usd": 90_000})
+    room = {name: {"slots": slots, "poll_seconds": poll_seconds} for name in VENDORS}
+    money = {"day_usd": 100_000, "day_warn_usd": 90_000}
+    catalogue = write_catalogue(root / "config", strikes=10_000, backends=room, budgets=money)
     env = {"AIPROD_VAR_DIR": str(root / "var"), "AIPROD_CONFIG_DIR": str(catalogue), vendor.BOOKS: str(root / "books")}
     os.environ.update(env)
     for name in ("AIPROD_DATABASE_URL", "AIPROD_STORAGE_URL", "AIPROD_DRY_RUN"):
@@ -101,16 +104,16 @@ def _library_alone(jobs: int) -> float:
         pipeline.push_metrics()
 
     one("alone-warm")
-    before = time.process_time()
+    before = cpu.own()
     for n in range(jobs):
         one(f"alone-{n}")
-    return (time.process_time() - before) / jobs
+    return (cpu.own() - before) / jobs
 
 
-def _round(airflow: LocalAirflow, dag: str, n: int, jobs: int, idle: float) -> dict[str, float]:
-    started, cpu = time.monotonic(), _cpu(airflow)
+def _round(airflow: LocalAirflow, dag: str, n: int, jobs: int, still: float) -> dict[str, float]:
+    started, before = time.monotonic(), cpu.spent_when_still(airflow.home)
     walls = [_one(airflow, dag, f"{n}-{i}") for i in range(jobs)]
-    spent = _cpu(airflow) - cpu - idle * (time.monotonic() - started)
+    spent = cpu.spent_when_still(airflow.home) - before - still * (time.monotonic() - started)
     return {"cpu": spent / jobs, "wall": statistics.median(walls)}
 
 
@@ -129,23 +132,18 @@ def _time(stamp: str) -> datetime:
     return datetime.fromisoformat(stamp.replace("Z", "+00:00"))
 
 
-def _idle(airflow: LocalAirflow) -> float:
+def pause_what_is_scheduled(airflow: LocalAirflow) -> None:
+    """Let no DAG begin by itself: what runs every minute costs the same with and without jobs, and falls anywhere."""
+    for dag in airflow.call("GET", "dags")["dags"]:
+        if dag["timetable_summary"] is not None:
+            airflow.call("PATCH", f"dags/{dag['dag_id']}", json={"is_paused": True})
+
+
+def idle(airflow: LocalAirflow) -> float:
     """CPU-seconds per second of an Airflow that has nothing to do."""
-    before, started = _cpu(airflow), time.monotonic()
+    before, started = cpu.spent_when_still(airflow.home), time.monotonic()
     time.sleep(IDLE_SECONDS)
-    return (_cpu(airflow) - before) / (time.monotonic() - started)
-
-
-def _cpu(airflow: LocalAirflow) -> float:
-    """User and system seconds of every process of this Airflow, those already ended included."""
-    total = 0.0
-    for process in processes.marked(airflow.home):
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
+    return (cpu.spent(airflow.home) - before) / (time.monotonic() - started)
 
 
 def _summary(figures: list[dict[str, float]], library: float) -> dict[str, Any]:

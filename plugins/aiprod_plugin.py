@@ -47,7 +47,17 @@ class AiprodPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """Made when the api-server asks; schedulers, workers and triggerers never do."""
+        """Made when the api-server asks; schedulers, workers and triggerers never do.
+
+        Raises `ConfigError` where files would stand in for databases that several machines share. That keeps the api-server
+        from starting, and without one no task of Airflow's runs.
+        """
+        from airflow.configuration import conf
+
+        from aiprod import settings
         from aiprod_airflow.api.app import create_app
 
+        settings.require_distributed_safe(
+            conf.get("core", "executor"), airflow_database=conf.get("database", "sql_alchemy_conn", fallback="")
+        )
         return [{"name": "AIPROD", "app": create_app(), "url_prefix": "/aiprod"}]

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.airflow_home import HOME  # before Airflow is imported
 
 # isort: split
 from airflow.api_fastapi.app import RESERVED_URL_PREFIXES
 from airflow.api_fastapi.core_api.datamodels.plugins import PluginResponse
 
+from aiprod.errors import ConfigError
 from aiprod_plugin import AiprodPlugin
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +52,24 @@ def test_the_api_is_made_when_it_is_asked_for_and_not_before() -> None:
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, env=env)
 
     assert done.stdout.splitlines()[-1:] == ["False"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("ledger", "airflows", "named"),
+    [
+        ("sqlite:////var/ledger.db", "postgresql+psycopg2://u@db/airflow", "The ledger is on SQLite"),
+        ("postgresql://u@db/aiprod", "sqlite:////opt/airflow/airflow.db", "Airflow's own database is on SQLite"),
+    ],
+)
+def test_with_tasks_on_several_machines_no_api_server_starts_on_a_file(
+    monkeypatch: pytest.MonkeyPatch, ledger: str, airflows: str, named: str
+) -> None:
+    """Airflow 3.3 itself says nothing; without an api-server none of its tasks runs."""
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", airflows)
+    monkeypatch.setenv("AIPROD_DATABASE_URL", ledger)
+    with pytest.raises(ConfigError, match=named):
+        AiprodPlugin().fastapi_apps  # noqa: B018 - asking is what starts it
 
 
 def test_it_is_mounted_where_airflow_lets_it() -> None:

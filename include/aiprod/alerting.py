@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
 
 from aiprod.catalog import Catalog
-from aiprod.ledger import Ledger, alerts, digests, history
+from aiprod.ledger import Ledger, alerts, digests, history, standings
 from aiprod.ledger.alerts import Happening
 from aiprod.ledger.digests import Digest
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.history import Growth
+from aiprod.ledger.standings import Standing
 from aiprod.measures import Condition, Objective
-from aiprod.models import Noun
+from aiprod.models import USD, Noun
 
-__all__ = ["Change", "Grown", "digest", "happenings", "line_of", "quantile", "watch"]
+__all__ = ["Change", "Counted", "Grown", "counted", "digest", "happenings", "line_of", "quantile", "watch"]
 
 #: How the series of a metric grew over so many seconds; with 0, what they say now.
 Grown = Callable[[str, int], Sequence[Growth]]
@@ -46,7 +47,8 @@ def watch(ledger: Ledger, catalog: Catalog) -> list[Change]:
                 known[key] = history.growth(conn, metric, since=now - timedelta(seconds=seconds))
             return known[key]
 
-        holding = {(h.alert, h.subject): h for h in happenings(catalog, grown)}
+        lines = _as_they_stand(standings.today(conn, catalog, now=now))
+        holding = {(h.alert, h.subject): h for h in happenings(catalog, grown, lines)}
         standing = alerts.of_now(conn)
     if not holding and not standing:
         return []
@@ -74,18 +76,27 @@ def digest(ledger: Ledger) -> list[Digest]:
     Who orders ten thousand videos wants to hear of them, but not ten thousand times.
     """
     with ledger.read() as conn:
-        if not digests.standings(conn, since=database_now(conn) - 2 * digests.EVERY):
+        if not digests.standings(conn, now=database_now(conn)):
             return []
     with ledger.write() as conn:
         return digests.digest(conn, now=database_now(conn))
 
 
-def happenings(catalog: Catalog, grown: Grown) -> Iterator[Happening]:
-    """Yield every rule that holds, once per subject; the first of its conditions that does says by how much. Pure."""
+def _as_they_stand(today: Standing) -> dict[str, float]:
+    """The day's lines in dollars, by their names in budgets.yaml: a cap that was set by hand moves both."""
+    warn = today.cap if today.warn is None else today.warn
+    return {"day_usd": today.cap / USD, "day_warn_usd": warn / USD}
+
+
+def happenings(catalog: Catalog, grown: Grown, lines: Mapping[str, float] | None = None) -> Iterator[Happening]:
+    """Yield every rule that holds, once per subject; the first of its conditions that does says by how much. Pure.
+
+    `lines` are amounts of budgets.yaml that stand otherwise now, in dollars.
+    """
     for name, rule in catalog.alerts.items():
         told: set[str] = set()
         for condition in rule.any:
-            line = line_of(condition, catalog)
+            line = line_of(condition, catalog, lines)
             for subject, value in _values(condition, catalog, grown):
                 if subject not in told and _holds(condition, value, line):
                     told.add(subject)
@@ -102,10 +113,11 @@ def happenings(catalog: Catalog, grown: Grown) -> Iterator[Happening]:
         yield from _burning(name, objective, catalog, grown)
 
 
-def line_of(condition: Condition, catalog: Catalog) -> float:
-    """Return the number a condition compares with: its own, or the budget's that it names."""
+def line_of(condition: Condition, catalog: Catalog, lines: Mapping[str, float] | None = None) -> float:
+    """Return the number a condition compares with: its own, or the budget's that it names, as `lines` say before the file."""
     if isinstance(condition.reaches, str):
-        return float(getattr(catalog.budgets, condition.reaches))
+        said = (lines or {}).get(condition.reaches)
+        return said if said is not None else float(getattr(catalog.budgets, condition.reaches))
     return next(float(line) for line in (condition.above, condition.below, condition.reaches) if line is not None)
 
 
@@ -151,6 +163,23 @@ def quantile(part: float, bounds: Sequence[float], buckets: Sequence[int]) -> fl
     return bounds[-1]
 
 
+class Counted(Noun):
+    """The values of an objective's metric in a window: how many were good, how many bad, and how many in each bucket."""
+
+    good: int
+    bad: int
+    buckets: tuple[int, ...]
+
+
+def counted(objective: Objective, catalog: Catalog, several: Sequence[Growth]) -> Counted:
+    """Return how an objective's values came out. Pure."""
+    mine = [each for each in several if all(each.labels[key] == value for key, value in objective.labels.items())]
+    buckets = tuple(_summed(mine)) if mine else ()
+    below = sum(buckets[: (catalog.metrics[objective.metric].bounds or ()).index(objective.bound) + 1])
+    good = below if objective.good_below is not None else sum(buckets) - below
+    return Counted(good=good, bad=sum(buckets) - good, buckets=buckets)
+
+
 def _burning(name: str, objective: Objective, catalog: Catalog, grown: Grown) -> Iterator[Happening]:
     """The burns of one objective that hold: too fast over the long window, and not over yet in the short one."""
     for burn in objective.burns:
@@ -170,13 +199,9 @@ def _burning(name: str, objective: Objective, catalog: Catalog, grown: Grown) ->
 
 def _rate(objective: Objective, catalog: Catalog, several: Sequence[Growth]) -> float | None:
     """How many times faster than allowed bad values came; None where none came at all."""
-    counted = [each for each in several if all(each.labels[key] == value for key, value in objective.labels.items())]
-    buckets = _summed(counted) if counted else []
-    if not sum(buckets):
-        return None
-    below = sum(buckets[: (catalog.metrics[objective.metric].bounds or ()).index(objective.bound) + 1])
-    bad = sum(buckets) - below if objective.good_below is not None else below
-    return bad / sum(buckets) / (1 - objective.goal)
+    seen = counted(objective, catalog, several)
+    values = seen.good + seen.bad
+    return seen.bad / values / (1 - objective.goal) if values else None
 
 
 def _said(title: str, subject: str, condition: Condition, catalog: Catalog, value: float, line: float) -> str:

@@ -121,7 +121,7 @@ def enter_approved(
     manifest, priced, names = price(job_id, spec, catalog, now=now)
     jobs.enter(conn, job_id, spec, now=now, campaign=campaign, by=ordered_by)
     jobs.write_manifest(conn, manifest, priced, names, by=ordered_by, now=now)
-    approve_for_campaign(conn, catalog, job_id, by=by, expires_at=now + valid, now=now)
+    approve_for_campaign(conn, catalog, job_id, 1, by=by, expires_at=now + valid, now=now)
     message = f"waits for a run of campaign {campaign}"
     queue.put(conn, Waiting(job_id=job_id, version=1, reason="campaign", message=message, due_at=now, since=now))
     return True
@@ -243,10 +243,12 @@ def ended(ledger: Ledger, run_id: str, job_id: str, version: int) -> str:
     with ledger.write() as conn:
         before = jobs.settled_at(conn, run_id, job_id)
         jobs.settle_run(conn, run_id, now=database_now(conn), job_id=job_id)
-        if results.delivery(conn, job_id, version) is not None:
-            queue.take(conn, job_id, now=database_now(conn))
-            return "delivered"
         waits = queue.waiting(conn, [job_id]).get(job_id)
+        if results.delivery(conn, job_id, version) is not None:
+            # A later version that waits by now is none of this run's.
+            if waits is not None and waits.version == version:
+                queue.take(conn, job_id, now=database_now(conn))
+            return "delivered"
         if waits is not None:
             return str(waits)
         answer = approvals.latest(conn, job_id, version)

@@ -39,11 +39,10 @@ def cancel_job(ledger: Ledger, catalog: Catalog, job_id: str, *, by: str) -> Can
         fresh = gates.cancel_job(conn, job_id, by=by, now=now)
         queue.take(conn, job_id, now=now)
         made = [p for version in jobs.versions(conn, job_id) for p in _bought(conn, job_id, version)]
-    held = [p for p in made if p.state == "held"]
-    for version in {p.version for p in held}:
-        release_holds(ledger, catalog, job_id, version)
+    versions = {p.version for p in made if p.state == "held"}
+    released = [hold for version in versions for hold in release_holds(ledger, catalog, job_id, version)]
     renders = tuple(_stopped(ledger, catalog, p, by=by) for p in made if p.state == "submitted")
-    return Cancelled(fresh=fresh, holds=len(held), money=sum(p.hold for p in held), renders=renders)
+    return Cancelled(fresh=fresh, holds=len(released), money=sum(released), renders=renders)
 
 
 def stop(ledger: Ledger, catalog: Catalog, name: str, vendor_ids: Sequence[str], *, by: str) -> list[str]:
@@ -60,14 +59,17 @@ def _stopped(ledger: Ledger, catalog: Catalog, purchase: Purchase, *, by: str) -
     return purchasing.cancel(ledger, catalog, backend(catalog, purchase.backend), purchase.purchase_id, by=by)
 
 
-def release_holds(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> int:
-    """Give back what a job holds and never sent; return how many holds. What was sent stays watched by `reconcile`."""
-    released = 0
+def release_holds(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> list[Micros]:
+    """Give back what a job holds and never sent; return how much each hold was. What was sent stays watched by `reconcile`.
+
+    A hold that somebody claimed in the same moment is not given back, and not counted.
+    """
+    released = []
     with ledger.write() as conn:
         now = database_now(conn)
         for purchase in _bought(conn, job_id, version):
-            if purchase.state == "held":
-                released += purchases.release(conn, purchase.purchase_id, Step.VOID, catalog=catalog, now=now)
+            if purchase.state == "held" and purchases.release(conn, purchase.purchase_id, Step.VOID, catalog=catalog, now=now):
+                released.append(purchase.hold)
     return released
 
 

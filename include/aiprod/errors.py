@@ -4,6 +4,7 @@ AiprodError
 ├── SpecError                the order is wrong; nothing happened. One line per field
 │   └── JobConflict          the job id already names another order
 ├── ConfigError              a file in include/config/ or an environment variable is wrong
+│   └── OtherRevision        the ledger's schema is another release's: somebody is upgrading
 ├── MoneyError               the ledger says no
 │   ├── BudgetExceeded       a hold does not fit under every cap that applies
 │   ├── KeyReused            one purchase, two different contents
@@ -48,6 +49,7 @@ __all__ = [
     "MoneyMoved",
     "NotAMember",
     "NoticeRefused",
+    "OtherRevision",
     "PurchasingStopped",
     "SamePerson",
     "SpecError",
@@ -95,6 +97,12 @@ class JobConflict(SpecError):
 
 class ConfigError(AiprodError):
     """A configuration file or environment variable is wrong; the message names it."""
+
+
+class OtherRevision(ConfigError):
+    """The ledger's schema is another release's. Nothing was read or written; it passes when the upgrade is complete."""
+
+    retryable = True
 
 
 class MoneyError(AiprodError):

@@ -21,8 +21,6 @@ from aiprod.storage import Storage
 __all__ = [
     "Review",
     "ReviewQuestion",
-    "answer_review",
-    "answer_shown_review",
     "assemble_job",
     "has_video",
     "review_job",
@@ -194,40 +192,3 @@ def review_question(ledger: Ledger, catalog: Catalog, job_id: str, version: int,
         outbox.emit(conn, key, "review_wanted", now=now, **told)
     shown = cut_sha == made.video.sha256
     return ReviewQuestion(video=made.video.url, poster=made.poster.url, shown=shown, not_by=not_by)
-
-
-def answer_shown_review(
-    ledger: Ledger,
-    catalog: Catalog,
-    job_id: str,
-    word: Literal["accepted", "rejected"],
-    *,
-    by: str,
-    run_id: str,
-    task_id: str,
-) -> str:
-    """Write a word given in Airflow: it is about the version and cut that were shown there, whatever the job is by now."""
-    with ledger.read() as conn:
-        shown = approvals.first_shown(conn, run_id, task_id, job_id)
-    if shown is None:
-        raise JobFailed(f"job {job_id}: no video was shown for run {run_id}, so there is nothing to answer")
-    return answer_review(ledger, catalog, job_id, shown[0], word, by=by, cut_sha=shown[1])
-
-
-def answer_review(
-    ledger: Ledger,
-    catalog: Catalog,
-    job_id: str,
-    version: int,
-    word: Literal["accepted", "rejected"],
-    *,
-    by: str,
-    cut_sha: str,
-) -> str:
-    """Write a person's word on one cut, by its SHA-256; return the word that stands. Another cut needs another word.
-
-    Raises `NotAMember`, and `SamePerson` where the preset wants another one's word.
-    """
-    with ledger.write() as conn:
-        answerers.require_entitled(conn, catalog, job_id, version, by=by)
-        return approvals.review(conn, job_id, version, cut_sha, word, by=by, now=database_now(conn)).answer

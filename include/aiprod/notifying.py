@@ -145,7 +145,7 @@ def _message(conn: Connection, claimed: Claimed) -> Message:
     first, about = told[0]
     means = TOPICS.get(first.topic, first.topic)
     if len(told) == 1:
-        name = f"{about.job_id}: {about.title}" if about.title else about.job_id
+        name = f"{about.job_id}: {about.title}" if about.title else about.job_id or str(first.payload.get("message", ""))
         body = {"type": first.topic, "id": claimed.message, **parts[0]}
         subject, lines = f"{means} – {name}" if name else means, _lines(body)
     else:

@@ -224,10 +224,10 @@ def _require_asked(conn: Connection, catalog: Catalog, job_id: str, version: int
 
 
 def approve_for_campaign(
-    conn: Connection, catalog: Catalog, job_id: str, *, by: str, expires_at: datetime, now: datetime
+    conn: Connection, catalog: Catalog, job_id: str, version: int, *, by: str, expires_at: datetime, now: datetime
 ) -> Answer:
-    """Approve the first version of a job with its campaign, by whoever approved that."""
-    return _write(conn, catalog, job_id, 1, "approved", sequence=1, by=by, now=now, expires_at=expires_at)
+    """Approve a new version of a job with its campaign, by whoever approved that."""
+    return _write(conn, catalog, job_id, version, "approved", sequence=1, by=by, now=now, expires_at=expires_at)
 
 
 def _stands(conn: Connection, answer: Answer, run_id: str, now: datetime) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from aiprod.backends import backend, why_not_configured
 from aiprod.catalog import Catalog
 from aiprod.errors import BackendError, FailureKind, SpecError, StaleState
-from aiprod.ledger import Ledger, parked
+from aiprod.ledger import Ledger, owners, parked
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.parked import AnswerWord
 from aiprod.ledger.purchases import Purchase
@@ -33,10 +34,12 @@ class Parked(Noun):
     answers: tuple[AnswerWord, ...]
 
 
-def listed(ledger: Ledger) -> list[Parked]:
-    """Return every purchase that waits for a person, the longest waiting first."""
+def listed(ledger: Ledger, *, hidden_projects: Collection[str] = ()) -> list[Parked]:
+    """Return every purchase that waits for a person, the longest waiting first; none of the hidden projects."""
     with ledger.read() as conn:
         found = parked.waiting(conn, now=database_now(conn))
+        if hidden_projects:
+            found = [p for p in found if owners.project_of(conn, p.job_id) not in hidden_projects]
     ids = [p.purchase_id for p in found]
     return [_parked(purchase, ids) for purchase in found]
 

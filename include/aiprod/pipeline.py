@@ -7,6 +7,7 @@ nothing is left that could go on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -18,7 +19,8 @@ from aiprod.finishing import Review, ReviewQuestion
 from aiprod.ledger import jobs, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
-from aiprod.models import Delivery, Micros
+from aiprod.logs import about
+from aiprod.models import Delivery, Micros, dollars
 from aiprod.notifying import PLAIN, Sender, Told, relay
 from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
@@ -30,8 +32,14 @@ from aiprod.watching import Minute, minute
 
 __all__ = ["Pipeline", "Scored"]
 
+log = logging.getLogger(__name__)
+
 _T = TypeVar("_T")
 Answer = Literal["approved", "rejected", "expired"]
+
+#: Jobs that are cut, or delivered, side by side: one's disk is waited for, or its pictures are drawn, while another's ledger
+#: is written. More would need the memory of more films.
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,11 @@ class Pipeline(Verbs):
             ordering.enter(self.ledger, self.catalog, raw, job_id=name, run_id=run_id, by=by)
             for name, raw in zip(names, orders, strict=True)
         ]
-        return list(dict.fromkeys(e.job_id for e in entered))
+        job_ids = list(dict.fromkeys(e.job_id for e in entered))
+        for name in job_ids:
+            with about(job_id=name):
+                log.info("entered")
+        return job_ids
 
     def enlist(self, orders: Sequence[Mapping[str, Any]], *, campaign: str, amount: Micros, by: str) -> list[str]:
         """Enter the jobs of a campaign, approved together; they wait for a run. Raises `SpecError`, and writes nothing."""
@@ -100,6 +112,7 @@ class Pipeline(Verbs):
             if isinstance(routed, AiprodError):
                 raise routed
             work.extend(routed.backends)
+            log.info("routed to %s", ", ".join(routed.backends) or "nobody")
             self._let_wait(job_id, version, routed)
             if routed.refused and not routed.backends:
                 raise JobFailed(" ".join(routed.refused))
@@ -145,9 +158,10 @@ class Pipeline(Verbs):
 
         def one(job_id: str, version: int) -> bool:
             finishing.assemble_job(self.ledger, self.catalog, self.storage, job_id, version)
+            log.info("assembled")
             return True
 
-        made = self._each(self._going(job_ids), one, stage="assemble")
+        made = self._each(self._going(job_ids), one, stage="assemble", at_once=_AT_ONCE)
         if not made:
             raise JobFailed(self._why(job_ids, "no job has a take for every shot"))
         return list(made)
@@ -165,7 +179,7 @@ class Pipeline(Verbs):
 
     def answer_review(self, job_id: str, word: Literal["accepted", "rejected"], *, by: str, run_id: str, task_id: str) -> str:
         """Write down a person's word on the video that was shown; return the word that stands."""
-        return finishing.answer_shown_review(self.ledger, self.catalog, job_id, word, by=by, run_id=run_id, task_id=task_id)
+        return reviewing.answer_shown(self.ledger, self.catalog, job_id, word, by=by, run_id=run_id, task_id=task_id)
 
     def nobody_looked(self, job_id: str, *, run_id: str, task_id: str) -> None:
         """Write down that nobody looked in time at the video that was shown."""
@@ -177,11 +191,14 @@ class Pipeline(Verbs):
 
         def one(job_id: str, version: int) -> Delivery | None:
             if finishing.has_video(self.ledger, job_id, version):
-                return delivering.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
+                made = delivering.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
+                log.info("delivered for %s", dollars(made.cost))
+                return made
             return None  # `assemble` has said why
 
         going = self._going(job_ids)
-        done = [made for made in self._each(going, one, stage="deliver").values() if made is not None]
+        every = self._each(going, one, stage="deliver", at_once=_AT_ONCE)
+        done = [made for made in every.values() if made is not None]
         left = [job_id for job_id in going if job_id not in {made.job_id for made in done}]
         if left or not done:
             raise JobFailed(self._why(left or job_ids, f"{len(left) or len(job_ids)} of {len(job_ids)} jobs were not delivered"))
@@ -196,8 +213,11 @@ class Pipeline(Verbs):
         lines = []
         for job_id, version in carried.items():
             # What a younger run of the job has set aside is not ours to give back.
-            released = 0 if job_id in busy else cancelling.release_holds(self.ledger, self.catalog, job_id, version)
-            lines.append(f"{job_id}: {batching.ended(self.ledger, run_id, job_id, version)}, {released} unused holds given back")
+            released = [] if job_id in busy else cancelling.release_holds(self.ledger, self.catalog, job_id, version)
+            ended = batching.ended(self.ledger, run_id, job_id, version)
+            lines.append(f"{job_id}: {ended}, {len(released)} unused holds given back")
+            with about(job_id=job_id):
+                log.info("%s", lines[-1])
         return lines
 
     # 10. push_metrics
@@ -260,6 +280,8 @@ class Pipeline(Verbs):
                 if error.retryable:
                     passing = passing or error
                     continue
+                with about(job_id=job_id):
+                    log.warning("%s failed: %s", stage, error)
                 with self.ledger.write() as conn:
                     code = type(error).__name__
                     jobs.fail(conn, job_id, versions[job_id], stage, str(error), code=code, now=database_now(conn))

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
-from aiprod import settings
+from aiprod import logs, settings
 from aiprod.backends import Backend, backend
 from aiprod.backends.judges import Judge
 from aiprod.budgets import Cap
@@ -266,6 +266,14 @@ def drive(
     With `may_send` false nothing new is sent: only what already left is followed up.
     """
     purchase = _reload(ledger, purchase_id)
+    with logs.about(**purchase.log_fields):
+        return _driven(ledger, catalog, storage, adapter, purchase, may_send=may_send)
+
+
+def _driven(
+    ledger: Ledger, catalog: Catalog, storage: Storage, adapter: Backend, purchase: Purchase, *, may_send: bool
+) -> Purchase:
+    purchase_id = purchase.purchase_id
     if purchase.state == "held" and may_send:
         purchase = _send(ledger, catalog, adapter, purchase)
     if purchase.state == "submitting":
@@ -342,9 +350,7 @@ def _request(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purch
             lost = f"{type(error).__name__}: {error}"
     if accepted is not None and not accepted.vendor_id:
         accepted, lost = None, "the vendor accepted it without an id"
-    if accepted is not None:
-        # Written down even when the ledger cannot be: a person can find the render by it.
-        log.info("%s accepted %s as %s", adapter.name, key, accepted.vendor_id)
+    _log_answer(adapter.name, key, accepted, rejected.message if rejected else f"the answer is lost: {lost}")
     try:
         with ledger.write() as conn:
             now = database_now(conn)
@@ -359,6 +365,14 @@ def _request(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purch
         log.warning("what %s said of %s came too late: %s", adapter.name, key, error)
     if accepted is not None and ours and accepted.state is not None and accepted.state.final:
         _close(ledger, catalog, _reload(ledger, key), accepted.state)
+
+
+def _log_answer(name: str, key: str, accepted: Accepted | None, otherwise: str) -> None:
+    """Written down even when the ledger cannot be: a person can find the render by it."""
+    if accepted is not None:
+        log.info("%s accepted %s as %s", name, key, accepted.vendor_id)
+    else:
+        log.warning("%s did not accept %s: %s", name, key, otherwise)
 
 
 def _look(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase) -> Purchase:
@@ -478,6 +492,7 @@ def _close(ledger: Ledger, catalog: Catalog, purchase: Purchase, state: JobState
     if state.state != "succeeded":
         kind = state.kind or FailureKind.VENDOR_INTERNAL
         failure = Failure(kind=kind, message=state.message or state.state, money_moved=state.money_moved)
+    log.info("%s at %s: %s charged%s", state.state, purchase.backend, dollars(charge), f"; {failure.message}" if failure else "")
     try:
         with ledger.write() as conn:
             purchases.close(
@@ -564,6 +579,7 @@ def _secure(ledger: Ledger, storage: Storage, adapter: Backend, purchase: Purcha
     )
     with ledger.write() as conn:
         results.keep(conn, take, now=database_now(conn))
+    log.info("its file is kept as %s", kept.path)
 
 
 # --- judgements: one request, answered at once ---------------------------------------------------------
@@ -618,7 +634,8 @@ def ask_judge(ledger: Ledger, catalog: Catalog, storage: Storage, judge: Judge, 
         # Another process was faster: what it did is in the ledger.
         return _reload(ledger, key)
     if fence is not None:
-        _question(ledger, catalog, storage, judge, purchase, clip, fence, claimed_at)
+        with logs.about(**purchase.log_fields):
+            _question(ledger, catalog, storage, judge, purchase, clip, fence, claimed_at)
     return _reload(ledger, key)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+from aiprod import logs
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed
 from aiprod.judging import Pause, at_once, look_at
@@ -20,6 +22,8 @@ from aiprod.planning import floor_of
 from aiprod.storage import Storage
 
 __all__ = ["at_once", "score_job"]
+
+log = logging.getLogger(__name__)
 
 #: A report shows this many pictures, of its first findings that have a place.
 _MOST_THUMBNAILS = 8
@@ -48,7 +52,10 @@ def score_job(
         purchase = bought[take.take_id]
         if purchase is None:
             raise JobFailed(f"take {take.take_id} has no purchase")
-        return _score(ledger, catalog, storage, spec, take, purchase, pause)
+        with logs.about(**purchase.log_fields):
+            line = _score(ledger, catalog, storage, spec, take, purchase, pause)
+            log.info("%s", line)
+            return line
 
     # Looking is waiting for an answer; measuring, which is work, has a lock of its own.
     with ThreadPoolExecutor(max(1, min(side_by_side, len(new)))) as pool:

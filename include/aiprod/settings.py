@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -89,14 +90,28 @@ def _place(url: str) -> tuple[str, str, int | None, str]:
     return kind, parts.hostname or "", port, parts.path
 
 
-def require_distributed_safe(executor: str) -> None:
-    """Refuse SQLite when tasks may run on several machines: WAL does not work over a network."""
-    local = all(name.strip().rsplit(".", 1)[-1] in ("LocalExecutor", "SequentialExecutor", "") for name in executor.split(","))
-    if not local and database_url().startswith("sqlite"):
-        raise ConfigError(
-            f"The ledger is on SQLite, but {executor} may run tasks on several machines. "
-            "Set AIPROD_DATABASE_URL to a PostgreSQL database on every one of them."
-        )
+def require_distributed_safe(executor: str, *, airflow_database: str = "") -> None:
+    """Refuse SQLite when tasks may run on several machines: WAL does not work over a network.
+
+    `executor` is Airflow's setting, with teams and aliases if it has them. `airflow_database` is the address of its own
+    database, for who knows it: a task does not, for Airflow hides it there.
+    """
+    if all(_one_machine(name) for team in executor.split(";") for name in team.rpartition("=")[2].split(",")):
+        return
+    for whose, url, name in (
+        ("The ledger", database_url(), "AIPROD_DATABASE_URL"),
+        ("Airflow's own database", airflow_database, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"),
+    ):
+        if url.startswith("sqlite"):
+            raise ConfigError(
+                f"{whose} is on SQLite, but {executor} may run tasks on several machines. "
+                f"Set {name} to a PostgreSQL database on every one of them."
+            )
+
+
+def _one_machine(executor: str) -> bool:
+    """Whether an executor, by its class or `alias:class`, starts tasks where its scheduler runs."""
+    return re.split(r"[.:]", executor.strip())[-1] in ("LocalExecutor", "SequentialExecutor", "")
 
 
 def storage_url() -> str:
@@ -200,8 +215,13 @@ def gcm_endpoint() -> str | None:
 
 
 def gcm_dashboards() -> str | None:
-    """Where that one's dashboards are (`AIPROD_GCM_DASHBOARDS`): the service speaks of them over HTTP only. None for Google's."""
+    """Where that one's dashboards are (`AIPROD_GCM_DASHBOARDS`): the service speaks of them over HTTP only. None for Google's.
+
+    Raises `ConfigError` when only one of the two is another than Google's: the rest would go to the real project.
+    """
     said = os.environ.get("AIPROD_GCM_DASHBOARDS")
+    if bool(said) != bool(gcm_endpoint()):
+        raise ConfigError("AIPROD_GCM_ENDPOINT and AIPROD_GCM_DASHBOARDS belong together: set both, or neither")
     return f"http://{_on_this_machine('AIPROD_GCM_DASHBOARDS', 'http', said)}" if said else None
 
 

@@ -20,7 +20,7 @@ from aiprod.models import Decision, Noun, Verdict
 from aiprod.purchasing import envelope_of, new_hold, unfinished
 from aiprod.routing import Facts, fits_but_for_money
 
-__all__ = ["Routed", "Wait", "route_job", "route_jobs", "shots_without_take", "worked_on"]
+__all__ = ["Routed", "Wait", "route_jobs", "shots_without_take", "worked_on"]
 
 #: How often a choice is made again because somebody else took the last dollar or the probe in between.
 _ROUNDS = 5
@@ -105,25 +105,16 @@ class _Found:
         )
 
 
-def route_job(ledger: Ledger, catalog: Catalog, job_id: str, version: int, round: int, *, batch: bool = False) -> Routed:
-    """Give every shot that needs one a backend and a hold; record each decision.
-
-    A shot with a live purchase, or a paid take not brought home, keeps it. In a batch a shot waits while its backend
-    has twice as many holds as free slots; a job that chose so waits for the next day's money. Raises `PurchasingStopped` when
-    nobody approved the job, or approval or job were withdrawn.
-    """
-    routed = route_jobs(ledger, catalog, {job_id: version}, round, batch=batch)[job_id]
-    if isinstance(routed, AiprodError):
-        raise routed
-    return routed
-
-
 def route_jobs(
     ledger: Ledger, catalog: Catalog, versions: Mapping[str, int], round: int, *, batch: bool = False
 ) -> dict[str, Routed | AiprodError]:
-    """The same for several jobs, as if one after the other in their order: return what came of each, or its error.
+    """Give every shot that needs one a backend and a hold; record each decision. Return what came of each job, or its error.
 
-    Their holds are placed together, in one transaction for many. Who loses a race for one is decided again, and nobody
+    As if one job after the other, in their order. A shot with a live purchase, or a paid take not brought home, keeps it.
+    In a batch a shot waits while its backend has twice as many holds as free slots; a job that chose so waits for the next
+    day's money. `PurchasingStopped` comes of a job that nobody approved, or whose approval was withdrawn.
+
+    The holds are placed together, in one transaction for many. Who loses a race for one is decided again, and nobody
     overtakes it to the money.
     """
     found = _Found()

@@ -47,8 +47,8 @@ class _Keeper(Protocol):
 
     def exists(self, name: str) -> bool: ...
 
-    def place(self, source: BinaryIO, name: str, *, replace: bool) -> _Digest:
-        """Copy `source` to `name` in one step. Raises `FileExistsError` unless `replace`."""
+    # Copies `source` to `name` in one step. Raises `FileExistsError` unless `replace`.
+    def place(self, source: BinaryIO, name: str, *, replace: bool) -> _Digest: ...
 
     def below(self, name: str) -> list[tuple[str, int]]: ...
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from aiprod import cancelling, delivering, editing, erasing, ordering, reviewing, settings, viewing
 from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
-from aiprod.editing import Edited, ManifestEdit
+from aiprod.editing import Edited, ManifestEdit, Repriced
 from aiprod.ledger import Ledger, open_ledger
 from aiprod.ledger.listings import JobFilter
 from aiprod.models import Erasure, Micros, ShotSpec
@@ -75,6 +75,10 @@ class Verbs:
     def edit(self, job_id: str, change: ManifestEdit, *, base_version: int, by: str) -> Edited:
         """Write a new manifest version before the money is approved; see `editing.edit`."""
         return editing.edit(self.ledger, self.catalog, job_id, change, base_version=base_version, by=by)
+
+    def reprice(self, job_id: str, change: ManifestEdit, *, base_version: int) -> Repriced:
+        """Return what an edit would cost before it is saved; see `editing.reprice`."""
+        return editing.reprice(self.ledger, self.catalog, job_id, change, base_version=base_version)
 
     def redo(
         self, job_id: str, *, shots: Sequence[int], change: Mapping[int, ShotSpec] | None = None, base_version: int, by: str

@@ -41,7 +41,7 @@ def plan(*, params: dict[str, Any], by: str | None = None) -> str:
         made = planned(orders.ledger, orders.catalog, wanted, load(wanted.source, opened=ObjectStoragePath))
         for problem in made.problems[:_TOLD]:
             log.error("Row left out: %s", problem)
-        for line in made.duplicates[:_TOLD]:
+        for line in [*made.duplicates, *made.later][:_TOLD]:
             log.warning("%s", line)
         if not made.rows:
             raise SpecError(["source: no row of it can be ordered", *map(str, made.problems[:_TOLD])])
@@ -73,7 +73,10 @@ def enlist(place: str) -> None:
         entered = entering.enter(orders.ledger, orders.catalog, entering.kept(orders.storage, place))
     for line in entered.refused:
         log.error("Row left out: %s", line)
-    log.info("%d new, %d changed, %d as before, %d refused", entered.new, entered.changed, entered.same, len(entered.refused))
+    for line in entered.later:
+        log.warning("Not now: %s", line)
+    counts = (entered.new, entered.changed, entered.same, len(entered.later), len(entered.refused))
+    log.info("%d new, %d changed, %d as before, %d later, %d refused", *counts)
 
 
 def report(place: str) -> dict[str, Any]:

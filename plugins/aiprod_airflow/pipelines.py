@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from aiprod import settings
+from structlog.contextvars import bound_contextvars
+
+from aiprod import logs, settings
 from aiprod.errors import ConfigError
 from aiprod.pipeline import Pipeline
 from aiprod.storage import Storage
@@ -19,9 +21,10 @@ __all__ = ["pipeline", "serving_pipeline"]
 def pipeline() -> Pipeline:
     """Return a pipeline of this process's ledger and catalogue. Vendors' keys come from the environment, else from Airflow.
 
-    `AIPROD_STORAGE_URL` may name an Airflow connection as its user: `gs://my_conn@bucket/prefix`.
+    What log lines are about becomes fields of Airflow's logs. `AIPROD_STORAGE_URL` may name an Airflow connection as its user: `gs://my_conn@bucket/prefix`.
     """
     offer_connections()
+    logs.offer(bound_contextvars)
     return Pipeline(open_storage=_storage)
 
 

@@ -70,8 +70,6 @@ def score(job_ids: Sequence[str] | None, *, attempt: int, attempts: int) -> list
         raise AirflowSkipException("estimate did not take the order, so there is nothing to score")
     with told_to_airflow():
         scored = pipeline().score(job_ids, attempt)
-    for line in scored.lines:
-        log.info("%s", line)
     if scored.then == "stuck":
         raise AirflowFailException(f"Nothing was bought in attempt {attempt}; the log of attempt_{attempt}.route says why.")
     if scored.then == "waits":
@@ -85,8 +83,7 @@ def score(job_ids: Sequence[str] | None, *, attempt: int, attempts: int) -> list
 def assemble(job_ids: Sequence[str]) -> None:
     """Cut the takes of every job together."""
     with told_to_airflow():
-        for job_id in pipeline().assemble(job_ids):
-            log.info("%s is assembled", job_id)
+        pipeline().assemble(job_ids)
 
 
 def deliver(job_ids: Sequence[str], *, push: Callable[..., None]) -> list[dict[str, Any]]:
@@ -116,8 +113,7 @@ def settle(*, run_id: str, tell: Callable[..., None]) -> None:
     `tell` is called with an asset and the facts of one video, for every video that this run delivered.
     """
     orders = pipeline()
-    for line in orders.settle(run_id):
-        log.info("%s", line)
+    orders.settle(run_id)
     for made in delivered_by(orders.ledger, run_id):
         tell(DELIVERIES, extra=made)
 

@@ -80,6 +80,7 @@ def campaign_body(plan: Plan) -> str:
     """Return the question about a campaign's money: its rows, what they may cost in all, and what is left out."""
     wanted, new = plan.wanted, [row for row in plan.rows if row.change == "new"]
     changed = len(plan.to_enter) - len(new)
+    same = sum(row.change == "same" for row in plan.rows)
     shown = [_line(row) for row in plan.to_enter]
     left = [f"* {plain(str(problem))}" for problem in plan.problems]
     before = "" if plan.approved is None else f" · {dollars(plan.approved)} approved before"
@@ -87,7 +88,7 @@ def campaign_body(plan: Plan) -> str:
         [
             f"**Campaign** `{wanted.campaign}` · {plain(wanted.source)}{before}",
             "",
-            f"{len(new)} new rows, {changed} changed, {len(plan.rows) - len(plan.to_enter)} as before, {len(left)} problems.",
+            f"{len(new)} new rows, {changed} changed, {same} as before, {len(left)} problems.",
             "",
             "| | |",
             "|---|---:|",
@@ -102,6 +103,7 @@ def campaign_body(plan: Plan) -> str:
             *shown[:_ROWS],
             *([f"| … | {len(shown) - _ROWS} more rows | | | |"] if len(shown) > _ROWS else []),
             "",
+            *(["Not now:", *(f"* {plain(told)}" for told in plan.later[:_ROWS]), ""] if plan.later else []),
             *(["Left out:", *left[:_ROWS]] if left else []),
             *([f"* … and {len(left) - _ROWS} more"] if len(left) > _ROWS else []),
             *(["", "Ordered twice:", *(f"* {plain(line)}" for line in plan.duplicates[:_ROWS])] if plan.duplicates else []),
@@ -115,7 +117,8 @@ def campaign_body(plan: Plan) -> str:
 
 def _line(row: PlannedRow) -> str:
     words = row.order.prompt or " / ".join(shot.prompt for shot in row.order.shots or ())
-    return f"| {row.line} | {plain(row.key)} | {dollars(row.expected)} | {dollars(row.most)} | {plain(words)} |"
+    kept = f" (changed; {row.again} takes used again)" if row.change == "changed" else ""
+    return f"| {row.line} | {plain(row.key)}{kept} | {dollars(row.expected)} | {dollars(row.most)} | {plain(words)} |"
 
 
 def review_body(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aiprod import cancelling
@@ -75,3 +77,19 @@ def test_a_vendor_that_is_not_configured_is_named(local_market: Market, monkeypa
 def test_an_unknown_job_is_refused(local_market: Market) -> None:
     with pytest.raises(JobFailed, match="not in the ledger"):
         cancelled(local_market, "nobody")
+
+
+def test_a_hold_that_somebody_claimed_in_the_same_moment_is_not_counted_as_given_back(
+    local_market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_market.routed()
+    gives_back = cancelling.release_holds
+
+    def overtaken(*args: Any) -> Any:
+        local_market.sql("UPDATE purchases SET state = 'submitting'")
+        return gives_back(*args)
+
+    monkeypatch.setattr(cancelling, "release_holds", overtaken)
+    done = cancelling.cancel_job(local_market.ledger, local_market.catalog, "job-1", by="ann")
+    assert (done.holds, done.money) == (0, 0)
+    assert local_market.balance().reserved > 0

@@ -58,6 +58,26 @@ class TestEdit:
         local_market.pipeline.spend_question("job-1", run_id=RUN, task_id="approve")
         return local_market
 
+    def test_its_price_is_told_before_it_is_saved_and_is_the_one_that_is_saved(self, asked: Market) -> None:
+        change = ManifestEdit(shots=(*shots("a lake"), ShotSpec(prompt="a ship", seconds=3)))
+        before = asked.pipeline.view("job-1")
+        told = asked.pipeline.reprice("job-1", change, base_version=1)
+        assert asked.pipeline.view("job-1").revision == before.revision, "nothing is written"
+        assert before.approval is not None and (told.before, told.asked) == (before.estimate, before.approval.amount)
+        saved = asked.pipeline.edit("job-1", change, base_version=1, by="ann")
+        after = asked.pipeline.view("job-1")
+        assert after.approval is not None and (told.after, told.changes) == (saved.estimate, saved.changes)
+        assert told.amount == after.approval.amount > told.asked and not told.automatic
+
+    def test_an_edit_that_changes_nothing_costs_what_it_cost(self, asked: Market) -> None:
+        told = asked.pipeline.reprice("job-1", ManifestEdit(shots=shots("a lake", "a boat")), base_version=1)
+        assert (told.changes, told.after, told.amount) == ((), told.before, told.asked)
+
+    def test_what_can_be_edited_no_more_has_no_price(self, asked: Market) -> None:
+        edit(asked, "a lake", "a ship")
+        with pytest.raises(JobMoved):
+            asked.pipeline.reprice("job-1", ManifestEdit(shots=shots("a lake", "a kite")), base_version=1)
+
     def test_an_edit_is_a_new_version_with_its_price_and_who_changed_what(self, asked: Market) -> None:
         before = asked.pipeline.view("job-1").approval
         made = edit(asked, "a lake", "a boat", "a pier", aspect_ratio="9:16")

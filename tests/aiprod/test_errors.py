@@ -14,10 +14,10 @@ def test_every_error_is_one_of_ours_and_is_exported():
     assert {e.__name__ for e in ours} <= set(errors.__all__)
 
 
-def test_only_keeping_and_measuring_a_file_are_worth_trying_again():
+def test_only_keeping_and_measuring_a_file_and_a_ledger_between_two_releases_are_worth_trying_again():
     """Doing a purchase again is the ledger's decision, never an exception's."""
     again = {name for name in errors.__all__ if getattr(getattr(errors, name), "retryable", False)}
-    assert again == {"StorageError", "MeasuringInterrupted"}
+    assert again == {"StorageError", "MeasuringInterrupted", "OtherRevision"}
 
 
 def test_a_rejected_request_moved_no_money_and_an_unanswered_one_may_have():

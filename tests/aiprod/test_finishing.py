@@ -9,10 +9,11 @@ import pytest
 
 from aiprod import assembly, finishing
 from aiprod.errors import JobFailed
-from aiprod.ledger import results
+from aiprod.ledger import approvals, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Verdict
 from aiprod.storage import Storage
+from tests.desk import NOW
 from tests.market import Market, killed, lethal
 
 
@@ -181,7 +182,9 @@ def test_a_person_who_says_no_without_having_been_asked_is_heard(local_market: M
     local_market.pipeline.assemble(["job-1"])
     (review,) = local_market.pipeline.reviews(["job-1"])
     assert review.reasons == ()
-    finishing.answer_review(local_market.ledger, local_market.catalog, "job-1", 1, "rejected", by="ada", cut_sha=review.cut_sha)
+    with local_market.ledger.write() as conn:
+        approvals.show(conn, "run-1", "review", "job-1", 1, now=NOW, content=review.cut_sha)
+    local_market.pipeline.answer_review("job-1", "rejected", by="ada", run_id="run-1", task_id="review")
     with pytest.raises(JobFailed, match="was looked at and rejected"):
         local_market.pipeline.deliver(["job-1"])
 

@@ -41,18 +41,43 @@ class TestDatabase:
 
 
 class TestExecutors:
-    @pytest.mark.parametrize("executor", ["CeleryExecutor", "LocalExecutor,KubernetesExecutor", "my.company.EdgeExecutor"])
+    @pytest.mark.parametrize(
+        "executor",
+        [
+            "CeleryExecutor",
+            "KubernetesExecutor",
+            "LocalExecutor,KubernetesExecutor",
+            "my.company.EdgeExecutor",
+            "here:LocalExecutor,there:CeleryExecutor",
+            "LocalExecutor;team1=CeleryExecutor",
+        ],
+    )
     def test_sqlite_is_refused_when_tasks_may_run_elsewhere(self, executor):
         with pytest.raises(ConfigError, match="AIPROD_DATABASE_URL to a PostgreSQL database"):
             settings.require_distributed_safe(executor)
 
-    @pytest.mark.parametrize("executor", ["LocalExecutor", "", "airflow.executors.local_executor.LocalExecutor"])
+    @pytest.mark.parametrize(
+        "executor",
+        [
+            "LocalExecutor",
+            "",
+            "airflow.executors.local_executor.LocalExecutor",
+            "here:LocalExecutor",
+            "LocalExecutor;team1=LocalExecutor",
+        ],
+    )
     def test_sqlite_is_fine_on_one_machine(self, executor):
         settings.require_distributed_safe(executor)
 
     def test_postgres_is_fine_anywhere(self, monkeypatch):
         monkeypatch.setenv("AIPROD_DATABASE_URL", "postgresql://u@db/aiprod")
-        settings.require_distributed_safe("CeleryExecutor")
+        settings.require_distributed_safe("CeleryExecutor", airflow_database="postgresql+psycopg2://u@db/airflow")
+
+    @pytest.mark.parametrize("executor", ["CeleryExecutor", "KubernetesExecutor"])
+    def test_airflows_own_database_is_no_file_either(self, monkeypatch, executor):
+        monkeypatch.setenv("AIPROD_DATABASE_URL", "postgresql://u@db/aiprod")
+        with pytest.raises(ConfigError, match=rf"Airflow's own database is on SQLite, but {executor} .* AIRFLOW__DATABASE__"):
+            settings.require_distributed_safe(executor, airflow_database="sqlite:////opt/airflow/airflow.db")
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:hunter2@db:port/x", "postgresql://u:hunter2@[db/x"])

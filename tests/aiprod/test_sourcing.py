@@ -21,6 +21,14 @@ TWO_SHOTS = [{"prompt": f"shot {n}", "seconds": 1} for n in (1, 2)]
 # --- one choice, one hold -------------------------------------------------------------------------------
 
 
+def route(market: Market) -> sourcing.Routed:
+    """The first attempt of the one job. Raises what came of it."""
+    routed = sourcing.route_jobs(market.ledger, market.catalog, {"job-1": 1}, 1)["job-1"]
+    if isinstance(routed, Exception):
+        raise routed
+    return routed
+
+
 def test_a_choice_is_recorded_once_with_every_candidate_and_its_reason(local_market: Market) -> None:
     local_market.routed()
     ((round, purchase_id, decision),) = local_market.decisions()
@@ -127,7 +135,7 @@ def test_a_rejected_take_is_bought_again_elsewhere(local_market: Market) -> None
 def test_of_two_shots_only_as_many_are_held_as_there_is_money_for(market: Market) -> None:
     market.approved(shots=TWO_SHOTS, backend="runway")
     market.with_budgets(day_usd="0.13")
-    routed = sourcing.route_job(market.ledger, market.catalog, "job-1", 1, 1)
+    routed = route(market)
     assert routed.backends == ("runway",)
     (refusal,) = routed.refused
     assert "the day's budget" in refusal and "has $0.01 left" in refusal
@@ -139,7 +147,7 @@ def test_a_job_of_ten_shots_is_decided_on_and_held_in_one_transaction(market: Ma
     market.approved(shots=[{"prompt": f"shot {n}", "seconds": 1} for n in range(1, 11)])
     commits: list[object] = []
     event.listen(market.ledger.engine, "commit", lambda conn: commits.append(conn))
-    routed = sourcing.route_job(market.ledger, market.catalog, "job-1", 1, 1)
+    routed = route(market)
     assert routed == sourcing.Routed(backends=("runway",))
     assert len(commits) == 1
     assert sorted(d.shot for _, _, d in market.decisions()) == sorted(p.shot for p in market.purchases()) == list(range(1, 11))
@@ -240,7 +248,7 @@ def test_a_shut_door_stops_the_whole_job_before_anything_is_held_or_decided(
     market.approved()
     shut(market)
     with pytest.raises(PurchasingStopped, match=why):
-        sourcing.route_job(market.ledger, market.catalog, "job-1", 1, 1)
+        route(market)
     assert market.purchases() == [] and market.decisions() == []
 
 

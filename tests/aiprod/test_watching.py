@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tests import vendor
 from tests.market import Market
 
 
@@ -20,3 +23,16 @@ def test_one_minute_does_all_of_it_and_the_next_finds_it_done(local_market: Mark
     assert (told["delivered"], told["waiting"], told["over"], told["cost_micros"]) == (1, 0, True, 120_000)
     second = local_market.pipeline.flush_metrics()
     assert (second.changes, second.campaigns) == ((), ())
+
+
+def test_a_vendor_who_is_asked_for_credits_holds_up_nothing_that_people_wait_for(
+    local_market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(self: object) -> None:
+        raise ZeroDivisionError("whatever an adapter does")
+
+    monkeypatch.setattr(vendor.ListingVendor, "tells_credits", True)
+    monkeypatch.setattr(vendor.ListingVendor, "checkup", breaks)
+    with pytest.raises(ZeroDivisionError):
+        local_market.pipeline.flush_metrics()
+    assert [told["alert"] for told in local_market.events("alert_raised")][:1] == ["prices_old"]

@@ -70,6 +70,23 @@ def test_a_report_is_red_while_a_row_is_missing_and_has_every_file(
     assert (Path(shop.pipeline.storage.keep_text("", "x").url).parent / "campaigns" / "spring" / "report.csv").exists()
 
 
+def test_a_row_that_changed_while_it_is_made_is_named_and_nobody_is_asked_about_it(
+    shop: Shop, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source.write_text("key,prompt,seconds\na,a lake,1\n")
+    place = campaigns.plan(params=params(source))
+    approved(shop, place)
+    campaigns.enlist(place)
+    shop.pipeline.carry(["spring-a"], run_id="run-b")
+    source.write_text("key,prompt,seconds\na,a hill,1\n")
+    with caplog.at_level(logging.INFO):
+        place = campaigns.plan(params=params(source))
+        assert not entering.kept(shop.pipeline.storage, place).asks
+        campaigns.enlist(place)
+    told = "line 2 (a): job spring-a is being made; its change is picked up by the next run"
+    assert caplog.text.count(told) == 2 and "0 new, 0 changed, 0 as before, 1 later, 0 refused" in caplog.text
+
+
 def test_a_report_is_green_when_every_row_was_delivered(shop: Shop, source: Path) -> None:
     source.write_text("key,prompt,seconds\na,a lake,1\n")
     place = campaigns.plan(params=params(source))

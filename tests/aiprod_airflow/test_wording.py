@@ -246,6 +246,17 @@ class TestCampaign:
         assert [pattern.search(shown.text) for pattern in LINKED_LATER] == [None, None]
         assert seen(shown.rows[-1][-1]) == on_one_line(text)
 
+    def test_what_changed_says_what_it_uses_again_and_what_cannot_change_now_says_why(self) -> None:
+        row = PlannedRow(line=1, key="a", change="changed", order=JobSpec(prompt="a lake"), expected=USD, most=USD, again=2)
+        late = row.model_copy(update={"line": 2, "key": "b", "change": "later", "why": "job b is being made"})
+        sums = {"expected": USD, "worst_case": USD, "amount": USD, "approved": None, "today_left": USD}
+        wanted = Wanted(campaign="spring", source="rows.csv")
+        plan = Plan(wanted=wanted, rows=(row, late), problems=(), duplicates=(), fits_today=1, fits_campaign=1, **sums)
+        shown = page(campaign_body(plan))
+        assert shown.rows[-1][1] == "a (changed; 2 takes used again)"
+        assert "0 new rows, 1 changed, 0 as before, 0 problems" in shown.text
+        assert "line 2 (b): job b is being made; its change is picked up by the next run" in shown.text
+
     def test_a_long_campaign_is_shown_by_its_first_rows_and_how_many_more(self) -> None:
         shown = self.body("a lake", rows=60, problems=30)
 

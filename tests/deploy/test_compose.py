@@ -29,12 +29,37 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
 #: Packages that the image has in another version than requirements.lock, because Airflow's Google provider wants it so.
 OLDER = {"deprecated", "numpy", "google-genai", "importlib-metadata", "python-dateutil"}
+#: What .env.example offers and not every component is given, and why.
+_NOT_FOR_ALL = {
+    "AIPROD_API_URL": "read by whoever asks from outside",
+    "AIPROD_API_TOKEN": "read by whoever asks from outside",
+    "AIPROD_API_USER": "read by whoever asks from outside",
+    "AIPROD_API_PASSWORD": "read by whoever asks from outside",
+    "AIPROD_DATABASE_URL": "the database that compose itself starts",
+    "AIPROD_VAR_DIR": "the image's",
+    "AIPROD_CONFIG_DIR": "the image's, and a folder that is mounted there",
+    "AIRFLOW_ADMIN_PASSWORD": "the api-server's",
+    "AIRFLOW_PORT": "the api-server's",
+    "AIRFLOW_WORKER_CONCURRENCY": "the workers'",
+    "POSTGRES_PASSWORD": "the database's",
+    "GRAFANA_PASSWORD": "Grafana's",
+}
 #: What Airflow's image itself reads.
 _IMAGE = {"_AIRFLOW_DB_MIGRATE", "DUMB_INIT_SETSID", "ADMIN_PASSWORD"}
 
 
 def each(names: list[str]) -> Any:
     return pytest.mark.parametrize("name", names)
+
+
+def offered() -> set[str]:
+    """Every name in .env.example."""
+    return set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", (CHECKOUT / ".env.example").read_text(), re.MULTILINE))
+
+
+def given(text: str) -> set[str]:
+    """Every name whose value compose puts into a text."""
+    return set(re.findall(r"(?<!\$)\$\{([A-Z][A-Z0-9_]+)", text))
 
 
 def words(name: str) -> list[str]:
@@ -71,23 +96,35 @@ def test_the_api_server_starts_airflow_and_leaves_no_password_behind() -> None:
 
 @each(OURS)
 def test_every_variable_is_airflows_a_vendors_or_ours(name: str) -> None:
-    offered = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", (CHECKOUT / ".env.example").read_text(), re.MULTILINE))
     celery = {"AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND", "AIRFLOW__CELERY__WORKER_CONCURRENCY"}
     for variable in SERVICES[name]["environment"]:
         airflow = re.fullmatch(r"AIRFLOW__([A-Z_]+?)__([A-Z_]+)", variable)
         if airflow and variable not in celery:
             assert airflow[2].lower() in conf.configuration_description[airflow[1].lower()]["options"], variable
         elif not airflow:
-            assert variable in offered | _IMAGE or variable.startswith("OTEL_EXPORTER_OTLP_"), variable
+            assert variable in offered() | _IMAGE or variable.startswith("OTEL_EXPORTER_OTLP_"), variable
 
 
-def test_every_file_that_is_mounted_exists() -> None:
+@each([name for name in OURS if name != "emulator"])
+def test_what_may_be_set_reaches_every_component_under_its_own_name(name: str) -> None:
+    service = SERVICES[name]
+    assert offered() - given(json.dumps(service)) <= set(_NOT_FOR_ALL)
+    for variable, value in service["environment"].items():
+        assert variable not in offered() or f"${{{variable}:" in value or variable in _NOT_FOR_ALL, variable
+
+
+def test_what_is_not_for_all_is_for_somebody_or_for_nobody_here() -> None:
+    everywhere = [offered() & given(json.dumps(SERVICES[name])) for name in OURS if name != "emulator"]
+    assert set(_NOT_FOR_ALL) == offered() - set.intersection(*everywhere)
+    assert {name for name in _NOT_FOR_ALL if name not in given(TEXT)} == {
+        name for name in _NOT_FOR_ALL if name.startswith("AIPROD_")
+    }
+
+
+def test_every_file_that_is_mounted_exists_and_every_volume_is_mounted() -> None:
     mounted = {mount.split(":")[0] for service in SERVICES.values() for mount in service.get("volumes", [])}
     files = {mount for mount in mounted if mount.startswith(".")}
-    # Made by another part of this release, together or not at all.
-    here = {mount for mount in files if (CHECKOUT / "include" / "monitoring").exists() or "/monitoring/" not in mount}
-    assert [mount for mount in here if not (CHECKOUT / mount).exists()] == []
-    assert mounted - files == set(COMPOSE["volumes"]) - (set(COMPOSE["volumes"]) - mounted)
+    assert files and [mount for mount in files if not (CHECKOUT / mount).exists()] == []
     assert set(COMPOSE["volumes"]) == mounted - files
 
 
@@ -101,9 +138,7 @@ def test_every_secret_is_required_and_none_has_a_default() -> None:
 
 
 def test_every_name_is_in_the_example_of_the_environment() -> None:
-    asked = set(re.findall(r"(?<!\$)\$\{([A-Z][A-Z0-9_]+)", TEXT))
-    offered = set(re.findall(r"^#([A-Z][A-Z0-9_]+)=", (CHECKOUT / ".env.example").read_text(), re.MULTILINE))
-    assert asked - offered == set()
+    assert given(TEXT) - offered() == set()
 
 
 def test_every_port_is_loopbacks() -> None:
@@ -113,7 +148,25 @@ def test_every_port_is_loopbacks() -> None:
 
 @each([name for name in SERVICES if name not in ("migrate", "otel-collector")])
 def test_everything_that_stays_says_how_it_is(name: str) -> None:
-    assert SERVICES[name]["healthcheck"]["test"]
+    check = SERVICES[name]["healthcheck"]
+    assert check["test"][0] in ("CMD", "CMD-SHELL") and len(check["test"]) > 1
+    # A check that hangs, or that is asked once, says nothing.
+    assert int(check["timeout"].rstrip("s")) <= int(check["interval"].rstrip("s")) and check["retries"] > 1
+
+
+@each([name for name in SERVICES if "airflow jobs check" in str(SERVICES[name].get("healthcheck"))])
+def test_a_check_by_airflow_is_one_that_airflow_has(name: str) -> None:
+    from airflow.cli.cli_parser import get_parser
+
+    asked = SERVICES[name]["healthcheck"]["test"][1].replace('"$${HOSTNAME}"', "here").split()
+    parsed = get_parser().parse_args(asked[1:])
+    assert parsed.job_type == {"dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}[name]
+
+
+def test_the_scheduler_is_asked_where_it_answers() -> None:
+    assert conf.getint("scheduler", "scheduler_health_check_server_port") == 8974
+    assert ":8974/health" in SERVICES["scheduler"]["healthcheck"]["test"][-1]
+    assert SERVICES["scheduler"]["environment"]["AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK"] == "True"
 
 
 @each(OURS)

@@ -32,6 +32,8 @@ _VEO = "tests/aiprod/backends/test_veo3.py"
 _TELLING = "tests/aiprod/test_notifying.py"
 _ERASING = "tests/aiprod/test_erasing.py"
 _TOLD = "tests/aiprod/metrics/test_google.py"
+_ALERTED = "tests/vendors/test_every_alert.py::test_the_office_is_told_once_with_what_to_do_and_once_that_it_is_over"
+_REVISING = "tests/aiprod/bulk/test_revising.py"
 _EDITING = "tests/aiprod/test_editing.py"
 _ANSWERING = "tests/aiprod/test_ordering.py::TestAnswerMoney"
 #: An independent model of the whole ledger. Where it is named it finds the bug by itself, whatever it happens to try.
@@ -672,9 +674,23 @@ PLANTED = (
     Mutant(
         "a shot that may still be made is made again",
         "editing.py",
-        "        if p.live or (p.state in OPEN and (p.shot in shots or p.shot not in takes)):\n",
+        "        if p.live or ((p.state in OPEN or p.version == base_version) and (p.shot in shots or p.shot not in takes)):\n",
         "        if p.live:\n",
         (f"{_EDITING}::TestRedo::test_a_render_that_may_still_be_the_shot_is_waited_for",),
+    ),
+    Mutant(
+        "a changed row is made again from a plan that a run overtook",
+        "bulk/revising.py",
+        "    if (rest.base.manifest, rest.made, rest.unsettled) != (seen.base.manifest, seen.made, seen.unsettled):\n",
+        "    if False:\n",
+        (f"{_REVISING}::test_a_version_that_was_drafted_before_a_run_is_not_written_after_it",),
+    ),
+    Mutant(
+        "a changed row's job gets a new version while a run makes the old one",
+        "bulk/revising.py",
+        "    if any(run.settled_at is None and run.started_at > now - queue.ABANDONED for run in jobs.runs_of(conn, job_id)):\n",
+        "    if False:\n",
+        (f"{_REVISING}::test_a_job_that_a_run_carries_has_no_new_version",),
     ),
     Mutant(
         "a cancelled job is delivered",
@@ -973,5 +989,34 @@ PLANTED = (
         "    if len(samples) * 2 < rules.samples:\n",
         "    if not samples:\n        return Opinion(semantic=0.5, judgement=said)\n    if False:\n",
         (f"{_JUDGING}::TestRefusals::test_what_is_no_answer_is_paid_and_is_no_score",),
+    ),
+    Mutant(
+        "an alert is never over",
+        "alerting.py",
+        "        for alert in alerts.of_now(conn):",
+        "        for alert in alerts.of_now(conn)[:0]:",
+        (f"{_ALERTED}[renders_fail_three_times]", f"{_ALERTED}[a_render_is_left_alone]"),
+    ),
+    Mutant(
+        # It is found over at once, and raised again a minute later.
+        "an alert about somebody is told every minute",
+        "alerting.py",
+        "{(h.alert, h.subject): h for h in happenings",
+        '{(h.alert, ""): h for h in happenings',
+        (f"{_ALERTED}[renders_fail_three_times]",),
+    ),
+    Mutant(
+        "an alert knows the file's budget and not the one that stands",
+        "alerting.py",
+        "happenings(catalog, grown, lines)}",
+        "happenings(catalog, grown)}",
+        (f"{_ALERTED}[a_person_lowers_the_cap]",),
+    ),
+    Mutant(
+        "nobody hears of a channel that refuses everything",
+        "ledger/readings.py",
+        "for asked in (untold, refused))",
+        "for asked in (untold,))",
+        (f"{_ALERTED}[a_channel_refuses_what_it_is_told]",),
     ),
 )

@@ -82,7 +82,10 @@ class Walker:
         for round in range(1, rounds + 1):
             names: tuple[str, ...] = BACKENDS if everywhere else ()
             with tolerated("route"):
-                names = tuple(dict.fromkeys((*sourcing.route_job(self.ledger, self.catalog, job_id, 1, round).backends, *names)))
+                routed = sourcing.route_jobs(self.ledger, self.catalog, {job_id: 1}, round)[job_id]
+                if isinstance(routed, Exception):
+                    raise routed
+                names = tuple(dict.fromkeys((*routed.backends, *names)))
             for name in names:
                 with tolerated(f"render at {name}"):
                     purchasing.render(self.ledger, self.catalog, self.storage, {job_id: 1}, name, round)

@@ -3,5 +3,6 @@
 from aiprod.assembly.captions import captions
 from aiprod.assembly.joining import Clip, Style, assemble
 from aiprod.assembly.stills import contact_sheet, poster
+from aiprod.assembly.thumbnails import thumbnail
 
-__all__ = ["Clip", "Style", "assemble", "captions", "contact_sheet", "poster"]
+__all__ = ["Clip", "Style", "assemble", "captions", "contact_sheet", "poster", "thumbnail"]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -36,7 +36,7 @@ def poster(video: Path, into: Path) -> None:
     Raises `StorageError` when the video cannot be read or the picture not written.
     """
     seconds = _seconds(video)
-    _write(_images(video, [seconds / 3])[0], into, quality=90)
+    _write(_images(video, [seconds / 3], side=None)[0], into, quality=90)
 
 
 def contact_sheet(video: Path, into: Path, columns: int = 4, rows: int = 3) -> None:
@@ -46,7 +46,7 @@ def contact_sheet(video: Path, into: Path, columns: int = 4, rows: int = 3) -> N
     """
     seconds, count = _seconds(video), columns * rows
     moments = [seconds * (number + 0.5) / count for number in range(count)]
-    small = [_fitted(image) for image in _images(video, moments)]
+    small = _images(video, moments, side=_SIDE)
     high, wide = small[0].shape[:2]
     sheet = np.empty((rows * (high + _LINE) + (rows + 1) * _GAP, columns * (wide + _GAP) + _GAP, 3), np.uint8)
     sheet[:] = _GROUND
@@ -64,13 +64,6 @@ def _time_code(moment: float) -> str:
     return f"{tenths // 600:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
 
 
-def _fitted(image: Image) -> Image:
-    high, wide = image.shape[:2]
-    scale = _SIDE / max(high, wide)
-    size = (max(1, round(wide * scale)), max(1, round(high * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC), np.uint8)
-
-
 def _seconds(path: Path) -> float:
     try:
         with av.open(str(path)) as container:
@@ -82,10 +75,15 @@ def _seconds(path: Path) -> float:
         raise StorageError(f"{path} cannot be read: {error}") from error
 
 
-def _images(path: Path, moments: Sequence[float]) -> list[Image]:
-    """Return the frame shown at each moment (ascending, seconds from the start), BGR and upright."""
+def _images(path: Path, moments: Sequence[float], *, side: int | None) -> list[Image]:
+    """Return the frame shown at each moment (ascending, seconds from the start), BGR and upright.
+
+    `side` is how many pixels their longer side gets; None: as many as it has.
+    """
     images: list[Image] = []
     cv2.setNumThreads(1)
+    # One for all: what it works out for the first frame holds for the others.
+    formatter = VideoReformatter()
     try:
         with av.open(str(path)) as container:
             video = video_of(container, path)
@@ -100,7 +98,7 @@ def _images(path: Path, moments: Sequence[float]) -> list[Image]:
                     current = next(frames, current)
                 while (current.time or 0.0) - begin + _step(video) <= moment and (after := next(frames, None)) is not None:
                     current = after
-                images.append(_upright(current, video))
+                images.append(_upright(current, video, formatter, side))
     except (OSError, FFmpegError) as error:
         raise StorageError(f"{path} cannot be read: {error}") from error
     return images
@@ -117,16 +115,21 @@ def _step(video: VideoStream) -> float:
     return 1 / float(video.average_rate or 24)
 
 
-def _upright(frame: VideoFrame, video: VideoStream) -> Image:
-    """Return a frame as it is meant to be seen: colours, rotation and pixel shape applied."""
+def _upright(frame: VideoFrame, video: VideoStream, formatter: VideoReformatter, side: int | None) -> Image:
+    """Return a frame as it is meant to be seen: colours, rotation, pixel shape and size applied."""
     shape = float(video.sample_aspect_ratio or 1) or 1.0
+    wide, high = frame.width * shape, float(frame.height)
+    scale = 1.0 if side is None else side / max(wide, high)
     full = int(frame.color_range) == int(ColorRange.JPEG)
-    plain = frame.reformat(
-        width=max(2, round(frame.width * shape)),
-        height=frame.height,
+    # Colours and size in one step: a picture for the sheet is never made in full size.
+    plain = formatter.reformat(
+        frame,
+        width=max(2, round(wide * scale)),
+        height=max(2, round(high * scale)),
         format="bgr24",
         src_colorspace=matrix_of(frame),
         src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        interpolation=Interpolation.AREA if scale < 1 else Interpolation.BICUBIC,
     )
     pixels = plain.to_ndarray().astype(np.uint8, copy=False)
     return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))

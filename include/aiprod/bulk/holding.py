@@ -3,63 +3,61 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 from typing import Literal
 
 from aiprod import cancelling
 from aiprod.batching import ready
+from aiprod.bulk.naming import DEFAULT
 from aiprod.catalog import Catalog
-from aiprod.errors import JobFailed, JobMoved
-from aiprod.ledger import Connection, Ledger, campaigns, queue
+from aiprod.errors import JobMoved, JobUnknown
+from aiprod.ledger import Connection, Ledger, campaigns, caps, queue
+from aiprod.ledger.campaigns import Word
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Micros, Noun
 
-__all__ = ["Cancelled", "cancel", "pause", "resume", "standing"]
+__all__ = ["Said", "say", "standing"]
 
 
-class Cancelled(Noun):
-    """What cancelling a campaign came to: `money` in micro-dollars was held and is given back; one line per render that ran."""
+class Said(Noun):
+    """What a word to a campaign came to. `money` in micro-dollars was held and is given back; one line per render that ran."""
 
+    campaign: str
+    word: Word
+    #: Whether nobody had said it before.
     fresh: bool
-    jobs: int
-    money: Micros
-    renders: tuple[str, ...]
+    jobs: int = 0
+    money: Micros = 0
+    renders: tuple[str, ...] = ()
 
 
-def pause(ledger: Ledger, campaign: str, *, by: str) -> bool:
-    """Start no more jobs of a campaign. What a run carries already goes on, for it is paid. Returns whether that is new.
+def say(ledger: Ledger, catalog: Catalog, campaign: str, word: Word, *, by: str) -> Said:
+    """Pause a campaign (`paused`), let it go on (`resumed`), or buy nothing more for it, ever (`cancelled`).
 
-    Raises `JobFailed` for a campaign that the ledger does not know.
+    Paused, no more of its jobs are started; what a run carries goes on, for it is paid. Cancelled, every vendor that renders
+    for it is asked to stop; what was delivered stays. Saying it again finishes what an interrupted time left. Raises
+    `JobUnknown` for a campaign that the ledger does not know, and `JobMoved` for a word other than `cancelled` to one that is.
     """
     with ledger.write() as conn:
-        _require(conn, campaign)
-        return campaigns.pause(conn, campaign, by=by, now=database_now(conn))
-
-
-def resume(ledger: Ledger, campaign: str, *, by: str) -> bool:
-    """Start its jobs again. Returns whether it was paused. Raises `JobFailed` for an unknown or a cancelled campaign."""
-    with ledger.write() as conn:
-        terms = _require(conn, campaign)
-        if terms.cancelled_at is not None:
-            raise JobFailed(f"campaign {campaign} was cancelled by {terms.cancelled_by}; give a new one another name")
-        return campaigns.resume(conn, campaign, by=by, now=database_now(conn))
-
-
-def cancel(ledger: Ledger, catalog: Catalog, campaign: str, *, by: str) -> Cancelled:
-    """Buy nothing more for a campaign, ever, and ask every vendor that renders for it to stop. What was delivered stays.
-
-    Doing it again finishes what an interrupted time left. Raises `JobFailed` for a campaign that the ledger does not know.
-    """
-    with ledger.write() as conn:
-        _require(conn, campaign)
-        fresh = campaigns.cancel(conn, campaign, by=by, now=database_now(conn))
-        left = campaigns.unfinished(conn, campaign)
+        now = database_now(conn)
+        terms = _terms(conn, campaign, by=by, now=now)
+        if terms.cancelled_at is not None and word != "cancelled":
+            raise JobMoved(f"campaign {campaign} was cancelled by {terms.cancelled_by}; give a new one another name")
+        fresh = campaigns.say(conn, campaign, word, by=by, now=now)
+        left = campaigns.unfinished(conn, campaign) if word == "cancelled" else []
     stopped = []
     for job_id in left:
         # What was delivered in between stays.
         with suppress(JobMoved):
             stopped.append(cancelling.cancel_job(ledger, catalog, job_id, by=by))
-    renders = tuple(line for one in stopped for line in one.renders)
-    return Cancelled(fresh=fresh, jobs=len(stopped), money=sum(one.money for one in stopped), renders=renders)
+    return Said(
+        campaign=campaign,
+        word=word,
+        fresh=fresh,
+        jobs=len(stopped),
+        money=sum(one.money for one in stopped),
+        renders=tuple(line for one in stopped for line in one.renders),
+    )
 
 
 def standing(ledger: Ledger, catalog: Catalog, campaign: str) -> Literal["over", "ready", "waits"]:
@@ -71,8 +69,13 @@ def standing(ledger: Ledger, catalog: Catalog, campaign: str) -> Literal["over",
     return "ready" if ready(ledger, catalog) else "waits"
 
 
-def _require(conn: Connection, campaign: str) -> campaigns.Terms:
+def _terms(conn: Connection, campaign: str, *, by: str, now: datetime) -> campaigns.Terms:
+    """What was said of a campaign so far. One that was enlisted without a source is written down as it stands."""
     terms = campaigns.terms(conn, campaign)
     if terms is None:
-        raise JobFailed(f"campaign {campaign} is not in the ledger")
+        if caps.balance(conn, "campaign", campaign) is None:
+            raise JobUnknown(f"campaign {campaign} is not in the ledger")
+        campaigns.set_terms(conn, campaign, source="", naming=DEFAULT, in_flight=None, by=by, now=now)
+        terms = campaigns.terms(conn, campaign)
+    assert terms is not None  # noqa: S101 - just written
     return terms

@@ -10,14 +10,17 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from aiprod.batching import asks_a_person
 from aiprod.budgets import Scope, cap_on, job_budget
+from aiprod.bulk.changing import change_of
 from aiprod.bulk.naming import DEFAULT, Naming
 from aiprod.bulk.rows import Problem, Row, Table, read
 from aiprod.catalog import Catalog
 from aiprod.errors import SpecError
 from aiprod.estimating import price
 from aiprod.ledger import Connection, Ledger, approvals, campaigns, caps, jobs, limits, queue
+from aiprod.ledger.campaigns import Row as Entered
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import JobSpec, Micros, Noun, Slug, fingerprint
+from aiprod.planning import preset_of
 
 __all__ = ["Plan", "PlannedRow", "Wanted", "plan"]
 
@@ -42,11 +45,15 @@ class PlannedRow(Noun):
 
     line: int
     key: str
-    change: Literal["new", "changed", "same"]
+    #: `later`: it changed, and cannot be made again before what `why` says is over.
+    change: Literal["new", "changed", "same", "later"]
     order: JobSpec
     expected: Micros = 0
-    #: The most it may cost: worst case, or its own budget.
+    #: The most it may cost: worst case, or what its own budget has left.
     most: Micros = 0
+    #: Shots of a changed row that use a take again.
+    again: int = 0
+    why: str = ""
 
 
 class Plan(Noun):
@@ -73,7 +80,16 @@ class Plan(Noun):
 
     @property
     def to_enter(self) -> tuple[PlannedRow, ...]:
-        return tuple(row for row in self.rows if row.change != "same")
+        return tuple(row for row in self.rows if row.change in ("new", "changed"))
+
+    @property
+    def later(self) -> tuple[str, ...]:
+        """One line per changed row that cannot be made again now; the next run picks it up."""
+        return tuple(
+            f"line {row.line} ({row.key}): {row.why}; its change is picked up by the next run"
+            for row in self.rows
+            if row.change == "later"
+        )
 
     @property
     def asks(self) -> bool:
@@ -98,7 +114,9 @@ def plan(ledger: Ledger, catalog: Catalog, wanted: Wanted, table: Table) -> Plan
     with ledger.read() as conn:
         now = database_now(conn)
         terms = campaigns.terms(conn, wanted.campaign)
-        before = {row.row_key: row for row in campaigns.rows(conn, wanted.campaign)}
+        before: dict[str, list[Entered]] = {}
+        for entered in campaigns.rows(conn, wanted.campaign):
+            before.setdefault(entered.row_key, []).append(entered)
         cap = caps.balance(conn, "campaign", wanted.campaign)
         may_cost = {} if cap is None else _may_still_cost(conn, wanted.campaign, now)
         today_left = _left_today(conn, catalog, now)
@@ -106,17 +124,13 @@ def plan(ledger: Ledger, catalog: Catalog, wanted: Wanted, table: Table) -> Plan
         raise SpecError([f"campaign: {wanted.campaign} was cancelled by {terms.cancelled_by}; give a new one another name"])
     planned: list[PlannedRow] = []
     for row in rows:
-        known = before.get(row.key)
-        if known is not None and known.content_sha == row.order.fingerprint:
-            planned.append(PlannedRow(line=row.line, key=row.key, change="same", order=row.order))
-            continue
         try:
-            planned.append(_priced(row, catalog, "new" if known is None else "changed", now))
+            planned.append(_planned(ledger, catalog, row, before.get(row.key, []), now))
         except SpecError as error:
             problems += [Problem(line=row.line, column="", message=told, file=row.file) for told in error.problems]
-    planned, clashes = _named_apart(wanted.campaign, naming, planned, {k: r.revision for k, r in before.items()})
-    to_enter = [row for row in planned if row.change != "same"]
-    replaced = {before[row.key].job_id for row in to_enter if row.key in before}
+    planned, clashes = _named_apart(wanted.campaign, naming, planned, {k: r[-1].revision for k, r in before.items()})
+    to_enter = [row for row in planned if row.change in ("new", "changed")]
+    replaced = {before[row.key][-1].job_id for row in to_enter if row.key in before}
     spent = 0 if cap is None else cap.settled + sum(cost for job_id, cost in may_cost.items() if job_id not in replaced)
     worst_case = sum(row.most for row in to_enter)
     approved = None if cap is None else cap.cap
@@ -152,14 +166,27 @@ def _checked(wanted: Wanted) -> Naming:
     return Naming(wanted.naming)
 
 
-def _priced(row: Row, catalog: Catalog, change: Literal["new", "changed"], now: datetime) -> PlannedRow:
-    _, priced, _ = price(f"row-{row.line}", row.order, catalog, now=now)
-    preset = catalog.presets[row.order.preset]
+def _planned(ledger: Ledger, catalog: Catalog, row: Row, before: Sequence[Entered], now: datetime) -> PlannedRow:
+    """What a row comes to, and its price. Raises `SpecError` when it cannot be made."""
+    found = PlannedRow(line=row.line, key=row.key, change="same", order=row.order)
+    if before and before[-1].content_sha == row.order.fingerprint:
+        return found
+    preset = preset_of(row.order, catalog)
     if asks_a_person(preset):
         raise SpecError([f"preset: {row.order.preset} asks a person about every video; order it by itself"])
-    most = min(job_budget(row.order, preset), priced.worst_case)
-    expected = min(most, priced.expected)
-    return PlannedRow(line=row.line, key=row.key, change=change, order=row.order, expected=expected, most=most)
+    change = change_of(ledger, catalog, before, row.order) if before else None
+    if change is not None and change.kind in ("same", "later"):
+        return found.model_copy(update={"change": change.kind, "why": change.why})
+    kind = "changed" if change else "new"
+    if change is not None and change.kind == "back":
+        return found.model_copy(update={"change": kind})
+    if change is not None and change.draft is not None:
+        priced, most, again = change.draft.estimate, change.draft.most, len(change.draft.kept)
+    else:
+        _, priced, _ = price(f"row-{row.line}", row.order, catalog, now=now)
+        most, again = min(job_budget(row.order, preset), priced.worst_case), 0
+    sums = {"expected": min(most, priced.expected), "most": most, "again": again}
+    return found.model_copy(update={"change": kind, **sums})
 
 
 def _named_apart(
@@ -170,7 +197,7 @@ def _named_apart(
     apart: list[PlannedRow] = []
     problems: list[Problem] = []
     for row in planned:
-        revision = revisions.get(row.key, 0) + (row.change != "same")
+        revision = revisions.get(row.key, 0) + (row.change in ("new", "changed"))
         name = naming.name(campaign, row.key, revision, row.order)
         first = taken.setdefault(name.lower(), row)
         if first is row:

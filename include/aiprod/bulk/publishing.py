@@ -7,6 +7,7 @@ from aiprod.bulk.report import Report, as_csv, report
 from aiprod.bulk.report_page import as_html, thumbnails
 from aiprod.errors import StorageError
 from aiprod.ledger import Ledger, campaign_results, campaigns
+from aiprod.ledger.engine import now as database_now
 from aiprod.models import Noun, StoredFile
 from aiprod.storage import Storage
 
@@ -24,7 +25,7 @@ class Published(Noun):
 def publish(ledger: Ledger, storage: Storage, campaign: str) -> Published:
     """Give every delivered video its name, once, and write the report as JSON, CSV and HTML over the one before.
 
-    Can be done at any time, and again. Raises `JobFailed` for a campaign that the ledger does not know.
+    Can be done at any time, and again. Raises `JobUnknown` for a campaign that the ledger does not know.
     """
     unnamed = _name(ledger, storage, campaign)
     found = report(ledger, campaign)
@@ -40,12 +41,13 @@ def publish(ledger: Ledger, storage: Storage, campaign: str) -> Published:
 def _name(ledger: Ledger, storage: Storage, campaign: str) -> list[str]:
     with ledger.read() as conn:
         terms = campaigns.terms(conn, campaign)
-        found = {result.job_id: result for result in campaign_results.results_of(conn, campaign)}
+        results = campaign_results.results_of(conn, campaign, now=database_now(conn))
+        found = {(result.row_key, result.revision): result for result in results}
         rows = [row for row in campaigns.rows(conn, campaign) if row.published is None]
     naming = Naming(terms.naming if terms else DEFAULT)
     unnamed = []
     for row in rows:
-        result = found[row.job_id]
+        result = found[row.row_key, row.revision]
         if result.delivery is None:
             continue
         name = naming.name(campaign, row.row_key, row.revision, result.order)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from aiprod.errors import JobFailed
+from aiprod.errors import JobUnknown
 from aiprod.ledger import Ledger, campaign_results, campaigns, caps
 from aiprod.ledger.campaign_results import JobResult
 from aiprod.ledger.engine import now as database_now
@@ -18,12 +18,16 @@ __all__ = ["Report", "ReportRow", "as_csv", "report"]
 
 
 class ReportRow(Noun):
-    """One row of a campaign, as its newest revision stands. Micro-dollars; seconds from its first run to its delivery."""
+    """One row of a campaign, as its newest revision stands. Seconds from its first run to its delivery.
+
+    `charged` and `waste` in micro-dollars are its job's, earlier versions included.
+    """
 
     row: str
     line: int
     revision: int
     job_id: str
+    version: int
     title: str
     status: str
     why: str
@@ -58,21 +62,16 @@ class Report(Noun):
     seconds_p95: float | None
     rows: tuple[ReportRow, ...]
 
-    @property
-    def complete(self) -> bool:
-        """Whether every row was delivered."""
-        return set(self.statuses) <= {"delivered"}
-
 
 def report(ledger: Ledger, campaign: str) -> Report:
-    """Return how a campaign stands now. Raises `JobFailed` for one that the ledger does not know."""
+    """Return how a campaign stands now. Raises `JobUnknown` for one that the ledger does not know."""
     with ledger.read() as conn:
         cap = caps.balance(conn, "campaign", campaign)
         terms = campaigns.terms(conn, campaign)
-        found = campaign_results.results_of(conn, campaign)
         now = database_now(conn)
+        found = campaign_results.results_of(conn, campaign, now=now)
     if cap is None and terms is None:
-        raise JobFailed(f"campaign {campaign} is not in the ledger")
+        raise JobUnknown(f"campaign {campaign} is not in the ledger")
     rows = tuple(_row(result) for result in found if not result.replaced)
     took = sorted(row.seconds for row in rows if row.seconds is not None)
     scores = sorted(row.quality for row in rows if row.quality is not None)
@@ -104,6 +103,7 @@ def _row(result: JobResult) -> ReportRow:
         line=result.line,
         revision=result.revision,
         job_id=result.job_id,
+        version=result.version,
         title=" ".join(prompt.split())[:80],
         status=result.status,
         why=result.why,

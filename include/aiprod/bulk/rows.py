@@ -80,9 +80,9 @@ def from_csv(text: str, *, file: str = "") -> Table:
     return _tabular(lines, str, file)
 
 
-def from_values(values: Sequence[Sequence[Any]], *, first_line: int = 1, file: str = "") -> Table:
+def from_values(values: Sequence[Sequence[Any]], *, file: str = "") -> Table:
     """Read the cells of a sheet, row by row, the first of them the column names; columns are told by their letters."""
-    return _tabular([(first_line + n, list(row)) for n, row in enumerate(values)], _letters, file)
+    return _tabular([(n, list(row)) for n, row in enumerate(values, start=1)], _letters, file)
 
 
 def from_jsonl(text: str, *, file: str = "") -> Table:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from typer import Abort
 
+from aiprod import logs
 from aiprod.cli.commands import WrongUsage, program
 from aiprod.cli.troubles import REFUSED, lines_of
 
@@ -15,6 +16,7 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code, as `aiprod --help` lists them. Raises `SystemExit(2)` for wrong usage."""
+    logs.warn_plainly()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = program().main(words or ["--help"], prog_name="aiprod", standalone_mode=False)

@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "download": ("jobs", _JOBS, "fetch the finished video, its poster or contact sheet"),
     "estimate": ("orders", _JOBS, "price an order without entering it"),
     "enlist": ("orders", _JOBS, "enter the jobs of a campaign, approved together; `dispatch` starts them"),
+    "campaign": ("campaigns", _JOBS, "how a campaign stands, its report, and pausing, going on with or cancelling it"),
     "result": ("orders", _JOBS, "what became of a job, as JSON, from the ledger of this machine"),
     "costs": ("costs", _MONEY, "what was quoted and what was charged, per backend and model, or of one job"),
     "budget": ("budget", _MONEY, "caps, and the switch that stops all buying"),
@@ -58,6 +59,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "reconcile": ("orders", _MONEY, "finish what nobody watched, once"),
     "backends": ("backends", _SETUP, "the video vendors: configured or not, healthy or not, models and prices"),
     "doctor": ("doctor", _SETUP, "is everything ready to buy: ledger, storage, and every backend; spends nothing"),
+    "notices": ("notices", _SETUP, "what could not be told to whom, and why"),
+    "alerts": ("notices", _SETUP, "alerts that were raised, the newest first"),
     "qa": ("qa", _SETUP, "measure a video file as a take would be, and say what is wrong with it"),
     "emulate": ("emulate", _SETUP, "the paid vendors as local servers"),
 }

@@ -14,7 +14,7 @@ from aiprod.catalog import catalog
 from aiprod.cli.commands import subject
 from aiprod.cli.screen import Json, line, show_json
 from aiprod.errors import AiprodError, ConfigError
-from aiprod.examining import Examined, examine
+from aiprod.examining import Examined, examine, examine_judge
 from aiprod.ledger import DatabaseError, gates, open_ledger
 from aiprod.ledger.engine import now as database_now
 from aiprod.storage import Storage
@@ -32,7 +32,7 @@ def _doctor(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Is everything ready to buy: ledger, storage, and every backend. Spends nothing; ends with 1 when something is not."""
+    """Is everything ready to buy: ledger, storage, every backend, the judge. Spends nothing; ends with 1 when not."""
     known = catalog()
     asked = names or list(known.backend_order)
     strangers = [name for name in asked if name not in known.backends]
@@ -41,9 +41,11 @@ def _doctor(
     ledger_trouble, today = _ledger()
     storage_trouble = _storage()
     examined = [examine(known, name, today=today) for name in asked] if today else []
+    judge = examine_judge(known, today=today) if today else None
     if as_json:
         show_json({"ledger": ledger_trouble or "ready", "storage": storage_trouble or "ready",
-                   "dry_run": settings.dry_run(), "backends": [e.model_dump() for e in examined]})  # fmt: skip
+                   "dry_run": settings.dry_run(), "backends": [e.model_dump() for e in examined],
+                   "judge": judge.model_dump() if judge else None})  # fmt: skip
     else:
         line(f"ledger     {ledger_trouble or 'ready, purchasing is open'}")
         line(f"storage    {storage_trouble or 'ready'}")
@@ -51,7 +53,9 @@ def _doctor(
             line("dry run    AIPROD_DRY_RUN is set: nothing is sent to any vendor")
         for found in examined:
             _print(found)
-    return 1 if ledger_trouble or storage_trouble or any(e.troubles for e in examined) else 0
+        _print_judge(judge)
+    troubled = any(e.troubles for e in (*examined, *([judge] if judge else [])))
+    return 1 if ledger_trouble or storage_trouble or troubled else 0
 
 
 def _ledger() -> tuple[str, date | None]:
@@ -87,3 +91,14 @@ def _print(found: Examined) -> None:
         line(f"{found.backend:<10} {'; '.join(part for part in said if part)}")
     for told in (*found.troubles, *found.notes):
         line(f"{'':<10} {told}")
+
+
+def _print_judge(found: Examined | None) -> None:
+    """Nobody asks it: every answer of a judge is paid."""
+    if found is None:
+        return line("judge      none is in force: takes are measured, and not judged")
+    ready = f"{found.backend} is configured; not asked, for every answer of it is paid"
+    line(f"judge      {found.missing or ready}")
+    for told in (*found.troubles, *found.notes):
+        line(f"{'':<10} {told}")
+    return None

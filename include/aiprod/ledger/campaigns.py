@@ -3,37 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, case, exists, func, insert, or_, select, update
 
 from aiprod.budgets import LOCK_ORDER, Cap
 from aiprod.ledger import caps, jobs, outbox
 from aiprod.ledger.insertion import insert_once
-from aiprod.ledger.schema import campaign_rows, campaigns, deliveries, manifests, queue, runs
+from aiprod.ledger.job_status import VERSION
+from aiprod.ledger.schema import campaign_rows, campaigns, deliveries, queue, runs
 from aiprod.ledger.schema import caps as cap_rows
 from aiprod.ledger.schema import jobs as job_rows
 from aiprod.models import Micros, Noun
 
 __all__ = [
     "Row",
+    "Stands",
     "Terms",
+    "Word",
     "active",
+    "all_of",
     "approve",
     "approved_by",
-    "cancel",
     "cap_of",
     "enter_row",
     "held_back",
-    "pause",
+    "projects",
     "publish",
-    "resume",
     "room",
     "rows",
+    "say",
     "set_terms",
+    "stands",
     "terms",
     "unfinished",
 ]
+
+
+#: What can be said to a whole campaign.
+Word = Literal["paused", "resumed", "cancelled"]
+#: How a job of a campaign stands.
+Stands = Literal["delivered", "cancelled", "waiting", "running", "failed"]
+#: Something more happens to these by itself.
+_GOING: tuple[Stands, ...] = ("waiting", "running")
+#: Where running and failed are one.
+_NO_MATTER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Terms(Noun):
@@ -52,7 +67,10 @@ class Terms(Noun):
 
 
 class Row(Noun):
-    """One revision of a row: which job it stands for, and the name its video was given."""
+    """One revision of a row: which job it stands for, and the name its video was given.
+
+    Several revisions may stand for one job: each is the newest version that was written before the row changed again.
+    """
 
     row_key: str
     revision: int
@@ -99,35 +117,34 @@ def terms(conn: Connection, campaign: str) -> Terms | None:
     return None if row is None else Terms(**row)
 
 
-def pause(conn: Connection, campaign: str, *, by: str, now: datetime) -> bool:
-    """Start no more jobs of a campaign; those that a run carries go on. Returns whether it was going on before."""
-    going = (campaigns.c.campaign == campaign, campaigns.c.paused_at.is_(None), campaigns.c.cancelled_at.is_(None))
-    paused = conn.execute(update(campaigns).where(*going).values(paused_at=now, paused_by=by)).rowcount == 1
-    if paused:
-        _tell(conn, campaign, "campaign_paused", by=by, now=now)
-    return paused
+def say(conn: Connection, campaign: str, word: Word, *, by: str, now: datetime) -> bool:
+    """Pause a campaign, let it go on, or cancel it for good; return whether that is new. What is cancelled stays so.
 
-
-def resume(conn: Connection, campaign: str, *, by: str, now: datetime) -> bool:
-    """Start its jobs again. Returns whether it was paused before."""
-    held = (campaigns.c.campaign == campaign, campaigns.c.paused_at.is_not(None))
-    resumed = conn.execute(update(campaigns).where(*held).values(paused_at=None, paused_by=None)).rowcount == 1
-    if resumed:
-        _tell(conn, campaign, "campaign_resumed", by=by, now=now)
-    return resumed
-
-
-def cancel(conn: Connection, campaign: str, *, by: str, now: datetime) -> bool:
-    """Start nothing more of a campaign, ever. Returns whether it was not cancelled before."""
-    going = (campaigns.c.campaign == campaign, campaigns.c.cancelled_at.is_(None))
-    cancelled = conn.execute(update(campaigns).where(*going).values(cancelled_at=now, cancelled_by=by)).rowcount == 1
-    if cancelled:
-        _tell(conn, campaign, "campaign_cancelled", by=by, now=now)
-    return cancelled
-
-
-def _tell(conn: Connection, campaign: str, topic: str, *, by: str, now: datetime) -> None:
+    While it is paused or cancelled no job of it is started; those that a run carries go on.
+    """
+    going = campaigns.c.cancelled_at.is_(None)
+    changes: dict[Word, tuple[ColumnElement[bool], dict[str, Any]]] = {
+        "paused": (going & campaigns.c.paused_at.is_(None), {"paused_at": now, "paused_by": by}),
+        "resumed": (going & campaigns.c.paused_at.is_not(None), {"paused_at": None, "paused_by": None}),
+        "cancelled": (going, {"cancelled_at": now, "cancelled_by": by}),
+    }
+    condition, values = changes[word]
+    changed = update(campaigns).where(campaigns.c.campaign == campaign, condition).values(**values)
+    if conn.execute(changed).rowcount != 1:
+        return False
+    topic = f"campaign_{word}"
     outbox.emit(conn, f"{topic}.{campaign}.{now.isoformat()}", topic, now=now, campaign=campaign, by=by)
+    return True
+
+
+def projects(conn: Connection, campaign: str) -> set[str]:
+    """Return the projects that pay for a campaign's jobs."""
+    return set(conn.execute(select(job_rows.c.project).where(job_rows.c.campaign == campaign).distinct()).scalars())
+
+
+def all_of(conn: Connection) -> list[str]:
+    """Return every campaign that was approved, by name."""
+    return list(conn.execute(select(cap_rows.c.key).where(cap_rows.c.kind == "campaign").order_by(cap_rows.c.key)).scalars())
 
 
 def held_back() -> ColumnElement[bool]:
@@ -156,20 +173,39 @@ def publish(conn: Connection, campaign: str, row: Row, name: str) -> None:
     conn.execute(update(campaign_rows).where(*key, campaign_rows.c.revision == row.revision).values(published=name))
 
 
+def stands(*, since: datetime) -> ColumnElement[str]:
+    """Return how the newest version of the job of the row stands, one of `Stands`, for a statement over `jobs`.
+
+    What failed goes on no more by itself. A run that began before `since` and never ended is not waited for.
+    """
+    mine = job_rows.c.job_id
+
+    def there(table: Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+        # Of the row of `jobs` alone, whatever else the statement is over.
+        return select(table.c.job_id).where(table.c.job_id == mine, *conditions).correlate(job_rows).exists()
+
+    return case(
+        (there(deliveries, deliveries.c.version == VERSION), "delivered"),
+        (job_rows.c.cancelled_at.is_not(None), "cancelled"),
+        (there(queue), "waiting"),
+        (there(runs, runs.c.settled_at.is_(None), runs.c.started_at > since), "running"),
+        else_="failed",
+    )
+
+
 def active(conn: Connection, campaign: str, *, since: datetime) -> list[str]:
-    """Return the jobs of a campaign that wait, or go through runs that began after `since` and are not over."""
-    waits = exists().where(queue.c.job_id == job_rows.c.job_id)
-    carried = exists().where(runs.c.job_id == job_rows.c.job_id, runs.c.settled_at.is_(None), runs.c.started_at > since)
-    mine = (job_rows.c.campaign == campaign, job_rows.c.cancelled_at.is_(None), or_(waits, carried))
-    return list(conn.execute(select(job_rows.c.job_id).where(*mine).order_by(job_rows.c.created_at, job_rows.c.job_id)).scalars())
+    """Return the jobs of a campaign to which something more happens by itself. With none left it is over."""
+    return _that(conn, campaign, stands(since=since).in_(_GOING))
 
 
 def unfinished(conn: Connection, campaign: str) -> list[str]:
     """Return the jobs of a campaign whose newest version was not delivered, those that are cancelled left out."""
-    newest = select(func.max(manifests.c.version)).where(manifests.c.job_id == job_rows.c.job_id).scalar_subquery()
-    delivered = exists().where(deliveries.c.job_id == job_rows.c.job_id, deliveries.c.version == newest)
-    mine = (job_rows.c.campaign == campaign, job_rows.c.cancelled_at.is_(None), ~delivered)
-    return list(conn.execute(select(job_rows.c.job_id).where(*mine).order_by(job_rows.c.created_at, job_rows.c.job_id)).scalars())
+    return _that(conn, campaign, stands(since=_NO_MATTER).not_in(("delivered", "cancelled")))
+
+
+def _that(conn: Connection, campaign: str, condition: ColumnElement[bool]) -> list[str]:
+    found = select(job_rows.c.job_id).where(job_rows.c.campaign == campaign, condition)
+    return list(conn.execute(found.order_by(job_rows.c.created_at, job_rows.c.job_id)).scalars())
 
 
 def room(conn: Connection, *, since: datetime) -> dict[str, int]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import get_args
 
-from sqlalchemy import ColumnElement, Connection, Table, distinct, func, select
+from sqlalchemy import Connection, func, select
 
 from aiprod.ledger import outbox
-from aiprod.ledger.schema import deliveries, failures, jobs, purchases, queue
+from aiprod.ledger.campaigns import Stands, stands
+from aiprod.ledger.queue import ABANDONED
+from aiprod.ledger.schema import deliveries, failures, jobs, purchases
 from aiprod.ledger.schema import outbox as events
 from aiprod.models import Micros, Noun, fingerprint
 
@@ -21,23 +24,26 @@ _QUIET = timedelta(days=2)
 
 
 class Digest(Noun):
-    """One campaign: how many of its jobs were delivered, wait, or failed and do not wait. `cost` in micro-dollars."""
+    """One campaign: how many of its jobs stand how, as `campaigns.Stands` has it. `cost` in micro-dollars."""
 
     campaign: str
     jobs: int
     delivered: int
     waiting: int
+    running: int
     failed: int
+    cancelled: int
     cost: Micros
 
     @property
     def over(self) -> bool:
         """Whether nothing more will happen by itself."""
-        return self.delivered + self.failed >= self.jobs and not self.waiting
+        return not self.waiting and not self.running
 
 
-def standings(conn: Connection, *, since: datetime) -> list[Digest]:
-    """Return the campaigns in which a job was delivered or failed since a moment."""
+def standings(conn: Connection, *, now: datetime) -> list[Digest]:
+    """Return the campaigns that there is still something to tell of, as they stand: a job was delivered or failed lately."""
+    since = now - _QUIET
     moved = (
         select(jobs.c.campaign)
         .join(deliveries, deliveries.c.job_id == jobs.c.job_id)
@@ -48,13 +54,13 @@ def standings(conn: Connection, *, since: datetime) -> list[Digest]:
             .where(jobs.c.campaign.is_not(None), failures.c.at > since)
         )
     )
-    return [_standing(conn, str(name)) for name in conn.execute(moved).scalars().all()]
+    return [_standing(conn, str(name), now) for name in conn.execute(moved).scalars().all()]
 
 
 def digest(conn: Connection, *, now: datetime) -> list[Digest]:
     """Write an event for every campaign that stands otherwise than it was told last; return what was told."""
     told = []
-    for standing in standings(conn, since=now - _QUIET):
+    for standing in standings(conn, now=now):
         prefix = f"{TOPIC}.{fingerprint(standing.campaign)[:16]}."
         key = f"{prefix}{fingerprint(standing.model_dump())[:16]}"
         mine = select(func.max(events.c.created_at)).where(events.c.event_key.startswith(prefix, autoescape=True))
@@ -67,21 +73,16 @@ def digest(conn: Connection, *, now: datetime) -> list[Digest]:
     return told
 
 
-def _standing(conn: Connection, campaign: str) -> Digest:
-    ours = select(jobs.c.job_id).where(jobs.c.campaign == campaign)
-
-    def count(table: Table, *conditions: ColumnElement[bool]) -> int:
-        counted = select(func.count(distinct(table.c.job_id))).where(table.c.job_id.in_(ours), *conditions)
-        return int(conn.execute(counted).scalar_one())
-
-    done = select(deliveries.c.job_id)
-    waits = select(queue.c.job_id)
+def _standing(conn: Connection, campaign: str, now: datetime) -> Digest:
+    mine = jobs.c.campaign == campaign
+    how = stands(since=now - ABANDONED).label("how")
+    each = select(how).where(mine).subquery()
+    counts = {row.how: row.jobs for row in conn.execute(select(each.c.how, func.count().label("jobs")).group_by(each.c.how))}
+    ours = select(jobs.c.job_id).where(mine)
     cost = select(func.coalesce(func.sum(purchases.c.charged), 0)).where(purchases.c.job_id.in_(ours))
     return Digest(
         campaign=campaign,
-        jobs=count(jobs),
-        delivered=count(deliveries),
-        waiting=count(queue),
-        failed=count(failures, failures.c.job_id.not_in(done), failures.c.job_id.not_in(waits)),
+        jobs=sum(counts.values()),
         cost=int(conn.execute(cost).scalar_one()),
+        **{name: counts.get(name, 0) for name in get_args(Stands)},
     )

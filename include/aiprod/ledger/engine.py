@@ -18,7 +18,7 @@ from sqlalchemy import Connection, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from aiprod import settings
-from aiprod.errors import ConfigError
+from aiprod.errors import ConfigError, OtherRevision
 from aiprod.ledger import turns
 from aiprod.ledger.connections import CLOCK, PATIENCE, busy, connected, file_of, pauses
 
@@ -26,7 +26,8 @@ __all__ = ["Ledger", "open_ledger"]
 
 VERSION_TABLE = "ledger_alembic_version"
 #: The newest migration. A test holds it to the files in `migrations/versions`.
-REVISION = "0006"
+REVISION = "0007"
+_UPGRADE = "python -m aiprod.cli ledger upgrade"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 #: Enough that logging in, the slow part, is done while others write.
 _LANES = 4
@@ -106,7 +107,10 @@ class Ledger:
             conn.rollback()
 
     def upgrade(self) -> str:
-        """Create or migrate the schema to this release's revision, and return it."""
+        """Create or migrate the schema to this release's revision, and return it.
+
+        Raises `OtherRevision` for the ledger of a newer release: no way leads back.
+        """
         # Only here: every task opens a ledger, and importing Alembic costs more than the rest of that.
         from alembic.command import upgrade as alembic_upgrade
         from alembic.config import Config
@@ -118,6 +122,9 @@ class Ledger:
             if conn.dialect.name == "postgresql":
                 # Two machines that start together migrate one after the other, as SQLite's write lock makes them.
                 conn.execute(text("SELECT pg_advisory_xact_lock(hashtext('aiprod ledger upgrade'))"))
+            found = _found(conn)
+            if found is not None and found > REVISION:
+                raise OtherRevision(f"the ledger at {self.where} {_other(found)}")
             config.attributes["connection"] = conn
             alembic_upgrade(config, "head")
         # Closed, so that SQLite moves the schema from its log into the file: a copy of the file is a ledger then.
@@ -125,25 +132,40 @@ class Ledger:
         return REVISION
 
     def check(self) -> None:
-        """Raise `ConfigError` unless the schema is at this release's revision."""
+        """Raise `ConfigError` unless there is a schema, and `OtherRevision` unless it is at this release's revision."""
         file = file_of(self.url)
         if file is not None and not file.exists():
             # Connecting would create it, empty and readable for everybody.
-            raise ConfigError(f"the ledger at {self.where} does not exist yet; run `python -m aiprod.cli ledger upgrade`")
+            raise ConfigError(f"the ledger at {self.where} does not exist yet; run `{_UPGRADE}`")
         try:
             with self.read() as conn:
-                known = inspect(conn).has_table(VERSION_TABLE)
-                found = conn.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() if known else None  # noqa: S608
+                found = _found(conn)
         except OperationalError as error:
             raise ConfigError(f"the ledger at {self.where} cannot be opened: {error.orig}") from None
+        if found is None:
+            raise ConfigError(f"the ledger at {self.where} has no schema yet; run `{_UPGRADE}`")
         if found != REVISION:
-            state = "has no schema yet" if found is None else f"is at revision {found}, this release needs {REVISION}"
-            raise ConfigError(f"the ledger at {self.where} {state}; run `python -m aiprod.cli ledger upgrade`")
+            raise OtherRevision(f"the ledger at {self.where} {_other(found)}")
 
     @property
     def where(self) -> str:
         """The address without its password."""
         return make_url(self.url).render_as_string(hide_password=True)
+
+
+def _found(conn: Connection) -> str | None:
+    """The revision of a ledger's schema, None before there is one."""
+    if not inspect(conn).has_table(VERSION_TABLE):
+        return None
+    found: str | None = conn.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - our own name
+    return found
+
+
+def _other(found: str) -> str:
+    """What a revision that is not this release's means, and the way out."""
+    if found > REVISION:
+        return f"is at revision {found}, newer than this release, which needs {REVISION}; start the newer release"
+    return f"is at revision {found}, this release needs {REVISION}; run `{_UPGRADE}`"
 
 
 @cache

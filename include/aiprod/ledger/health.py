@@ -12,7 +12,7 @@ from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import Utc, backend_health, health_observations
 
-__all__ = ["NO_STRIKE", "admit", "healthy", "lock_backend", "observe", "resting", "sick", "unhealthy", "up"]
+__all__ = ["NO_STRIKE", "admit", "lock_backend", "observe", "resting", "sick", "unhealthy", "up"]
 
 #: The vendor is well; it is the request, the account's limit or our own decision that failed.
 NO_STRIKE = (FailureKind.MODERATED, FailureKind.INVALID_INPUT, FailureKind.RATE_LIMITED)
@@ -41,11 +41,6 @@ def observe(conn: Connection, purchase_id: str, backend: str, *, ok: bool, catal
 
 #: Built once: routing asks for every choice, and building it costs more than running it.
 _SICK = select(backend_health).where(backend_health.c.unhealthy_since.is_not(None))
-
-
-def healthy(conn: Connection, backend: str, *, catalog: Catalog, now: datetime) -> bool:
-    """Whether a hold at this backend could be admitted now (a free probe counts as yes). Only looks."""
-    return backend not in unhealthy(conn, catalog=catalog, now=now)
 
 
 def unhealthy(conn: Connection, *, catalog: Catalog, now: datetime) -> set[str]:

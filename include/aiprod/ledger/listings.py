@@ -139,5 +139,6 @@ def _listed(row: Any) -> Listed:
         seconds=Manifest.model_validate_json(row["manifest"]).seconds,
         quality=delivered.quality if delivered else None,
         charged=int(row["charged"]),
-        has_poster=bool(row["cut"] or delivered) and not row["erased"],
+        # A cut that nobody is asked about is shown to nobody.
+        has_poster=bool(delivered or (row["cut"] and row["status"] == JobStatus.FINAL_APPROVAL)) and not row["erased"],
     )

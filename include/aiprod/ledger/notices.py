@@ -53,6 +53,8 @@ class Undelivered(Noun):
     """An event that a channel did not take, however often it was tried."""
 
     event_key: str
+    topic: str
+    created_at: datetime
     channel: str
     tries: int
     trouble: str | None
@@ -158,6 +160,7 @@ def drop(conn: Connection, channel: str, why: str) -> int:
 
 def given_up(conn: Connection, *, limit: int = 100) -> list[Undelivered]:
     """Return events that were given up, by channel."""
-    rows = select(notices).where(notices.c.next_at.is_(None), notices.c.sent_at.is_(None))
+    said = select(notices, events.c.topic, events.c.created_at).join(events, events.c.event_key == notices.c.event_key)
+    rows = said.where(notices.c.next_at.is_(None), notices.c.sent_at.is_(None))
     found = conn.execute(rows.order_by(notices.c.channel, notices.c.event_key).limit(limit)).mappings()
     return [Undelivered(**{name: row[name] for name in Undelivered.model_fields}) for row in found]

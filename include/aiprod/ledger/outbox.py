@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, or_, select, update
 
+from aiprod.channels import TOPICS
 from aiprod.ledger.insertion import insert_once
 from aiprod.ledger.schema import notices, outbox
 from aiprod.models import Noun
@@ -29,7 +30,9 @@ class Event(Noun):
 
 
 def emit(conn: Connection, event_key: str, topic: str, *, now: datetime, **payload: Any) -> None:
-    """Write an event once per key."""
+    """Write an event once per key. Raises `ValueError` for a topic that nobody could be told of."""
+    if topic not in TOPICS:
+        raise ValueError(f"no such topic: {topic}; channels.TOPICS has them all")
     text = json.dumps(payload, sort_keys=True)
     insert_once(conn, outbox, {"event_key": event_key, "topic": topic, "payload": text, "created_at": now})
 

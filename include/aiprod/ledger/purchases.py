@@ -98,6 +98,12 @@ class Purchase(Noun):
         return int(self.subject)
 
     @property
+    def log_fields(self) -> dict[str, str | int]:
+        """What log lines about it name (`logs.about`). Of a judgement, shot and attempt are those of its take, named before."""
+        attempt = {"shot": self.shot, "attempt": self.sequence} if self.kind == "render" else {}
+        return {"job_id": self.job_id, **attempt, "backend": self.backend, "purchase_id": self.purchase_id}
+
+    @property
     def render_request(self) -> RenderRequest:
         return RenderRequest.model_validate(self.request)
 

@@ -286,6 +286,7 @@ postings = Table(
     Column("at", Utc, nullable=False),
     CheckConstraint("kind IN ('hold','close','adjust')", name="posting_kind"),
     Index("postings_by_purchase", "purchase_id"),
+    Index("postings_by_time", "at"),
 )
 
 backend_health = Table(

@@ -13,7 +13,7 @@ from aiprod.ledger.limits import Word, words
 from aiprod.ledger.schema import OPEN, caps, legs, purchases
 from aiprod.models import Micros, Noun
 
-__all__ = ["Standing", "standing"]
+__all__ = ["Standing", "standing", "today"]
 
 
 class Standing(Noun):
@@ -70,6 +70,13 @@ def standing(
         found[cap.kind, cap.key] = Standing(scope=scope, set_by=by, **cap.model_dump())
     rank = {kind: n for n, kind in enumerate(reversed(LOCK_ORDER))}
     return sorted(found.values(), key=lambda cap: (rank[cap.kind], cap.key))  # type: ignore[index]
+
+
+def today(conn: Connection, catalog: Catalog, *, now: datetime) -> Standing:
+    """Return the day's cap as the next hold would find it, whether set by hand, configured, or never used yet."""
+    day, _, _ = day_window(now, catalog.zone)
+    key = f"{day.isoformat()}@{catalog.budgets.zone}"
+    return next(cap for cap in standing(conn, catalog, now=now) if (cap.kind, cap.key) == ("day", key))
 
 
 def _rows_of(starts_at: datetime, ends_at: datetime, everything: bool) -> Select[tuple[Any, ...]]:

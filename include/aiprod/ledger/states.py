@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from aiprod.models import State
 
-__all__ = ["CHARGED", "STEPS", "State", "Step", "target"]
+__all__ = ["CHARGED", "STEPS", "State", "Step"]
 
 
 class Step(StrEnum):
@@ -45,9 +45,3 @@ STEPS: dict[Step, tuple[tuple[State, ...], State]] = {
 
 #: Steps after which the vendor may charge; all others close at zero.
 CHARGED = (Step.SUCCEED, Step.FAIL, Step.CANCEL, Step.WRITE_OFF)
-
-
-def target(step: Step, state: State) -> State | None:
-    """Return the state a step leads to from `state`, or None when it may not be taken."""
-    allowed, leads_to = STEPS[step]
-    return leads_to if state in allowed else None

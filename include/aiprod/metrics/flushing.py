@@ -46,18 +46,21 @@ class Flushed(Noun):
     troubles: tuple[str, ...] = ()
 
 
-def push(ledger: Ledger, catalog: Catalog, *, sinks: Sequence[Sink] | None = None, seconds: float = 2.0) -> int:
+def push(ledger: Ledger, catalog: Catalog, *, sinks: Sequence[Sink] | None = None, seconds: float = 1.9) -> int:
     """Fold waiting points and refresh the gauges, then tell the sinks as far as `seconds` go; return how many were folded.
 
-    For the end of a job: whatever the sinks do, it takes no longer, and what they did not take is told later.
+    For the end of a job, which may take two seconds: whatever the sinks do, it takes no longer than `seconds` in all, and
+    what they did not take is told later.
     """
+    ends = monotonic() + seconds
     if sinks is None:
         sinks = sinks_of(ledger)
     folded = _gather(ledger, catalog, sinks)
+    left = max(0.0, ends - monotonic())
     # A daemon: a sink that hangs in spite of its timeouts is left behind with its thread.
-    teller = threading.Thread(target=_tell_quietly, args=(ledger, sinks, seconds), daemon=True)
+    teller = threading.Thread(target=_tell_quietly, args=(ledger, sinks, left), daemon=True)
     teller.start()
-    teller.join(seconds)
+    teller.join(left)
     return folded
 
 

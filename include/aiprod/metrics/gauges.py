@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from aiprod.backends import backend, why_not_configured
-from aiprod.budgets import day_window
 from aiprod.catalog import Catalog
 from aiprod.errors import AiprodError, FailureKind
-from aiprod.ledger import Connection, Ledger, caps, cursors, health, points, readings
+from aiprod.ledger import Connection, Ledger, cursors, health, leases, points, readings, standings
 from aiprod.ledger.engine import now as database_now
-from aiprod.models import USD, micros
+from aiprod.models import USD
 from aiprod.pricing import old_prices
 
 __all__ = ["Reading", "ask_for_credits", "refresh", "seeds"]
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: How often vendors are asked what is left on the account.
 CREDITS_EVERY = timedelta(minutes=10)
+#: Troubles of a sink or a backend, which end with it.
+_OVER = ("old_prices", "series_quarantined")
 
 
 class Reading(NamedTuple):
@@ -36,8 +38,13 @@ def refresh(ledger: Ledger, catalog: Catalog, sinks: Sequence[str]) -> int:
     """Write a point for every gauge that changed, and begin series that have not begun; return how many points."""
     with ledger.read() as conn:
         now = database_now(conn)
-        known = {(s.name, points.labels_key(s.labels)): s.last for s in points.series(conn)}
+        series = points.series(conn)
+        known = {(s.name, points.labels_key(s.labels)): s.last for s in series}
         shown = [*_readings(conn, catalog, sinks, now=now)]
+        read = {(r.name, points.labels_key(r.labels)) for r in shown}
+        # Trouble ends with what is not configured any more: else its alert would stand for ever.
+        over = (Reading(s.name, s.labels, 0) for s in series if s.name in _OVER)
+        shown += [r for r in over if (r.name, points.labels_key(r.labels)) not in read]
         new = [seed for seed in seeds(catalog) if (seed.name, points.labels_key(seed.labels)) not in known]
     changed = [r for r in shown if known.get((r.name, points.labels_key(r.labels))) != r.value]
     if changed or new:
@@ -51,12 +58,9 @@ def refresh(ledger: Ledger, catalog: Catalog, sinks: Sequence[str]) -> int:
 
 
 def _readings(conn: Connection, catalog: Catalog, sinks: Sequence[str], *, now: datetime) -> Iterator[Reading]:
-    day, _, _ = day_window(now, catalog.zone)
-    today = caps.balance(conn, "day", f"{day.isoformat()}@{catalog.budgets.zone}")
-    spent = today.reserved + today.settled if today else 0
-    cap = today.cap if today else micros(catalog.budgets.day_usd)
-    yield Reading("spend_today", {}, spent / USD)
-    yield Reading("budget_left", {}, max(0, cap - spent) / USD)
+    today = standings.today(conn, catalog, now=now)
+    yield Reading("spend_today", {}, (today.held + today.charged) / USD)
+    yield Reading("budget_left", {}, today.left / USD)
     old = old_prices(catalog.prices, now.astimezone(catalog.zone).date())
     for name in catalog.vendors:
         yield Reading("backend_up", {"backend": name}, 1.0 if health.up(conn, name) else 0.0)
@@ -95,15 +99,17 @@ def seeds(catalog: Catalog) -> Iterator[Reading]:
 def ask_for_credits(ledger: Ledger, catalog: Catalog) -> int:
     """Ask the vendors that tell what is left on the account, each once per ten minutes; return how many told.
 
-    Asks outside any transaction. A vendor that does not answer leaves its gauge as it was.
+    Asks outside any transaction, one request each, which the vendor's own patience ends. A vendor that does not answer
+    leaves its gauge as it was, and is not asked again any sooner.
     """
-    with ledger.read() as conn:
-        now = database_now(conn)
-        told_at = {s.labels["backend"]: s.last_at for s in points.series(conn) if s.name == "credits_left"}
     told = 0
     for name in catalog.vendors:
-        asked_lately = name in told_at and told_at[name] > now - CREDITS_EVERY
-        if asked_lately or why_not_configured(catalog, name) or not backend(catalog, name).tells_credits:
+        if why_not_configured(catalog, name) or not backend(catalog, name).tells_credits:
+            continue
+        with ledger.write() as conn:
+            # Never given back: whose it is does not matter, only that somebody asked.
+            free = leases.take(conn, f"credits.{name}", uuid.uuid4().hex, lasts=CREDITS_EVERY, now=database_now(conn))
+        if not free:
             continue
         try:
             left = backend(catalog, name).checkup().credits

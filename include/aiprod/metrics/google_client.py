@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, TypeVar
 
 from aiprod import settings
@@ -24,16 +25,16 @@ _Client = TypeVar("_Client")
 
 
 class Account:
-    """Which project, and who we are there. Reads the environment, else the connection, when first asked."""
+    """Which project, and who we are there. Reads the environment, else the connection, once: when first asked."""
 
     def __init__(self) -> None:
         self._access: GoogleAccess | None = None
 
-    @property
+    @cached_property
     def _keys(self) -> Keys:
         return keys_of(NAME, (KEY, *_PROJECTS), needs=_PROJECTS)
 
-    @property
+    @cached_property
     def project(self) -> str:
         """The project's id. Raises `BackendError` (`auth`) when none is configured."""
         named = next((self._keys[name] for name in _PROJECTS if name in self._keys), "")

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["OpenTelemetry", "request"]
 
 _HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
-#: The protocol says: whoever gets one of these sends the same again later.
-_LATER = (408, 429, 500, 502, 503, 504)
+#: The collector's own trouble. Any other status is about the address or the headers, which somebody has to look at.
+_ITS_OWN = (408, 429, 500, 502, 503, 504)
 #: `AGGREGATION_TEMPORALITY_CUMULATIVE`.
 _CUMULATIVE: Any = 2
 
@@ -72,7 +72,7 @@ class OpenTelemetry:
         # A request that is wrong in itself can be the fault of its one series; of many it could be anybody's.
         if status == 400 and len(batch) == 1:
             return Sent(refused=(Refused(batch[0], "HTTP 400"),))
-        return Sent(trouble=f"HTTP {status}" + ("" if status in _LATER else ": look at AIPROD_OTLP_ENDPOINT and its headers"))
+        return Sent(trouble=f"HTTP {status}" + ("" if status in _ITS_OWN else ": look at AIPROD_OTLP_ENDPOINT and its headers"))
 
 
 def _headers() -> dict[str, str]:

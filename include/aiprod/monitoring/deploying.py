@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 from aiprod import settings
@@ -37,7 +36,7 @@ class Difference(Noun):
         return f"{self.what} {self.name}: {self.how}, would be {'created' if self.how == 'missing' else 'updated'}"
 
 
-def deploy(catalog: Catalog, *, apply: bool, account: Account | None = None, extra: Path | None = None) -> list[Difference]:
+def deploy(catalog: Catalog, *, apply: bool) -> list[Difference]:
     """Compare, and with `apply` create and update; return what differed, in the order in which it was done.
 
     A second run finds nothing to do. Keyed by our own labels and ids, never by names that the service gives. Only what is ours
@@ -45,23 +44,25 @@ def deploy(catalog: Catalog, *, apply: bool, account: Account | None = None, ext
     """
     from google.api_core.exceptions import GoogleAPIError
 
+    # Before anything is asked: half of a rehearsal must not go to Google.
+    settings.gcm_dashboards()
     try:
-        return list(_Deployment(catalog, account or Account(), apply, extra).steps())
+        return list(_Deployment(catalog, Account(), apply).steps())
     except GoogleAPIError as error:
         raise ConfigError(f"Cloud Monitoring: {type(error).__name__}: {str(error)[:400]}") from None
 
 
-def channels(folder: Path | None) -> dict[str, dict[str, Any]]:
+def channels() -> dict[str, dict[str, Any]]:
     """Return the notification channels that are kept as files, by name: the API's own JSON, one each."""
-    place = (folder or settings.shipped_config_dir().parent / "monitoring") / "cloud" / "channels"
+    place = settings.shipped_config_dir().parent / "monitoring" / "cloud" / "channels"
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(place.glob("*.json"))}
 
 
 class _Deployment:
     """One pass. Order matters: a policy is refused while its metric, channel or objective is not there."""
 
-    def __init__(self, catalog: Catalog, account: Account, apply: bool, extra: Path | None) -> None:
-        self._catalog, self._account, self._apply, self._extra = catalog, account, apply, extra
+    def __init__(self, catalog: Catalog, account: Account, apply: bool) -> None:
+        self._catalog, self._account, self._apply = catalog, account, apply
         self._parent = f"projects/{account.project}"
         self._channels: list[str] = []
 
@@ -98,7 +99,7 @@ class _Deployment:
     def _notification_channels(self) -> Iterator[Difference]:
         from google.cloud import monitoring_v3 as m
 
-        wanted = channels(self._extra)
+        wanted = channels()
         if not wanted:
             return
         with self._account.client(m.NotificationChannelServiceClient, _PATIENCE) as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from aiprod.alerting import line_of
 from aiprod.catalog import Catalog
 
 __all__ = ["Panel", "Query", "Show", "panels"]
@@ -24,7 +25,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel. `marks` are lines drawn across: where somebody is told."""
+    """One panel. `marks` are lines drawn across, by the name of the alert: where somebody is told."""
 
     title: str
     unit: str
@@ -34,22 +35,26 @@ class Panel:
 
 
 def panels(catalog: Catalog) -> tuple[Panel, ...]:
-    """Return the six panels of the order, top left to bottom right; the marks are the configured budgets'."""
-    warn, cap = float(catalog.budgets.day_warn_usd), float(catalog.budgets.day_usd)
+    """Return the six panels of the order, top left to bottom right."""
     duration = {"status": "delivered"}
     return (
         Panel(
             "Pipeline duration: p50, p95, p99",
             "s",
             tuple(Query("pipeline_duration", show, labels=duration) for show in ("p50", "p95", "p99")),
-            (("objective", 900.0),),
+            _marks(catalog, "pipeline_duration"),
         ),
-        Panel("Quality, mean by dimension", "1", (Query("quality_score", "mean", ("dimension",)),), (("floor", 0.6),)),
+        Panel(
+            "Quality, mean by dimension",
+            "1",
+            (Query("quality_score", "mean", ("dimension",)),),
+            _marks(catalog, "quality_score"),
+        ),
         Panel(
             "Spend today against warning and cap",
             "USD",
             (Query("spend_today", "last"), Query("budget_left", "last")),
-            (("warning", warn), ("cap", cap)),
+            _marks(catalog, "spend_today"),
         ),
         Panel("Errors by stage and kind", "1", (Query("errors", "growth", ("stage", "code")),), draw="bars"),
         Panel(
@@ -63,4 +68,14 @@ def panels(catalog: Catalog) -> tuple[Panel, ...]:
             "1",
             (Query("backend_up", "lowest", ("backend",)), Query("backend_errors", "growth", ("backend",))),
         ),
+    )
+
+
+def _marks(catalog: Catalog, metric: str) -> tuple[tuple[str, float], ...]:
+    """The lines that alerts draw through a metric. A growth has none: over a panel's hour it is another than over the alert's."""
+    return tuple(
+        (name, line_of(condition, catalog))
+        for name, rule in catalog.alerts.items()
+        for condition in rule.any
+        if condition.metric == metric and condition.show != "growth"
     )

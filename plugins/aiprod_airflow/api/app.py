@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 
-from aiprod_airflow.api import answers, figures, limits, media, offers, orders, parked, problems, streams
+from aiprod_airflow.api import answers, campaigns, figures, limits, media, offers, orders, parked, problems, streams
 from aiprod_airflow.api.access import ERASE, PARKED, READ, WRITE, own_origin
 from aiprod_airflow.api.problems import Problem
 from aiprod_airflow.studio import app as studio
@@ -63,7 +63,7 @@ def create_app() -> FastAPI:
     app.add_middleware(limits.BodyLimit)
     # Closed by default: a route that asks for nothing more still asks for this.
     http = APIRouter(dependencies=[READ, Depends(own_origin)], responses=_troubles())
-    for part in (orders, answers, media, offers, parked, streams, figures):
+    for part in (orders, answers, campaigns, media, offers, parked, streams, figures):
         http.include_router(part.router)
     http.add_api_route("/openapi.json", _document, include_in_schema=False)
     http.include_router(studio.router)

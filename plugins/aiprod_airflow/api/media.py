@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response, StreamingResponse
 
 from aiprod.errors import JobUnknown
-from aiprod.ledger import Connection, erasures, jobs, results
+from aiprod.ledger import Connection, approvals, erasures, jobs, results
 from aiprod.models import Erasure, Noun, StoredFile, Take
 from aiprod.pipeline import Pipeline
 from aiprod_airflow.api.access import ERASE, Job, Orders, Who
@@ -16,7 +16,7 @@ from aiprod_airflow.api.answers import Why
 from aiprod_airflow.api.orders import told, version_at
 from aiprod_airflow.api.sending import send
 
-__all__ = ["router"]
+__all__ = ["poster_of", "router"]
 
 router = APIRouter(tags=["Files"])
 
@@ -84,12 +84,18 @@ def _kept(orders: Pipeline, job_id: str, kind: Kind, version: int | None) -> Sto
         wanted = [version] if version else jobs.versions(conn, job_id)[::-1]
         for each in wanted:
             made = results.delivery(conn, job_id, each)
-            # Only the cut that somebody is asked about now: one that was refused must never pass as good.
-            made = made or (results.cut(conn, job_id, each) if _asked(orders, job_id, each) else None)
+            # Only the cut that somebody is asked about now, or said yes to: one that was refused must never pass as good.
+            seen = made is None and (_asked(orders, job_id, each) or _accepted(conn, job_id, each))
+            made = results.cut(conn, job_id, each) if seen else made
             if made is not None:
                 found: StoredFile = getattr(made, kind)
                 return found
     raise JobUnknown(f"job {job_id}{f' version {version}' if version else ''} has no {kind.replace('_', ' ')} (yet)")
+
+
+def poster_of(orders: Pipeline, job_id: str, version: int | None) -> StoredFile:
+    """Return the picture that stands for a video. Raises `JobUnknown` where there is none to be seen."""
+    return _kept(orders, job_id, "poster", version)
 
 
 def _require_kept(conn: Connection, job_id: str) -> None:
@@ -102,6 +108,13 @@ def _require_kept(conn: Connection, job_id: str) -> None:
 def _asked(orders: Pipeline, job_id: str, version: int) -> bool:
     review = orders.view(job_id).review
     return review is not None and review.version == version
+
+
+def _accepted(conn: Connection, job_id: str, version: int) -> bool:
+    """Whether a person said yes to the cut of a version: it is about to be delivered."""
+    made = results.cut(conn, job_id, version)
+    said = None if made is None else approvals.reviewed(conn, job_id, version, made.video.sha256)
+    return said is not None and said.answer == "accepted" and jobs.cancelled_by(conn, job_id) is None
 
 
 def _sent(request: Request, orders: Pipeline, kept: StoredFile | Take) -> Response:

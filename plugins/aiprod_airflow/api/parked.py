@@ -10,7 +10,6 @@ from pydantic import Field, StringConstraints
 
 from aiprod import parking
 from aiprod.errors import JobUnknown
-from aiprod.ledger import owners
 from aiprod.ledger.parked import AnswerWord
 from aiprod.models import Micros, Noun
 from aiprod.parking import Parked
@@ -49,11 +48,7 @@ class ParkedAnswered(Noun):
 @router.get("/parked", response_model=ParkedList)
 def waiting(caller: Who, orders: Orders) -> Response:
     """Return every purchase that nobody can look up but a person, the longest waiting first."""
-    found = parking.listed(orders.ledger)
-    hidden = orders.catalog.access.hidden_from(caller.name)
-    if hidden:
-        with orders.ledger.read() as conn:
-            found = [one for one in found if owners.project_of(conn, one.purchase.job_id) not in hidden]
+    found = parking.listed(orders.ledger, hidden_projects=orders.catalog.access.hidden_from(caller.name))
     return told(ParkedList(parked=tuple(found)))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -13,11 +15,33 @@ from fastapi import Depends, HTTPException, Request
 
 from aiprod_airflow.api.access import DAG
 
-__all__ = ["Airflow", "AirflowClient", "airflow_client"]
+__all__ = ["Airflow", "AirflowClient", "Question", "airflow_client"]
 
 #: Whoever asks us asks Airflow: nothing else of the request goes on.
 _FORWARDED = ("authorization", "cookie")
 _PATIENCE = 30.0
+#: More than a person reads in one sitting.
+_QUESTIONS = 20
+#: Only such a task takes an answer: not one that ran out of time or was cleared.
+_WAITING = "state=awaiting_input"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question that a run asks a person in Airflow: of which task, in its own words, since when."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    subject: str
+    asked_at: datetime
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> Question:
+        """Read it out of what Airflow answers."""
+        task = detail["task_instance"]
+        asked_at = datetime.fromisoformat(detail["created_at"])
+        return cls(task["dag_id"], task["dag_run_id"], task["task_id"], str(detail["subject"]), asked_at)
 
 
 class AirflowClient:
@@ -54,7 +78,19 @@ class AirflowClient:
         answer = await self._ask("PATCH", where, {"chosen_options": [option], "params_input": {}})
         return answer.status_code != 404
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
+    async def questions(self, dags: str) -> list[Question] | None:
+        """Return the questions that wait in the DAGs whose name begins with `dags`, the oldest first.
+
+        None for whoever may not see them; None, too, when Airflow cannot say now.
+        """
+        where = f"dags/~/dagRuns/~/hitlDetails?response_received=false&order_by=created_at&limit={_QUESTIONS}"
+        try:
+            answer = await self._ask("GET", f"{where}&{_WAITING}&dag_id_prefix_pattern={quote(dags, safe='')}")
+        except HTTPException:
+            return None
+        return None if answer.is_error else [Question.of(one) for one in answer.json()["hitl_details"]]
+
+    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         try:
             async with asyncio.timeout(_PATIENCE):
                 return await self._client.request(method, path, json=body)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from aiprod.errors import JobFailed, NotAMember, SamePerson
+from aiprod.logs import about
 from aiprod_airflow.failures import told_to_airflow
+from aiprod_airflow.operators.asking import Question, Word
 from aiprod_airflow.pipelines import pipeline
 from aiprod_airflow.wording import review_body, spend_body
 
@@ -18,27 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["ApproveSpendOperator", "ReviewVideoOperator"]
 
-Word = Literal["approved", "rejected", "expired"]
 
+class _AboutJobs(Question):
+    """A question about the job of a run.
 
-class _Question(ApprovalOperator):
-    """Parks in *awaiting input* unless the ledger already has the answer; a rejection skips the rest of the run.
-
-    Airflow keeps the first text it was given, even after a retry or a clear. So what was shown first is noted in
-    the ledger, and an answer counts for that version only.
+    :param job_ids: The jobs the run carries (templated, from `estimate`).
     """
 
-    # Subject and body are made in `execute` and hold the customer's words: they must never be rendered as templates.
     template_fields: Collection[str] = ("job_ids",)
 
     def __init__(self, *, job_ids: Any, **kwargs: Any) -> None:
-        super().__init__(subject="", body="", ignore_downstream_trigger_rules=True, **kwargs)
+        super().__init__(**kwargs)
         self.job_ids = job_ids
-
-    def skip_rest(self, context: Context) -> None:
-        """Skip everything downstream but the teardowns; the run ends green because a person decided so."""
-        relatives = context["task"].get_flat_relatives(upstream=False)
-        self.skip(ti=context["ti"], tasks=[task for task in relatives if not task.is_teardown])
 
     def one_job(self, waiting: Sequence[str]) -> str:
         """The job a person is asked about. A batch holds only jobs that need nobody."""
@@ -49,23 +41,8 @@ class _Question(ApprovalOperator):
             )
         return waiting[0]
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Write the answer down, or ask again when it was about something else."""
-        if event.get("error_type") == "timeout":
-            return self.answered(context, "expired", by="nobody")
-        if "error" in event:
-            # Nobody has answered anything; the next try asks again.
-            raise RuntimeError(f"the answer could not be read: {event['error']}")
-        word: Word = "approved" if event["chosen_options"] == [self.APPROVE] else "rejected"
-        user = event.get("responded_by_user") or {}
-        return self.answered(context, word, by=str(user.get("name") or user.get("id") or "somebody"))
 
-    def answered(self, context: Context, word: Word, *, by: str) -> Any:
-        """What an answer leads to."""
-        raise NotImplementedError
-
-
-class ApproveSpendOperator(_Question):
+class ApproveSpendOperator(_AboutJobs):
     """Ask a person to approve the envelope of a job, or pass where the preset allows it.
 
     The ledger's answer wins over Airflow's: API and studio write there first. No answer in time fails the task:
@@ -99,7 +76,8 @@ class ApproveSpendOperator(_Question):
             )
             super().execute(context)
         for a in asked:
-            self.log.info("%s version %s: %s by %s", a.job_id, a.version, a.answer, a.by)
+            with about(job_id=a.job_id):
+                self.log.info("%s version %s: %s by %s", a.job_id, a.version, a.answer, a.by)
         if any(a.answer == "expired" for a in asked):
             raise AirflowFailException("Nobody answered in time; nothing was bought. Clear `approve` to ask again.")
         if all(a.answer == "rejected" for a in asked):
@@ -116,7 +94,7 @@ class ApproveSpendOperator(_Question):
         return self.execute(context)
 
 
-class ReviewVideoOperator(_Question):
+class ReviewVideoOperator(_AboutJobs):
     """Ask a person to look at a finished video where the preset or its takes need it; pass otherwise.
 
     :param job_ids: The jobs the run carries (templated, from `estimate`).
@@ -144,7 +122,8 @@ class ReviewVideoOperator(_Question):
             self.body = review_body(job_id, one.version, one.reasons, question.video, question.poster, not_by=question.not_by)
             super().execute(context)
         for r in reviews:
-            self.log.info("%s: %s", r.job_id, r.answer or "nobody needs to look")
+            with about(job_id=r.job_id):
+                self.log.info("%s: %s", r.job_id, r.answer or "nobody needs to look")
         if reviews and all(r.answer == "rejected" for r in reviews):
             self.skip_rest(context)
         return None

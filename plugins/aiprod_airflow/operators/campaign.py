@@ -6,7 +6,6 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -16,6 +15,7 @@ from aiprod.bulk import entering, holding
 from aiprod.errors import NotAMember, SamePerson
 from aiprod.models import dollars
 from aiprod_airflow.failures import told_to_airflow
+from aiprod_airflow.operators.asking import Question, Word
 from aiprod_airflow.pipelines import pipeline
 from aiprod_airflow.starting import start_run
 from aiprod_airflow.triggers.campaign import CampaignTrigger
@@ -30,22 +30,19 @@ __all__ = ["ApproveCampaignOperator", "CarryCampaignOperator"]
 _POLL_SECONDS = 15.0
 
 
-class ApproveCampaignOperator(ApprovalOperator):
+class ApproveCampaignOperator(Question):
     """Ask a person, once, what a whole campaign may cost; pass when that much was approved before.
 
     What is approved is the plan that was stored, whatever the source says by then. A rejection skips the rest of the run,
-    and no answer in time fails the task: nothing is entered.
+    and no answer in time fails the task: nothing is entered. It waits as long as the most patient preset of its rows.
 
     :param plan: Where the plan is stored (templated).
     """
 
-    # Subject and body are made in `execute` and hold the customer's words: they must never be rendered as templates.
     template_fields: Collection[str] = ("plan",)
 
     def __init__(self, *, plan: Any, **kwargs: Any) -> None:
-        super().__init__(
-            subject="", body="", ignore_downstream_trigger_rules=True, response_timeout=timedelta(hours=72), **kwargs
-        )
+        super().__init__(**kwargs)
         self.plan = plan
 
     def execute(self, context: Context) -> Any:
@@ -56,25 +53,21 @@ class ApproveCampaignOperator(ApprovalOperator):
                 self.log.info("Campaign %s may cost %s", plan.wanted.campaign, dollars(plan.amount))
                 return None
             entering.show(orders.ledger, plan, run_id=str(context["run_id"]), task_id=self.task_id)
+            self.response_timeout = entering.answer_within(orders.catalog, plan)
         self.subject = f"Spend up to {dollars(plan.amount)} on campaign {plan.wanted.campaign}?"
         self.body = campaign_body(plan)
         return super().execute(context)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+    def answered(self, context: Context, word: Word, *, by: str) -> Any:
         """Write the answer down: it is about the plan that was shown, and no other."""
-        if event.get("error_type") == "timeout":
+        if word == "expired":
             raise AirflowFailException("Nobody answered in time; nothing was entered. Clear this task to ask again.")
-        if "error" in event:
-            # Nobody has answered anything; the next try asks again.
-            raise RuntimeError(f"the answer could not be read: {event['error']}")
-        if event["chosen_options"] != [self.APPROVE]:
-            relatives = context["task"].get_flat_relatives(upstream=False)
-            return self.skip(ti=context["ti"], tasks=[task for task in relatives if not task.is_teardown])
-        orders, user = pipeline(), event.get("responded_by_user") or {}
+        if word == "rejected":
+            return self.skip_rest(context)
+        orders = pipeline()
         with told_to_airflow():
             plan = entering.kept(orders.storage, self.plan)
             entering.show(orders.ledger, plan, run_id=str(context["run_id"]), task_id=self.task_id)
-            by = str(user.get("name") or user.get("id") or "somebody")
             try:
                 standing = entering.approve(orders.ledger, orders.catalog, plan, by=by)
             except (NotAMember, SamePerson) as refused:

@@ -19,11 +19,11 @@ from aiprod_airflow.api.access import WRITE, Caller, Job, Orders, Who
 from aiprod_airflow.api.answers import Approval, Rejection
 from aiprod_airflow.api.orders import Redo
 from aiprod_airflow.api.rest import Airflow
-from aiprod_airflow.studio.forms import Form, Typed, shots_of, whole_number
+from aiprod_airflow.studio.forms import Form, Typed, edit_of, whole_number
 from aiprod_airflow.studio.jobs import job_page
 from aiprod_airflow.studio.people import May, Permits
 from aiprod_airflow.studio.refusals import REFUSED, PageRoute, problem_of
-from aiprod_airflow.studio.rendering import PATH
+from aiprod_airflow.studio.rendering import PATH, page
 
 __all__ = ["router"]
 
@@ -72,10 +72,21 @@ async def edit(job_id: Job, form: Form, request: Request, caller: Who, orders: O
 
     async def act() -> None:
         base = whole_number(form, "version")
-        change = ManifestEdit.parse({"shots": shots_of(form), "audio_style": form.one("audio_style") or None})
+        change = ManifestEdit.parse(edit_of(form))
         await run_in_threadpool(orders.edit, job_id, change, base_version=base, by=caller.name)
 
     return await _answered(act, job_id, request, caller, orders, may)
+
+
+@router.post(_JOB + "/price")
+async def price(job_id: Job, form: Form, request: Request, orders: Orders) -> Response:
+    """What the edit would change in the price, as a part of the page. Writes nothing; what is wrong is part of the answer."""
+    try:
+        change, version = ManifestEdit.parse(edit_of(form)), whole_number(form, "version")
+        found = await run_in_threadpool(orders.reprice, job_id, change, base_version=version)
+    except REFUSED as error:
+        return page(request, "price.html", price=None, told=await problem_of(request, error))
+    return page(request, "price.html", price=found, version=version, told=None)
 
 
 @router.post(_JOB + "/redo")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from fastapi import Depends, HTTPException, Request
 
-__all__ = ["Form", "Typed", "order_of", "shots_of", "whole_number"]
+__all__ = ["Form", "Typed", "edit_of", "order_of", "shots_of", "whole_number"]
 
 #: More than the longest shot list has.
 _MAX_FIELDS = 500
 
+#: The fields of an order that are given as they were typed.
 _WORDS = (
     "preset", "seconds", "aspect_ratio", "audio_style", "backend", "budget_usd", "quality_floor", "prefer", "priority",
     "at_cap", "project", "reference_image_url", "seed",
 )  # fmt: skip
+
+
+#: The columns of a shot list; in the form each is called `shot_` and its name.
+_SHOT = ("prompt", "seconds", "camera", "reference_image_url", "seed")
 
 
 class Typed(dict[str, list[str]]):
@@ -53,17 +57,19 @@ def order_of(form: Typed) -> dict[str, Any]:
     return order
 
 
+def edit_of(form: Typed) -> dict[str, Any]:
+    """Return an edited shot list as `ManifestEdit.parse` takes it."""
+    return {"shots": shots_of(form), "audio_style": form.one("audio_style") or None}
+
+
 def shots_of(form: Typed) -> list[dict[str, Any]]:
     """Return the shot list of a form, each shot with what was typed; a row left wholly empty is none."""
-    columns = [form.all(f"shot_{name}") for name in ("prompt", "seconds", "camera", "reference_image_url", "seed")]
-    rows = [_row(columns, n) for n in range(max(map(len, columns), default=0))]
+    columns = {name: form.all(f"shot_{name}") for name in _SHOT}
+    rows = [
+        {name: typed[n] for name, typed in columns.items() if n < len(typed) and typed[n]}
+        for n in range(max(map(len, columns.values()), default=0))
+    ]
     return [row for row in rows if row.get("prompt") or row.get("camera")]
-
-
-def _row(columns: list[list[str]], n: int) -> dict[str, Any]:
-    names = ("prompt", "seconds", "camera", "reference_image_url", "seed")
-    cells: Mapping[str, str] = {name: column[n] for name, column in zip(names, columns, strict=True) if n < len(column)}
-    return {name: cell for name, cell in cells.items() if cell}
 
 
 def whole_number(form: Typed, name: str) -> int:

@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from aiprod.errors import JobUnknown
 from aiprod.ledger import jobs as job_rows
+from aiprod.ledger.campaign_progress import Progress
 from aiprod.ledger.listings import JobFilter
 from aiprod.models import BEFORE_MONEY, OVER, REDOABLE, JobStatus, Micros
 from aiprod.pipeline import Pipeline
@@ -19,6 +20,7 @@ from aiprod.views import JobView, ShotView
 from aiprod_airflow.api.access import Caller, Job, Orders, Who, visible
 from aiprod_airflow.api.problems import Problem
 from aiprod_airflow.api.watching import seen
+from aiprod_airflow.studio import campaigns
 from aiprod_airflow.studio.people import May, Permits
 from aiprod_airflow.studio.refusals import PageRoute
 from aiprod_airflow.studio.rendering import PATH, page
@@ -28,6 +30,8 @@ __all__ = ["job_page", "router"]
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _PAGE = 50
+#: Of the newest campaigns, how many are looked at whether they go on: more is a page of its own.
+_GOING = 3
 _text = {"max_length": 200, "pattern": r"^[^\x00]*$"}
 #: The states that a person filters by, several of ours under one word.
 _GROUPS: dict[str, tuple[str, tuple[JobStatus, ...]]] = {
@@ -80,9 +84,18 @@ def listed(
         filtered=bool(kept),
         tabs=tabs,
         presets=orders.catalog.presets,
+        campaigns=_campaigns(orders, caller, campaign) if campaign or not (kept or before) else [],
         older=_query(kept, before=found.next) if found.next else None,
         first=before is None,
     )
+
+
+def _campaigns(orders: Pipeline, caller: Caller, name: str) -> list[Progress]:
+    """The campaign that the list is of; above the list of everything, the newest ones that go on."""
+    if name:
+        found = campaigns.of_name(orders, caller, name)
+        return [found] if found else []
+    return [one for one in campaigns.shown(orders, caller, limit=_GOING) if one.going]
 
 
 def _query(kept: Mapping[str, str], **changes: str | None) -> str:
@@ -121,13 +134,14 @@ async def job_page(
         redoable=view.status in REDOABLE and view.erased is None,
         stoppable=view.status not in OVER,
         run=next((run for run in reversed(view.runs)), None),
-        mine=caller.name in (_not_by(view) or ()),
+        mine=caller.name == _not_by(view),
     )
 
 
-def _not_by(view: JobView) -> tuple[str, ...]:
+def _not_by(view: JobView) -> str | None:
+    """Who may not answer what is asked now."""
     asked = view.approval or view.review
-    return (asked.not_by,) if asked is not None and asked.not_by else ()
+    return asked.not_by if asked is not None else None
 
 
 def _video(view: JobView) -> tuple[int, str] | None:

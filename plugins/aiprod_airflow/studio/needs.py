@@ -8,16 +8,15 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
 from aiprod import parking
-from aiprod.ledger import owners
 from aiprod.ledger.listings import JobFilter
 from aiprod.models import JobStatus, refused
-from aiprod.parking import Parked
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobView
 from aiprod_airflow.api import parked as parked_api
 from aiprod_airflow.api.access import PARKED, Caller, Orders, Who
 from aiprod_airflow.api.parked import ParkedAnswer
 from aiprod_airflow.api.problems import Problem
+from aiprod_airflow.api.rest import Airflow, AirflowClient, Question
 from aiprod_airflow.studio.forms import Form
 from aiprod_airflow.studio.people import May, Permits
 from aiprod_airflow.studio.refusals import REFUSED, PageRoute, problem_of
@@ -27,6 +26,8 @@ __all__ = ["router"]
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
+#: The DAG of bulk orders, and the beginning of those that are scheduled.
+_BULK = "bulk_render"
 #: As many as a person reads in one sitting; the list of jobs has the others.
 _MOST = 20
 
@@ -40,13 +41,13 @@ ANSWERS = {
 
 
 @router.get(PATH + "/needs-you")
-def needs_you(request: Request, caller: Who, orders: Orders, may: May) -> Response:
+async def needs_you(request: Request, caller: Who, orders: Orders, airflow: Airflow, may: May) -> Response:
     """What waits for a person, what has waited longest at the bottom of each part."""
-    return _page(request, caller, orders, may)
+    return await _page(request, caller, orders, airflow, may)
 
 
 @router.post(PATH + "/parked", dependencies=[PARKED])
-async def answer(form: Form, request: Request, caller: Who, orders: Orders, may: May) -> Response:
+async def answer(form: Form, request: Request, caller: Who, orders: Orders, airflow: Airflow, may: May) -> Response:
     """Say what became of a parked purchase. Its consequence stands beside the button."""
     try:
         raw = {name: form.one(name) or None for name in ("purchase_id", "answer", "vendor_id")}
@@ -59,10 +60,19 @@ async def answer(form: Form, request: Request, caller: Who, orders: Orders, may:
         told = await problem_of(request, error)
     else:
         return RedirectResponse(f"{request.scope.get('root_path', '')}{PATH}/needs-you", 303)
-    return await run_in_threadpool(_page, request, caller, orders, may, told)
+    return await _page(request, caller, orders, airflow, may, told)
 
 
-def _page(request: Request, caller: Caller, orders: Pipeline, may: Permits, trouble: Problem | None = None) -> Response:
+async def _page(
+    request: Request, caller: Caller, orders: Pipeline, airflow: AirflowClient, may: Permits, trouble: Problem | None = None
+) -> Response:
+    asked = await airflow.questions(_BULK)
+    return await run_in_threadpool(_made, request, caller, orders, may, asked, trouble)
+
+
+def _made(
+    request: Request, caller: Caller, orders: Pipeline, may: Permits, asked_there: list[Question] | None, trouble: Problem | None
+) -> Response:
     hidden = orders.catalog.access.hidden_from(caller.name)
     asked = (JobStatus.WAITING_APPROVAL, JobStatus.FINAL_APPROVAL)
     found = orders.listing(JobFilter(statuses=asked, hidden_projects=hidden), limit=_MOST)
@@ -80,7 +90,8 @@ def _page(request: Request, caller: Caller, orders: Pipeline, may: Permits, trou
         ],
         videos=[(row, v) for row, v in zip(found.jobs, views, strict=True) if _reviewed(v)],
         more=found.next is not None,
-        parked=_parked(orders, hidden),
+        campaigns=asked_there,
+        parked=parking.listed(orders.ledger, hidden_projects=hidden),
         answers=ANSWERS,
         consequence=parking.consequence,
     )
@@ -88,9 +99,3 @@ def _page(request: Request, caller: Caller, orders: Pipeline, may: Permits, trou
 
 def _reviewed(view: JobView) -> bool:
     return view.review is not None and view.status == JobStatus.FINAL_APPROVAL
-
-
-def _parked(orders: Pipeline, hidden: tuple[str, ...]) -> list[Parked]:
-    found = parking.listed(orders.ledger)
-    with orders.ledger.read() as conn:
-        return [one for one in found if not hidden or owners.project_of(conn, one.purchase.job_id) not in hidden]

@@ -11,7 +11,6 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from aiprod import offering
-from aiprod.errors import SpecError
 from aiprod.models import JobSpec
 from aiprod.pipeline import Pipeline
 from aiprod_airflow.api import orders as ordering
@@ -65,8 +64,6 @@ async def estimate(form: Form, request: Request, caller: Who, orders: Orders) ->
 def _offered(orders: Pipeline, caller: Caller, raw: dict[str, Any]) -> offering.Offer:
     spec = JobSpec.parse(raw)
     orders.catalog.access.require_member(spec.project, caller.name)
-    if spec.preset not in orders.catalog.presets:
-        raise SpecError([f"preset: there is no preset {spec.preset}"])
     return offering.offer(orders.ledger, orders.catalog, spec)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from aiprod.models import JobStatus, dollars
+from aiprod.models import JobStatus, Micros, dollars
 
-__all__ = ["FOLDER", "PATH", "PURCHASE_WORDS", "STATUS_WORDS", "page"]
+__all__ = ["FOLDER", "PATH", "PURCHASE_WORDS", "STATUS_WORDS", "page", "span"]
 
 FOLDER = Path(__file__).parent
 #: Below the application's own address.
@@ -88,6 +89,23 @@ def _time(at: datetime) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M UTC"))
 
 
+def _difference(amount: Micros) -> str:
+    """An amount with its sign; nothing where there is none."""
+    return "no change" if amount == 0 else f"{'+' if amount > 0 else '−'}{dollars(abs(amount))}"
+
+
+def _percent(part: float | None) -> str:
+    """A part of one in per cent, cut and never rounded up to a goal it did not reach."""
+    return "–" if part is None else f"{math.floor(part * 1000 + 1e-9) / 10:g} %"
+
+
+def span(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 3 min, 1.5 h."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 3600 else f"{seconds / 3600:.3g} h"
+
+
 def _seconds(value: float) -> str:
     return f"{value:g} s"
 
@@ -110,12 +128,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"dollars": dollars, "time": _time, "seconds": _seconds, "score": _score, "clock": _clock}
+    made.filters |= {"difference": _difference, "percent": _percent, "span": span}
     made.globals |= {
         "status": lambda name: _badge(STATUS_WORDS, name),
         "purchase_state": lambda name: _badge(PURCHASE_WORDS, name),
         "shot_state": lambda name: _badge(SHOT_WORDS, name),
         "verdict": lambda name: _badge(VERDICT_WORDS, name),
-        "status_words": STATUS_WORDS,
     }
     return made
 

@@ -26,21 +26,22 @@ def test_added_rows_are_picked_up_and_rows_that_are_gone_stay(campaign: Campaign
     assert campaign.run() == ["spring-a", "spring-b", "spring-c"]
 
 
-def test_a_changed_row_is_bought_as_it_is_now_and_not_as_it_was(everywhere: Campaign) -> None:
+def test_a_changed_row_is_a_new_version_of_its_job_and_bought_as_it_is_now(everywhere: Campaign) -> None:
     everywhere.enter(*keys("a", "b"))
     assert everywhere.enter(*keys("a", prompt="another"), *keys("b")) == Entered(changed=1, same=1)
-    assert everywhere.run() == ["spring-b", "spring-a-r2"]
-    assert len(everywhere.market.accepts()) == 2
-    assert everywhere.market.count("jobs WHERE job_id = 'spring-a' AND cancelled_by = 'ann: the row changed'") == 1
+    assert everywhere.run() == ["spring-a", "spring-b"]
+    assert everywhere.market.count("jobs") == len(everywhere.market.accepts()) == 2
+    assert everywhere.market.count("deliveries WHERE job_id = 'spring-a' AND version = 2") == 1
 
 
 def test_a_delivered_row_that_changed_is_bought_anew_and_its_old_video_stays(campaign: Campaign) -> None:
     campaign.enter(*keys("a"))
     campaign.run()
     assert campaign.enter(*keys("a", prompt="another")) == Entered(changed=1)
-    assert campaign.run("run-c") == ["spring-a-r2"]
-    assert campaign.market.count("deliveries") == 2
-    assert campaign.market.count("jobs WHERE cancelled_at IS NOT NULL") == 0
+    assert campaign.enter(*keys("a", prompt="another")) == Entered(same=1)
+    assert campaign.run("run-c") == ["spring-a"]
+    assert (campaign.market.count("jobs"), campaign.market.count("deliveries")) == (1, 2)
+    assert len(campaign.market.accepts()) == 2
 
 
 def test_a_row_that_is_again_what_it_was_buys_nothing(campaign: Campaign) -> None:
@@ -48,20 +49,46 @@ def test_a_row_that_is_again_what_it_was_buys_nothing(campaign: Campaign) -> Non
     campaign.run()
     campaign.enter(*keys("a", prompt="another"))
     assert campaign.enter(*keys("a")) == Entered(changed=1)
-    assert campaign.market.pipeline.next_batch() is None
+    assert campaign.run("run-c") == ["spring-a"], "its takes are there: they are cut together again"
     assert len(campaign.market.accepts()) == 1
 
 
-def test_what_a_replaced_row_holds_is_given_back(campaign: Campaign) -> None:
+def test_a_row_whose_terms_changed_is_another_job_and_what_the_old_one_holds_is_given_back(campaign: Campaign) -> None:
     campaign.enter(*keys("a"))
     campaign.market.pipeline.carry(["spring-a"], run_id="run-b")
     campaign.market.pipeline.route(["spring-a"], 1)
     assert campaign.market.balance("campaign", "spring").reserved > 0
-    campaign.enter(*keys("a", prompt="another"))
+    assert campaign.enter(*keys("a", backend="veo3")) == Entered(changed=1)
     assert campaign.market.balance("campaign", "spring").reserved == 0
+    assert campaign.market.count("jobs WHERE job_id = 'spring-a' AND cancelled_by = 'ann: the row changed'") == 1
+    assert campaign.run("run-c") == ["spring-a-r2"]
 
 
-def test_who_was_killed_before_a_changed_row_was_cleared_up_holds_nothing_for_ever(
+def test_a_row_that_changed_while_it_is_made_waits_and_is_picked_up_by_the_next_run(everywhere: Campaign) -> None:
+    everywhere.enter(*keys("a"))
+    everywhere.market.pipeline.carry(["spring-a"], run_id="run-b")
+    entered = everywhere.enter(*keys("a", prompt="another"))
+    line = "line 1 (a): job spring-a is being made; its change is picked up by the next run"
+    assert entered == Entered(later=(line,))
+    everywhere.market.run("spring-a")
+    everywhere.market.pipeline.assemble(["spring-a"])
+    everywhere.market.pipeline.deliver(["spring-a"])
+    everywhere.market.pipeline.settle("run-b")
+    assert everywhere.enter(*keys("a", prompt="another")) == Entered(changed=1)
+    assert everywhere.run("run-c") == ["spring-a"]
+    assert everywhere.market.count("deliveries") == 2
+
+
+def test_a_job_that_went_on_since_the_plan_was_shown_is_left_alone(campaign: Campaign) -> None:
+    campaign.enter(*keys("a"))
+    made = campaign.plan(*keys("a", prompt="another"))
+    entering.approve(campaign.market.ledger, campaign.market.catalog, made, by="ann")
+    campaign.market.pipeline.carry(["spring-a"], run_id="run-b")
+    entered = entering.enter(campaign.market.ledger, campaign.market.catalog, made)
+    assert (entered.changed, len(entered.later), campaign.market.count("manifests")) == (0, 1, 1)
+
+
+def test_who_was_killed_before_a_replaced_job_was_cleared_up_holds_nothing_for_ever(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The flag is in the transaction of the new row: nothing more is ever sent for the old one."""
@@ -73,8 +100,8 @@ def test_who_was_killed_before_a_changed_row_was_cleared_up_holds_nothing_for_ev
     with monkeypatch.context() as patch:
         patch.setattr(cancelling, "cancel_job", killed)
         with pytest.raises(KeyboardInterrupt):
-            campaign.enter(*keys("a", prompt="another"))
-    assert campaign.enter(*keys("a", prompt="another")) == Entered(same=1)
+            campaign.enter(*keys("a", backend="veo3"))
+    assert campaign.enter(*keys("a", backend="veo3")) == Entered(same=1)
     assert campaign.run() == ["spring-a-r2"]
     assert len(campaign.market.accepts()) == 1
 
@@ -118,7 +145,7 @@ def test_a_key_that_is_no_name_still_names_its_job_for_ever(campaign: Campaign, 
 def test_names_that_run_together_are_two_jobs(campaign: Campaign) -> None:
     campaign.options = {"naming": "{row}/{revision}.mp4"}
     campaign.enter(*keys("a-r2", "a"))
-    campaign.enter(*keys("a-r2"), *keys("a", prompt="another"))
+    campaign.enter(*keys("a-r2"), *keys("a", backend="veo3"))
     other = Campaign(campaign.market, name="spring-a")
     other.enter(*keys("r2"))
     assert campaign.market.count("jobs") == 4

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from aiprod.bulk import holding
-from aiprod.errors import JobFailed, SpecError
+from aiprod.bulk.holding import Said
+from aiprod.errors import JobMoved, JobUnknown, SpecError
+from aiprod.ledger.campaigns import Word
 from tests.aiprod.bulk.campaign import Campaign, keys
 
 
@@ -13,20 +15,20 @@ def standing(campaign: Campaign) -> str:
     return holding.standing(campaign.market.ledger, campaign.market.catalog, campaign.name)
 
 
-def pause(campaign: Campaign) -> bool:
-    return holding.pause(campaign.market.ledger, campaign.name, by="ann")
+def say(campaign: Campaign, word: Word, *, by: str = "ann") -> Said:
+    return holding.say(campaign.market.ledger, campaign.market.catalog, campaign.name, word, by=by)
 
 
 def test_a_paused_campaign_starts_nothing_and_another_goes_on(everywhere: Campaign) -> None:
     everywhere.enter(*keys("a"))
     other = Campaign(everywhere.market, name="autumn")
     other.enter(*keys("b"))
-    assert pause(everywhere) and not pause(everywhere)
+    assert say(everywhere, "paused").fresh and not say(everywhere, "paused").fresh
     batch = everywhere.market.pipeline.next_batch()
     assert batch is not None and batch.job_ids == ("autumn-b",)
     assert everywhere.market.pipeline.next_batch() is None
     assert standing(everywhere) == "waits"
-    assert holding.resume(everywhere.market.ledger, "spring", by="ann")
+    assert say(everywhere, "resumed").fresh and not say(everywhere, "resumed").fresh
     batch = everywhere.market.pipeline.next_batch()
     assert batch is not None and batch.job_ids == ("spring-a",)
 
@@ -36,7 +38,7 @@ def test_what_a_run_carries_when_its_campaign_is_paused_is_delivered(campaign: C
     batch = campaign.market.pipeline.next_batch()
     assert batch is not None
     campaign.market.pipeline.carry(batch.job_ids, run_id="run-b")
-    pause(campaign)
+    say(campaign, "paused")
     campaign.market.run("spring-a")
     campaign.market.pipeline.assemble(["spring-a"])
     assert len(campaign.market.pipeline.deliver(["spring-a"])) == 1
@@ -46,16 +48,16 @@ def test_a_cancelled_campaign_buys_nothing_more_keeps_what_it_has_and_takes_no_n
     everywhere.market.with_backend("runway", slots=1)
     everywhere.enter(*keys("a", "b", "c", backend="runway"))
     assert everywhere.run() == ["spring-a", "spring-b"]
-    cancelled = holding.cancel(everywhere.market.ledger, everywhere.market.catalog, "spring", by="ann")
+    cancelled = say(everywhere, "cancelled")
     assert (cancelled.fresh, cancelled.jobs) == (True, 1)
     assert everywhere.market.count("deliveries") == 2
     assert everywhere.market.pipeline.next_batch() is None
     assert standing(everywhere) == "over"
-    assert not holding.cancel(everywhere.market.ledger, everywhere.market.catalog, "spring", by="bob").fresh
+    assert not say(everywhere, "cancelled", by="bob").fresh
     with pytest.raises(SpecError, match="was cancelled by ann"):
         everywhere.plan(*keys("d"))
-    with pytest.raises(JobFailed, match="was cancelled by ann"):
-        holding.resume(everywhere.market.ledger, "spring", by="bob")
+    with pytest.raises(JobMoved, match="was cancelled by ann"):
+        say(everywhere, "resumed")
 
 
 def test_renders_that_run_are_asked_to_stop_and_holds_come_back(campaign: Campaign) -> None:
@@ -64,7 +66,7 @@ def test_renders_that_run_are_asked_to_stop_and_holds_come_back(campaign: Campai
     campaign.market.pipeline.carry(ids, run_id="run-b")
     campaign.market.pipeline.route(ids, 1)
     campaign.market.pipeline.render(["spring-a"], "runway", 1)
-    cancelled = holding.cancel(campaign.market.ledger, campaign.market.catalog, "spring", by="ann")
+    cancelled = say(campaign, "cancelled")
     assert len(cancelled.renders) == 1 and cancelled.money == 120_000
 
 
@@ -94,7 +96,20 @@ def test_no_more_jobs_of_a_campaign_go_at_once_than_it_says(everywhere: Campaign
     assert everywhere.market.pipeline.next_batch() is not None
 
 
-def test_a_campaign_nobody_knows_is_refused(campaign: Campaign) -> None:
-    for verb in (holding.pause, holding.resume):
-        with pytest.raises(JobFailed, match="campaign nobody is not in the ledger"):
-            verb(campaign.market.ledger, "nobody", by="ann")
+def test_a_campaign_that_was_enlisted_without_a_source_can_be_paused_too(campaign: Campaign) -> None:
+    campaign.market.pipeline.enlist([{"prompt": "a", "seconds": 1}], campaign="spring", amount=1_000_000, by="ann")
+    assert say(campaign, "paused").fresh
+    assert campaign.market.pipeline.next_batch() is None
+
+
+@pytest.mark.parametrize("word", ["paused", "resumed", "cancelled"])
+def test_a_campaign_nobody_knows_is_refused(campaign: Campaign, word: Word) -> None:
+    with pytest.raises(JobUnknown, match="campaign spring is not in the ledger"):
+        say(campaign, word)
+
+
+def test_every_word_to_a_campaign_is_told(campaign: Campaign) -> None:
+    campaign.enter(*keys("a"))
+    for word in ("paused", "resumed", "cancelled"):
+        say(campaign, word)
+        assert campaign.market.events(f"campaign_{word}")[0] == {"by": "ann", "campaign": "spring"}

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from aiprod.bulk.publishing import Published, publish
+from aiprod.ledger import campaign_results
 from aiprod.storage import Storage
 from tests.aiprod.bulk.campaign import Campaign, keys
+from tests.desk import NOW
 
 
 def published(campaign: Campaign) -> Published:
@@ -54,3 +56,19 @@ def test_a_name_that_is_taken_is_told_and_the_report_is_written(campaign: Campai
     made = published(campaign)
     assert len(made.unnamed) == 1 and "already holds another file" in made.unnamed[0]
     assert (made.report.rows[0].video or "").endswith("/default_spring-a_v1.mp4")
+
+
+def test_every_revision_has_a_name_of_its_own_though_both_are_versions_of_one_job(campaign: Campaign) -> None:
+    campaign.enter(*keys("a"))
+    campaign.run()
+    campaign.enter(*keys("a", prompt="another"))
+    campaign.run("run-c")
+    made = published(campaign)
+    folder = Path(made.files["html"].url).parent
+    assert {file.name for file in folder.glob("*.mp4")} == {"a.mp4", "a-r2.mp4"}
+    (row,) = made.report.rows
+    assert (row.video, row.version, row.title) == ("campaigns/spring/a-r2.mp4", 2, "another")
+    with campaign.market.ledger.read() as conn:
+        first, second = campaign_results.results_of(conn, "spring", now=NOW)
+    assert (first.published, first.version, first.status, first.replaced) == ("campaigns/spring/a.mp4", 1, "delivered", True)
+    assert first.delivered_at is not None and second.delivered_at is not None and first.delivered_at < second.delivered_at

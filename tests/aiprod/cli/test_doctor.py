@@ -47,3 +47,13 @@ def test_without_a_ledger_it_says_how_to_make_one(
     monkeypatch.setenv("AIPROD_DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
     assert main(["doctor"]) == 1
     assert "ledger upgrade" in capsys.readouterr().out
+
+
+def test_it_says_whether_a_judge_is_configured_and_asks_it_nothing(
+    local_market: Market, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["doctor", "animatic", "--json"])
+    judge = json.loads(capsys.readouterr().out)["judge"]
+    main(["doctor", "animatic"])
+    told = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("judge"))
+    assert (judge["missing"] if judge else "none is in force") in told

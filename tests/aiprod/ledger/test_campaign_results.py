@@ -27,7 +27,7 @@ def statements(ledger: Ledger) -> int:
 
     event.listen(ledger.engine, "before_cursor_execute", note)
     with ledger.read() as conn:
-        campaign_results.results_of(conn, "spring")
+        campaign_results.results_of(conn, "spring", now=NOW)
     event.remove(ledger.engine, "before_cursor_execute", note)
     return len([text for text in asked if text.startswith("SELECT")])
 
@@ -47,7 +47,7 @@ def test_a_cancelled_job_says_by_whom_and_an_older_revision_that_it_was_replaced
         gates.cancel_job(conn, "row-0", by="bob", now=NOW)
         newer = Row(row_key="k1", revision=2, job_id="row-0", line=1, content_sha="y", published=None)
         campaigns.enter_row(conn, "spring", newer, now=NOW)
-        found = campaign_results.results_of(conn, "spring")
+        found = campaign_results.results_of(conn, "spring", now=NOW)
     assert [(r.row_key, r.revision, r.status, r.why, r.replaced) for r in found] == [
         ("k0", 1, "cancelled", "by bob", False),
         ("k1", 1, "failed", "its run ended without a word", True),

@@ -32,14 +32,16 @@ def test_what_is_said_of_a_campaign_stands_until_something_else_is_said(ledger: 
     with ledger.write() as conn:
         assert campaigns.terms(conn, "spring") is None
         campaigns.set_terms(conn, "spring", source="a.csv", naming="{row}.mp4", in_flight=None, by="ann", now=NOW)
-        assert campaigns.pause(conn, "spring", by="bob", now=NOW) and not campaigns.pause(conn, "spring", by="eve", now=NOW)
+        assert campaigns.say(conn, "spring", "paused", by="bob", now=NOW)
+        assert not campaigns.say(conn, "spring", "paused", by="eve", now=NOW)
         campaigns.set_terms(conn, "spring", source="b.csv", naming="{row}.mp4", in_flight=3, by="eve", now=NOW)
         found = campaigns.terms(conn, "spring")
         assert found is not None
         assert (found.source, found.in_flight, found.created_by, found.paused_by) == ("b.csv", 3, "ann", "bob")
         assert campaigns.room(conn, since=NOW) == {"spring": 3}
-        assert campaigns.resume(conn, "spring", by="ann", now=NOW) and not campaigns.resume(conn, "spring", by="ann", now=NOW)
-        assert campaigns.cancel(conn, "spring", by="ann", now=NOW) and not campaigns.pause(conn, "spring", by="bob", now=NOW)
+        assert [campaigns.say(conn, "spring", "resumed", by="ann", now=NOW) for _ in range(2)] == [True, False]
+        assert campaigns.say(conn, "spring", "cancelled", by="ann", now=NOW)
+        assert not campaigns.say(conn, "spring", "paused", by="bob", now=NOW)
 
 
 def test_a_job_is_active_while_it_waits_or_is_carried_and_unfinished_until_it_is_delivered(ledger: Ledger) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from aiprod.ledger import Connection, Ledger, digests, jobs, queue, results
+from aiprod.ledger import Connection, Ledger, digests, gates, jobs, queue, results
 from aiprod.ledger.queue import Waiting
 from aiprod.models import Delivery, Estimate, JobSpec, StoredFile
 from tests.desk import HOUR, NOW, manifest, rows
@@ -61,3 +61,29 @@ def test_jobs_of_no_campaign_are_told_of_by_themselves(ledger: Ledger) -> None:
     with ledger.write() as conn:
         deliver(conn, "None-0", NOW)
     assert told(ledger, NOW + MINUTE) == []
+
+
+def test_what_was_held_back_for_an_hour_is_told_though_nothing_happened_for_hours(ledger: Ledger) -> None:
+    enter(ledger, 2)
+    with ledger.write() as conn:
+        deliver(conn, "spring-0", NOW)
+    assert told(ledger, NOW) == [(1, 1, 0)]
+    with ledger.write() as conn:
+        queue.take(conn, "spring-1", now=NOW)
+        jobs.attach_run(conn, "run-1", "spring-1", 1, now=NOW)
+        assert [d.running for d in digests.standings(conn, now=NOW + 5 * HOUR)] == [1]
+    assert told(ledger, NOW + 5 * HOUR) == [(1, 0, 0)]
+
+
+def test_a_campaign_is_over_when_the_rest_was_cancelled_or_its_run_never_ended(ledger: Ledger) -> None:
+    enter(ledger, 3)
+    with ledger.write() as conn:
+        deliver(conn, "spring-0", NOW)
+        for n in (1, 2):
+            queue.take(conn, f"spring-{n}", now=NOW)
+        gates.cancel_job(conn, "spring-1", by="ann", now=NOW)
+        jobs.attach_run(conn, "run-1", "spring-2", 1, now=NOW)
+        (during,) = digests.standings(conn, now=NOW + HOUR)
+        (after,) = digests.standings(conn, now=NOW + 7 * HOUR)
+    assert (during.over, during.cancelled, during.running) == (False, 1, 1)
+    assert (after.over, after.failed) == (True, 1)

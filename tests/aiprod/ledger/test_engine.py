@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from aiprod.errors import ConfigError
+from aiprod.errors import ConfigError, OtherRevision
 from aiprod.ledger import Ledger, engine, gates, open_ledger, purchases, schema
 from aiprod.ledger.audit import audit as auditor
 from aiprod.ledger.engine import REVISION, now
@@ -38,11 +38,25 @@ class TestCheck:
         with ledger.engine.begin() as conn:
             conn.execute(text("UPDATE ledger_alembic_version SET version_num = '0000'"))
         try:
-            with pytest.raises(ConfigError, match=rf"revision 0000, this release needs {REVISION}; run `.* ledger upgrade`"):
+            with pytest.raises(OtherRevision, match=rf"revision 0000, this release needs {REVISION}; run `.* ledger upgrade`"):
                 ledger.check()
         finally:
             with ledger.engine.begin() as conn:
                 conn.execute(text(f"UPDATE ledger_alembic_version SET version_num = '{REVISION}'"))  # noqa: S608 - our own names
+
+    def test_a_newer_releases_ledger_is_refused_by_an_older_release_and_never_migrated(self, ledger):
+        """A worker that still runs the old release, and whoever starts the old one again."""
+        with ledger.engine.begin() as conn:
+            conn.execute(text("UPDATE ledger_alembic_version SET version_num = '9999'"))
+        try:
+            for ask in (ledger.check, ledger.upgrade):
+                with pytest.raises(OtherRevision, match=rf"at revision 9999, newer than .* needs {REVISION}; start the newer"):
+                    ask()
+        finally:
+            with ledger.engine.begin() as conn:
+                found = conn.execute(text("SELECT version_num FROM ledger_alembic_version")).scalar()
+                conn.execute(text(f"UPDATE ledger_alembic_version SET version_num = '{REVISION}'"))  # noqa: S608 - our own names
+        assert found == "9999"
 
     @pytest.mark.postgres
     def test_an_empty_database_is_refused(self, empty_postgres):

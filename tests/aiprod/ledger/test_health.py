@@ -20,7 +20,7 @@ def envelope(desk):
 
 def healthy(desk, now=NOW, backend="runway"):
     with desk.ledger.read() as conn:
-        return health.healthy(conn, backend, catalog=desk.catalog, now=now)
+        return backend not in health.unhealthy(conn, catalog=desk.catalog, now=now)
 
 
 def up(desk, backend="runway"):

@@ -12,7 +12,7 @@ from aiprod.errors import BudgetExceeded, FailureKind, KeyReused, PurchasingStop
 from aiprod.ledger import gates, jobs, purchases
 from aiprod.ledger.purchases import Purchase, purchase_key
 from aiprod.ledger.schema import OPEN, STATES
-from aiprod.ledger.states import CHARGED, Step, target
+from aiprod.ledger.states import CHARGED, STEPS, Step
 from aiprod.models import USD, Decision
 from tests.desk import HOUR, LEASE, NOW, errors, failure, race, race_of_processes, rows
 
@@ -34,7 +34,7 @@ class TestEveryStepFromEveryState:
 
     @staticmethod
     def pairs(*, allowed):
-        return [(step, state) for step in Step for state in STATES if (target(step, state) is not None) is allowed]
+        return [(step, state) for step in Step for state in STATES if (state in STEPS[step][0]) is allowed]
 
     def test_the_two_tables_cover_every_pair(self):
         assert len(self.pairs(allowed=True)) + len(self.pairs(allowed=False)) == 12 * 11
@@ -46,8 +46,8 @@ class TestEveryStepFromEveryState:
                 before = desk.balance("job", "job-1")
                 assert desk.step(key, step) not in (False, None), pair
                 after, purchase = desk.balance("job", "job-1"), desk.get(key)
-                closes, charge = target(step, state) not in OPEN, 5 * USD if step in CHARGED else 0
-                assert purchase.state == target(step, state), pair
+                closes, charge = STEPS[step][1] not in OPEN, 5 * USD if step in CHARGED else 0
+                assert purchase.state == STEPS[step][1], pair
                 assert before.reserved - after.reserved == (7 * USD if closes else 0), pair
                 assert after.settled - before.settled == charge, pair
                 assert purchase.charged == (charge if closes else None), pair
@@ -83,7 +83,7 @@ class TestEveryStepFromEveryState:
                 assert desk.rows(*EVERYTHING) == before, pair
 
     def test_a_vendors_word_that_comes_too_late_is_booked_at_the_hold_and_told(self, desk, in_every_state):
-        for state in [s for s in STATES if target(Step.ACCEPT, s) is None and s != "written_off"]:
+        for state in [s for s in STATES if s not in STEPS[Step.ACCEPT][0] and s != "written_off"]:
             key = in_every_state[state]
             with desk.undone():
                 before, charged = desk.balance("job", "job-1"), desk.get(key).charged or 0

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert
 
-from aiprod.ledger import outbox, purchases, readings
+from aiprod.ledger import notices, outbox, purchases, readings
 from aiprod.ledger.schema import sightings
 from tests.desk import HOUR, NOW, Desk
 
@@ -74,4 +74,21 @@ def test_events_are_late_only_where_somebody_takes_them(desk: Desk) -> None:
         outbox.claim(conn, now=NOW)
         assert readings.outbox_lag(conn, now=NOW + HOUR) == 3600
         outbox.delivered(conn, ["a"], now=NOW)
+        assert readings.outbox_lag(conn, now=NOW + HOUR) == 0
+
+
+def test_an_event_that_one_channel_refuses_is_late_until_it_is_taken_or_given_up(desk: Desk) -> None:
+    """It has left the outbox, and others have it: the one who waits for it misses it all the same."""
+    with desk.ledger.write() as conn:
+        outbox.emit(conn, "a", "t", now=NOW)
+        notices.spread(conn, lambda *_: ("shop", "office"), now=NOW)
+        for channel in ("shop", "office"):
+            claimed = notices.claim(conn, channel, now=NOW)
+            assert claimed is not None
+            if channel == "office":
+                notices.sent(conn, channel, claimed.message, now=NOW)
+            else:
+                notices.failed(conn, channel, claimed.message, "HTTP 500", now=NOW)
+        assert readings.outbox_lag(conn, now=NOW + HOUR) == 3600
+        notices.drop(conn, "shop", "the channel is not configured any more")
         assert readings.outbox_lag(conn, now=NOW + HOUR) == 0

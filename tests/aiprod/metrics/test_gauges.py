@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from aiprod.budgets import Scope
 from aiprod.catalog import Catalog
 from aiprod.errors import BackendError, FailureKind
-from aiprod.ledger import Ledger, points
+from aiprod.ledger import Ledger, cursors, limits, points
 from aiprod.metrics import gauges
 from aiprod.metrics.gauges import ask_for_credits, refresh
-from aiprod.models import Checkup
+from aiprod.models import USD, Checkup
 from tests.aiprod.metrics.conftest import Clock
 
 
@@ -68,3 +69,44 @@ def test_who_tells_what_is_left_is_asked_every_ten_minutes(timed: Ledger, config
 def test_a_vendor_without_an_answer_leaves_the_gauge_as_it_was(timed: Ledger, config: Catalog, vendor: Vendor) -> None:
     vendor.answer = BackendError("down", kind=FailureKind.TRANSIENT, money_moved="no")
     assert ask_for_credits(timed, config) == 0
+
+
+def test_a_vendor_without_an_answer_is_asked_no_oftener_than_one_with(
+    timed: Ledger, config: Catalog, clock: Clock, vendor: Vendor
+) -> None:
+    vendor.answer = BackendError("down", kind=FailureKind.TRANSIENT, money_moved="no")
+    for _ in range(9):
+        ask_for_credits(timed, config)
+        clock.after(minutes=1)
+    assert vendor.asked == 1
+    clock.after(minutes=1)
+    ask_for_credits(timed, config)
+    assert vendor.asked == 2
+
+
+def shown(ledger: Ledger, config: Catalog, *sinks: str) -> dict[tuple[str, ...], float]:
+    """What the gauges say after a refresh."""
+    refresh(ledger, config, sinks)
+    with ledger.write() as conn:
+        points.fold(conn)
+        return {(s.name, *s.labels.values()): s.last for s in points.series(conn)}
+
+
+def test_a_cap_set_by_hand_is_what_is_left_before_the_next_hold_knows_it(timed: Ledger, config: Catalog, clock: Clock) -> None:
+    assert shown(timed, config)["budget_left",] == 100
+    with timed.write() as conn:
+        limits.set_cap(conn, Scope(kind="day"), 30 * USD, by="ann", catalog=config, now=clock())
+    assert shown(timed, config)["budget_left",] == 30
+    clock.after(days=1)
+    assert shown(timed, config)["budget_left",] == 30, "it stands on every later day too, before anything is bought there"
+
+
+def test_the_trouble_of_a_sink_ends_with_the_sink(timed: Ledger, config: Catalog, clock: Clock) -> None:
+    shown(timed, config, "otlp")
+    with timed.write() as conn:
+        one = points.series(conn)[0]
+        for _ in range(cursors.REFUSALS):
+            cursors.refuse(conn, "otlp", [cursors.Refused(one, "no")], now=clock())
+    assert shown(timed, config, "otlp")["series_quarantined", "otlp"] == 1
+    clock.after(minutes=1)
+    assert shown(timed, config)["series_quarantined", "otlp"] == 0

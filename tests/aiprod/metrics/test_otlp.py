@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsPartialSuccess,
-    ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
 
@@ -20,46 +17,10 @@ from aiprod.ledger import Ledger, points
 from aiprod.metrics import flush
 from aiprod.metrics.otlp import OpenTelemetry
 from tests.aiprod.metrics.conftest import Clock
+from tests.collector import Collector
 
 #: Counts so many jobs, lets the minute pass and flushes; returns the troubles.
 Send = Callable[..., tuple[str, ...]]
-
-
-class Collector(ThreadingHTTPServer):
-    """Keeps what it is told; answers as the test wants."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: list[tuple[int, bytes]] = []
-        self.got: list[ExportMetricsServiceRequest] = []
-        self.headers: dict[str, str] = {}
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def last(self, name: str) -> list[object]:
-        metrics = [m for r in reversed(self.got) for m in r.resource_metrics[0].scope_metrics[0].metrics if m.name == name]
-        data = getattr(metrics[0], metrics[0].WhichOneof("data"))
-        return list(data.data_points)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = gzip.decompress(self.rfile.read(int(self.headers["content-length"])))
-        status, said = self.server.answers.pop(0) if self.server.answers else (200, b"")
-        self.server.headers = {name.lower(): value for name, value in self.headers.items()} | {"path": self.path}
-        if status == 200:
-            self.server.got.append(ExportMetricsServiceRequest.FromString(body))
-        self.send_response(status)
-        self.send_header("content-length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from google.cloud.monitoring_v3 import AlertPolicy, NotificationChannel
 
+from aiprod import settings
 from aiprod.catalog import Catalog
 from aiprod.emulators.monitoring import Monitoring
 from aiprod.errors import BackendError, ConfigError
@@ -25,17 +26,17 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitoring]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Notification channels of one's own."""
-    place = tmp_path / "cloud" / "channels"
+def on_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notification channel in the tree that is deployed from."""
+    place = tmp_path / "monitoring" / "cloud" / "channels"
     place.mkdir(parents=True)
     said = {"type": "email", "displayName": "On call", "labels": {"email_address": "ops@example.com"}}
     (place / "ops.json").write_text(json.dumps(said))
-    return tmp_path
+    monkeypatch.setattr(settings, "shipped_config_dir", lambda: tmp_path / "config")
 
 
-def test_the_first_run_creates_everything_and_the_second_nothing(config: Catalog, service: Monitoring, folder: Path) -> None:
-    first = deploy(config, apply=True, extra=folder)
+def test_the_first_run_creates_everything_and_the_second_nothing(config: Catalog, service: Monitoring, on_call: None) -> None:
+    first = deploy(config, apply=True)
     burns = sum(len(objective.burns) for objective in config.objectives.values())
     assert Counter(one.what for one in first) == {
         "metric": len(config.metrics),
@@ -47,7 +48,7 @@ def test_the_first_run_creates_everything_and_the_second_nothing(config: Catalog
     }
     assert all(str(one).endswith(": created") for one in first)
     before = list(service.plans.changes)
-    assert deploy(config, apply=True, extra=folder) == []
+    assert deploy(config, apply=True) == []
     assert service.plans.changes == before
 
 
@@ -57,11 +58,11 @@ def test_a_plan_says_what_would_be_done_and_does_nothing(config: Catalog, servic
     assert service.plans.changes == [] and service.descriptors == {}
 
 
-def test_what_differs_is_updated_in_place(config: Catalog, service: Monitoring, folder: Path) -> None:
-    deploy(config, apply=True, extra=folder)
+def test_what_differs_is_updated_in_place(config: Catalog, service: Monitoring, on_call: None) -> None:
+    deploy(config, apply=True)
     budgets = config.budgets.model_copy(update={"day_usd": 200, "day_warn_usd": 150})
     changed = config.model_copy(update={"budgets": budgets})
-    told = [str(one) for one in deploy(changed, apply=True, extra=folder)]
+    told = [str(one) for one in deploy(changed, apply=True)]
     assert told == ["policy budget_warning: updated", "policy budget_critical: updated", "dashboard aiprod: updated"]
     lines = [c.condition_threshold.threshold_value for p in service.plans.policies.values() for c in p.conditions]
     assert 199.995 in lines and 99.995 not in lines
@@ -69,7 +70,7 @@ def test_what_differs_is_updated_in_place(config: Catalog, service: Monitoring, 
 
 
 def test_who_was_added_by_hand_is_still_told_and_other_peoples_policies_are_left_alone(
-    config: Catalog, service: Monitoring, folder: Path
+    config: Catalog, service: Monitoring, on_call: None
 ) -> None:
     deploy(config, apply=True)
     mine = next(iter(service.plans.policies.values()))
@@ -77,7 +78,7 @@ def test_who_was_added_by_hand_is_still_told_and_other_peoples_policies_are_left
     service.plans.channels[hand] = NotificationChannel(name=hand, type_="sms")
     service.plans.policies[other] = AlertPolicy(name=other, display_name="not ours")
     mine.notification_channels.append(hand)
-    deploy(config, apply=True, extra=folder)
+    deploy(config, apply=True)
     kept = service.plans.policies[mine.name].notification_channels
     assert hand in kept and len(kept) == 2
     assert service.plans.policies[other] == AlertPolicy(name=other, display_name="not ours")
@@ -105,3 +106,13 @@ def test_without_a_project_nobody_is_asked(config: Catalog, service: Monitoring,
     monkeypatch.delenv("GCP_PROJECT_ID")
     with pytest.raises(BackendError, match="GCP_PROJECT_ID is not set"):
         deploy(config, apply=True)
+
+
+@pytest.mark.parametrize("name", ["AIPROD_GCM_ENDPOINT", "AIPROD_GCM_DASHBOARDS"])
+def test_half_a_rehearsal_is_refused_before_anything_goes_to_google(
+    config: Catalog, service: Monitoring, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv(name)
+    with pytest.raises(ConfigError, match="set both, or neither"):
+        deploy(config, apply=True)
+    assert service.plans.changes == [] and service.descriptors == {}

@@ -27,5 +27,16 @@ def test_the_orders_widgets_are_among_them(config: Catalog) -> None:
     assert {("pipeline_duration", p) for p in ("p50", "p95", "p99")} < shown
     assert {("quality_score", "mean"), ("spend_today", "last"), ("errors", "growth"), ("jobs", "growth")} < shown
     assert ("backend_up", "lowest") in shown
-    marks = {mark for panel in panels(config) for mark in panel.marks}
-    assert {("warning", 90.0), ("cap", 100.0)} < marks
+
+
+def test_a_line_is_drawn_exactly_where_an_alert_is_raised(config: Catalog) -> None:
+    assert {mark for panel in panels(config) for mark in panel.marks} == {
+        ("latency_high", 900.0),
+        ("quality_low", 0.6),
+        ("budget_warning", 90.0),
+        ("budget_critical", 100.0),
+    }
+    rule = config.alerts["latency_high"]
+    slower = rule.model_copy(update={"any": (rule.any[0].model_copy(update={"above": 1200.0}),)})
+    moved = config.model_copy(update={"alerts": {**config.alerts, "latency_high": slower}})
+    assert ("latency_high", 1200.0) in {mark for panel in panels(moved) for mark in panel.marks}

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from aiprod.ledger import Ledger
 from aiprod.pipeline import Pipeline
-from aiprod_airflow.api.rest import airflow_client
+from aiprod_airflow.api.rest import Question, airflow_client
 
 __all__ = ["API", "ORDER", "ROLES", "Recorder"]
 
@@ -34,6 +34,7 @@ class Recorder:
     down: int | None = None
     started: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     answered: list[tuple[str, str, str]] = field(default_factory=list)
+    asks: list[Question] = field(default_factory=list)
 
     async def start(self, run_id: str, conf: Mapping[str, Any]) -> bool:
         if self.down:
@@ -46,6 +47,9 @@ class Recorder:
             raise HTTPException(self.down, "Airflow is down")
         self.answered.append((run_id, task_id, option))
         return True
+
+    async def questions(self, dags: str) -> list[Question] | None:
+        return None if self.down else [one for one in self.asks if one.dag_id.startswith(dags)]
 
 
 @dataclass

@@ -31,6 +31,7 @@ NEEDS = {
     "GET /backends": "read",
     "GET /budget": "read",
     "GET /parked": "read",
+    "GET /campaigns/{campaign}": "read",
     "GET /openapi.json": "read",
     "POST /cost-estimate": "read",
     "POST /job/create": "write",
@@ -41,6 +42,7 @@ NEEDS = {
     "POST /job/{job_id}/cancel": "write",
     "DELETE /job/{job_id}/media": "write",
     "POST /parked": "write",
+    "POST /campaigns/{campaign}/{verb}": "write",
     # The studio's pages, for the same people.
     "GET /studio": "read",
     "GET /studio/job/{job_id}": "read",
@@ -50,7 +52,10 @@ NEEDS = {
     "GET /studio/money": "read",
     "GET /studio/money.csv": "read",
     "GET /studio/static/{name:path}": "read",
+    "GET /studio/campaigns": "read",
     "POST /studio/estimate": "read",
+    "POST /studio/campaigns": "write",
+    "POST /studio/job/{job_id}/price": "write",
     "POST /studio/new": "write",
     "POST /studio/job/{job_id}/approve": "write",
     "POST /studio/job/{job_id}/reject": "write",
@@ -79,7 +84,7 @@ def routes() -> list[str]:
 
 def ask(api: API, role: str | None, route: str) -> int:
     method, path = route.split(" ")
-    url = f"/aiprod{path.replace('{name:path}', 'x').format(job_id='no-such-job', take_id='x')}"
+    url = f"/aiprod{path.replace('{name:path}', 'x').format(job_id='no-such-job', take_id='x', campaign='x', verb='pause')}"
     # A member of every project: what somebody's projects hide has tests of its own.
     return api.client("alice", role).request(method, url, json=BODIES.get(route)).status_code
 

@@ -49,6 +49,23 @@ def test_who_has_it_is_not_sent_it_again(api: API, job_id: str) -> None:
     assert api.client().get(path, headers={"If-None-Match": tag}).status_code == 304
 
 
+def test_a_cut_is_had_while_somebody_is_asked_about_it_and_from_a_yes_on_but_not_from_a_no(api: API) -> None:
+    """Between the yes and the delivery, whoever looks at the page still has its picture."""
+    api.recorded()
+    found = {}
+    for word in ("approve", "reject"):
+        job_id = api.asked(preset="premium_spot", quality_floor=0.5)
+        bob, amount = api.client("bob"), api.look(job_id)["approval"]["amount"]
+        bob.post(f"/aiprod/job/{job_id}/approve", json={"version": 1, "amount": amount}).raise_for_status()
+        api.cut(job_id)
+        seen = {"version": 1, "cut_sha": api.look(job_id)["review"]["cut_sha"]}
+        asked = bob.get(f"/aiprod/job/{job_id}/poster").status_code
+        bob.post(f"/aiprod/job/{job_id}/{word}", json=seen).raise_for_status()
+        found[word] = (asked, bob.get(f"/aiprod/job/{job_id}/poster").status_code)
+
+    assert found == {"approve": (200, 200), "reject": (200, 404)}
+
+
 def test_a_take_is_had_by_its_job_only(api: API, job_id: str) -> None:
     other = api.delivered(prompt="another")
     take = api.look(job_id)["shots"][0]["take_id"]

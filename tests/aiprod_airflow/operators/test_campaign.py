@@ -68,7 +68,7 @@ class TestApprove:
 
     def test_one_question_shows_every_row_its_price_and_the_whole_amount(self, shop: Shop, call: Call, asked: list[Any]) -> None:
         place = stored(shop, ROWS + "c,x,0\n", budget=1_000_000)
-        assert self.parked(call, place).timeout == timedelta(hours=72)
+        assert self.parked(call, place).timeout == timedelta(hours=24), "as long as the preset of its rows says"
         (question,) = asked
         assert question["subject"] == "Spend up to $1.00 on campaign spring?"
         for part in ("`spring`", "2 new rows, 0 changed, 0 as before, 1 problems", "**$1.00**", "a lake", "a hill", "line 4"):
@@ -139,12 +139,12 @@ class TestCarry:
 
     def test_a_paused_campaign_waits_and_starts_nothing(self, shop: Shop, call: Call, started: list[Any]) -> None:
         enlisted(shop)
-        holding.pause(shop.ledger, "spring", by="ann")
+        holding.say(shop.ledger, shop.pipeline.catalog, "spring", "paused", by="ann")
         self.deferred(call)
         assert started == []
 
     def test_it_ends_when_nothing_is_left(self, shop: Shop, call: Call, started: list[Any]) -> None:
         enlisted(shop)
-        holding.cancel(shop.ledger, shop.pipeline.catalog, "spring", by="ann")
+        holding.say(shop.ledger, shop.pipeline.catalog, "spring", "cancelled", by="ann")
         call(self.operator())
         assert started == []

@@ -96,3 +96,29 @@ def test_what_no_page_of_ours_would_send_is_a_wrong_request(api: API) -> None:
     job_id = api.asked()
     for typed in ({}, {"version": "x", "amount": "1"}, {"version": "1", "amount": "-1"}, {"version": "1", "cut_sha": "zz"}):
         assert press(api, job_id, "approve", **typed).status_code == 422
+
+
+def test_an_edit_says_what_it_changes_in_the_price_and_writes_nothing(api: API) -> None:
+    api.recorded()
+    job_id = api.asked()
+    before = api.look(job_id)
+    typed = {"version": 1, "shot_prompt": ["a lighthouse at dawn"], "shot_seconds": ["4"]}
+    said = press(api, job_id, "price", **typed)
+
+    assert said.status_code == 200 and api.look(job_id)["revision"] == before["revision"]
+    press(api, job_id, "manifest", **typed)
+    after = api.look(job_id)
+    for view in (before, after):
+        assert f"${view['approval']['amount'] / 1e6:.2f}" in said.text
+    more = after["estimate"]["expected"] - before["estimate"]["expected"]
+    assert f"+${more / 1e6:.2f}" in said.text and more > 0
+    assert "A person has to approve" in said.text
+
+
+def test_an_edit_nobody_could_make_says_so_where_its_price_would_be(api: API) -> None:
+    api.recorded()
+    job_id = api.asked()
+    said = press(api, job_id, "price", version=1, shot_prompt="x", shot_seconds="soon")
+
+    assert said.status_code == 200 and "shots.0.seconds" in said.text
+    assert press(api, job_id, "price", role="viewer", version=1).status_code == 403

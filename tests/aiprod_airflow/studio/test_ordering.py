@@ -57,5 +57,6 @@ def test_what_it_cannot_price_yet_it_says_in_words(api: API) -> None:
     api.recorded()
 
     assert "the price appears here" in sent(api, "estimate", prompt="").text
-    assert "no preset nobody" in sent(api, "estimate", preset="nobody").text
+    assert 'data-wrong="seconds"' in sent(api, "estimate", seconds="soon").text
+    assert "nobody&#39; is unknown" in sent(api, "estimate", preset="nobody").text
     assert "not a member" in api.browser("eve", **OURS).post(f"{STUDIO}/estimate", data={**TYPED, "project": "acme"}).text

@@ -29,3 +29,17 @@ def test_amounts_below_a_cent_keep_their_digits() -> None:
     template = rendering._PAGES.from_string("{{ amount|dollars }}")
 
     assert [template.render(amount=n) for n in (1, 360_000, 4_340_001)] == ["$0.000001", "$0.36", "$4.340001"]
+
+
+def test_a_part_is_never_rounded_up_to_a_goal_it_did_not_reach() -> None:
+    assert [rendering._percent(part) for part in (0.9499999, 0.95, 1.0, 0.0, -0.5, None)] == [
+        "94.9 %", "95 %", "100 %", "0 %", "-50 %", "–",
+    ]  # fmt: skip
+
+
+def test_a_difference_says_which_way_it_goes() -> None:
+    assert [rendering._difference(n) for n in (1, -2_500_000, 0)] == ["+$0.000001", "−$2.50", "no change"]
+
+
+def test_a_time_span_is_told_in_the_unit_people_would_use() -> None:
+    assert [rendering.span(n) for n in (15, 59.9, 60, 900, 3600, 5400)] == ["15 s", "59.9 s", "1 min", "15 min", "1 h", "1.5 h"]

@@ -30,7 +30,7 @@ function times(inside = document) {
 // A part somebody types into, reads on in, or plays, is left alone.
 const busy = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
   || part.querySelector("details[open]") !== null
-  || $$("video", part).some((video) => !video.paused && !video.ended);
+  || $$("video", part).some((video) => !video.paused && !video.ended && !video.error);
 
 let asking = null;
 async function refresh() {
@@ -44,7 +44,7 @@ async function refresh() {
     return;
   }
   offline(false);
-  if (answer.status === 401) { stop(); location.reload(); return; }
+  if (answer.status === 401) { ended(); return; }
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of $$("[data-live]")) {
@@ -52,28 +52,40 @@ async function refresh() {
     if (next && !busy(part) && part.dataset.was !== next.innerHTML) {
       const html = next.innerHTML;
       // The same words in another time zone are no change.
-      if (plain(part) !== plain(next)) { part.innerHTML = html; times(part); window.htmx?.process(part); }
+      if (plain(part) !== plain(next)) { part.innerHTML = html; times(part); charts(part); window.htmx?.process(part); }
       part.dataset.was = html;
     }
   }
   for (const dialog of $$("dialog:not([open])")) {
     const next = fresh.getElementById(dialog.id);
-    if (next) dialog.innerHTML = next.innerHTML; else dialog.remove();
+    if (next) { dialog.innerHTML = next.innerHTML; window.htmx?.process(dialog); } else dialog.remove();
   }
   for (const next of $$("dialog", fresh)) {
-    if (!document.getElementById(next.id)) document.getElementById("main").append(document.importNode(next, true));
+    if (!document.getElementById(next.id)) {
+      const dialog = document.importNode(next, true);
+      document.getElementById("main").append(dialog);
+      window.htmx?.process(dialog);
+    }
   }
 }
 
 function plain(part) {
   const copy = part.cloneNode(true);
   for (const one of $$("time", copy)) { one.textContent = ""; one.removeAttribute("title"); }
+  for (const one of $$("[data-chart]", copy)) one.replaceChildren();
   return copy.innerHTML;
 }
 
 function offline(is) {
   const said = document.querySelector("[data-offline]");
   if (said) said.hidden = !is;
+}
+
+// The page stays, and what was typed into it: only its reader can log in again.
+function ended() {
+  stop();
+  const said = document.querySelector("[data-ended]");
+  if (said) said.hidden = false;
 }
 
 let stream = null, timer = null;
@@ -114,10 +126,33 @@ function seek(button) {
 
 function addShot() {
   const all = $$("[data-shot]"), last = all[all.length - 1], copy = last.cloneNode(true);
-  for (const field of $$("input, textarea", copy)) field.value = "";
+  for (const field of $$("input, textarea", copy)) { field.value = ""; field.removeAttribute("aria-invalid"); field.removeAttribute("aria-describedby"); }
+  for (const said of $$(".wrong", copy)) said.remove();
   copy.querySelector("[data-n]").textContent = all.length + 1;
   last.after(copy);
   copy.querySelector("textarea").focus();
+}
+
+// What the price could not be made of is said at its field, too; not at the one that is being typed into.
+function mark(offer) {
+  for (const old of $$(".wrong.live")) {
+    const field = old.parentElement.querySelector("[aria-invalid]");
+    field?.removeAttribute("aria-invalid");
+    field?.removeAttribute("aria-describedby");
+    old.remove();
+  }
+  for (const one of $$("[data-wrong]", offer)) {
+    const [, n, name] = one.dataset.wrong.match(/^shots\.(\d+)\.(\w+)$/) ?? [];
+    const field = name ? $$(`#order [name="shot_${name}"]`)[n] : $$(`#order [name="${CSS.escape(one.dataset.wrong)}"]:not([type=radio])`)[0];
+    if (!field || field === document.activeElement || field.hasAttribute("aria-invalid")) continue;
+    const said = document.createElement("span");
+    said.className = "wrong live";
+    said.id = `wrong-${one.dataset.wrong}`;
+    said.textContent = one.dataset.why;
+    field.after(said);
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("aria-describedby", said.id);
+  }
 }
 
 document.addEventListener("click", (event) => {
@@ -145,7 +180,8 @@ document.addEventListener("keydown", (event) => {
 
 // Buttons pressed before going back would stay dead.
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-document.addEventListener("htmx:afterSettle", (event) => times(event.target));
+document.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status === 401) ended(); });
+document.addEventListener("htmx:afterSettle", (event) => { times(event.target); if (event.target.id === "offer") mark(event.target); });
 window.addEventListener("offline", () => offline(true));
 window.addEventListener("online", () => { offline(false); refresh(); });
 
@@ -159,20 +195,27 @@ if (document.body.dataset.refresh) {
 // --- charts --------------------------------------------------------------------------------------------
 
 function chart(box) {
-  const { days, y } = JSON.parse(box.dataset.chart), x = days.map((day, n) => n);
+  const { labels, y, bad, unit } = JSON.parse(box.dataset.chart), x = labels.map((label, n) => n);
   const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const axis = { stroke: ink("--soft"), grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line"), width: 1 } };
+  const small = box.classList.contains("small"), places = unit !== "$" ? 0 : Math.max(...y) < 0.1 ? 4 : 2;
+  const told = (value) => `${unit}${value.toFixed(places)}`;
+  const bars = (colour) => ({ stroke: ink(colour), fill: ink(colour), width: 0, paths: uPlot.paths.bars({ size: [0.7, 40] }), points: { show: false } });
+  const said = document.createElement("p");
+  said.className = "sub reading";
+  // What the pointer is over, in words below the bars.
+  const read = (u) => { const n = u.cursor.idx; said.textContent = n === null || n === undefined ? "" : `${labels[n]}: ${told(y[n] + (bad ? bad[n] : 0))}`; };
   box.replaceChildren();
-  const most = Math.max(...y), places = most < 0.1 ? 4 : 2;
   new uPlot({
-    width: box.clientWidth, height: 220, legend: { show: false }, cursor: { drag: { x: false, y: false } },
-    scales: { x: { time: false, range: [-0.6, days.length - 0.4] }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-    axes: [{ ...axis, grid: { show: false }, incrs: [1, 2, 5, 10], values: (u, all) => all.map((n) => days[n] ?? "") }, { ...axis, size: 64, values: (u, all) => all.map((v) => `$${v.toFixed(places)}`) }],
-    series: [{}, { stroke: ink("--accent"), fill: ink("--accent"), width: 0, paths: uPlot.paths.bars({ size: [0.7, 40] }), points: { show: false } }],
-  }, [x, y], box);
+    width: box.clientWidth, height: small ? 150 : 220, legend: { show: false }, cursor: { drag: { x: false, y: false }, y: false }, hooks: { setCursor: [read] },
+    scales: { x: { time: false, range: [-0.6, labels.length - 0.4] }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    axes: [{ ...axis, size: 28, grid: { show: false }, incrs: [1, 2, 5, 10], space: small ? 90 : 50, values: (u, all) => all.map((n) => labels[n] ?? "") }, { ...axis, size: 64, values: (u, all) => all.map((v) => unit === "$" || Number.isInteger(v) ? told(v) : "") }],
+    series: [{}, bars("--accent"), ...(bad ? [bars("--bad")] : [])],
+  }, bad ? [x, y, bad] : [x, y], box);
+  box.append(said);
 }
 
-function charts() { if (window.uPlot) $$("[data-chart]").forEach(chart); }
+function charts(inside = document) { if (window.uPlot) $$("[data-chart]", inside).forEach(chart); }
 charts();
-window.addEventListener("resize", charts);
-new MutationObserver(charts).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
+window.addEventListener("resize", () => charts());
+new MutationObserver(() => charts()).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
