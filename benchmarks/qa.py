@@ -4,7 +4,7 @@
 
 CPU is user + system time of this process and its children, the median over the rounds with the smallest and the largest;
 ratios are to decoding alone in the same round, because machines are busy. PySceneDetect runs in the interpreter named,
-which may have its own packages; without it, or without ffmpeg, that row is left out.
+which may have its own packages; without it, or without ffmpeg, that row is left out. Exits with 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from benchmarks.qa_corpus.scenes import KINDS, Clip, music
 FILMS = {"720p24": (1280, 720, 24), "1080p30": (1920, 1080, 30)}
 SECONDS = 5
 BASE = "PyAV decodes, nothing else"
+OURS, USUAL = "our check, all of it", "the usual OpenCV loop"
+#: What it may cost at most, by the medians: times decoding alone, times the usual loop, and megabytes.
+MOST_TIMES_DECODING, MOST_TIMES_USUAL, MOST_MEGABYTES = 1.7, 0.5, 300.0
 #: What people reach for: each finds one thing. Small pictures, or it would cost twenty times as much.
 _FILTERS = "scale=320:-2:flags=area,blackdetect=d=0.1,freezedetect=n=-60dB:d=0.5,blockdetect,blurdetect,signalstats,scdet,siti"
 _SOUND_FILTERS = "silencedetect=n=-60dB:d=0.5,ebur128=peak=true,astats"
@@ -44,20 +47,26 @@ _MEMORY = (
 )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ffmpeg", default=shutil.which("ffmpeg"), help="an ffmpeg program")
     parser.add_argument("--scenedetect", help="a Python interpreter that has PySceneDetect")
     args = parser.parse_args()
     cv2.setNumThreads(1)
+    missed = 0
     with tempfile.TemporaryDirectory() as folder:
         for name, shape in FILMS.items():
             film = _film(Path(folder) / f"{name}.mp4", *shape)
             designs = _designs(Expected(seconds=SECONDS, fps=shape[2], width=shape[0], height=shape[1], audio=True))
             designs |= _others(args.ffmpeg, args.scenedetect)
-            print(table(name, run(film, designs, args.rounds)))
-            print(f"  peak memory of a process that measures it: {_memory(film):.0f} MB\n", flush=True)
+            seen = run(film, designs, args.rounds)
+            print(table(name, seen))
+            for goal, value, most in goals(seen, _memory(film)):
+                missed += value > most
+                print(f"  {'missed' if value > most else 'met':6}  {goal}: {value:.2f}, at most {most:g}", flush=True)
+            print()
+    return 1 if missed else 0
 
 
 def run(film: Path, designs: dict[str, Callable[[Path], object]], rounds: int) -> dict[str, list[tuple[float, float]]]:
@@ -70,6 +79,20 @@ def run(film: Path, designs: dict[str, Callable[[Path], object]], rounds: int) -
             if number:
                 seen[name].append((_cpu() - cpu, time.perf_counter() - wall))
     return seen
+
+
+def goals(seen: dict[str, list[tuple[float, float]]], megabytes: float) -> list[tuple[str, float, float]]:
+    """Every goal with what was measured and the most it may be."""
+    ours, alone, usual = ([cpu for cpu, _ in seen[name]] for name in (OURS, BASE, USUAL))
+    return [
+        ("CPU, times decoding alone", statistics.median(a / b for a, b in zip(ours, alone, strict=True)), MOST_TIMES_DECODING),
+        (
+            "CPU, times the usual OpenCV loop",
+            statistics.median(a / b for a, b in zip(ours, usual, strict=True)),
+            MOST_TIMES_USUAL,
+        ),
+        ("peak memory of a process that measures it, MB", megabytes, MOST_MEGABYTES),
+    ]
 
 
 def table(film: str, seen: dict[str, list[tuple[float, float]]]) -> str:
@@ -87,9 +110,9 @@ def _designs(expected: Expected) -> dict[str, Callable[[Path], object]]:
     quality = catalog().quality
     return {
         BASE: _decode,
-        "our check, all of it": lambda film: judge(measure(film), expected, quality),
+        OURS: lambda film: judge(measure(film), expected, quality),
         "our check in its own process": lambda film: judge(measure_apart(film), expected, quality),
-        "the usual OpenCV loop": _opencv,
+        USUAL: _opencv,
     }
 
 
@@ -155,4 +178,4 @@ def _cpu() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

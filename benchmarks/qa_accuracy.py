@@ -1,10 +1,11 @@
 """How often the technical check finds what is wrong, and how often it finds what is not there.
 
-    python -m benchmarks.qa_accuracy [--split dev|held-out] [--clips FOLDER] [--files FOLDER] [--keep FILE]
+    python -m benchmarks.qa_accuracy [--split dev|held-out|styles] [--clips FOLDER] [--files FOLDER] [--keep FILE]
                                     [--scenes NAMES] [--only WORDS]
 
 Draws every scene of one half of the corpus, spoils it in every way it knows, measures and judges each file, and prints
 recall per defect with 95 % Wilson intervals, findings on clean clips, and precision. Thresholds may be set on `dev` only.
+`styles` are clips of what makers do on purpose; with `--only none` nothing is spoiled.
 `--clips` adds real clips from FOLDER/dev or FOLDER/held-out; none are in this repository.
 """
 
@@ -29,6 +30,7 @@ from aiprod.qa import Expected, judge, measure
 from benchmarks.qa_corpus.defects import DEFECTS, Defect
 from benchmarks.qa_corpus.files import CODECS, write
 from benchmarks.qa_corpus.scenes import DEV, HELD_OUT, Clip, Scene, from_folder, scenes
+from benchmarks.qa_corpus.styles import STYLES, styles
 
 CLEAN = "clean"
 #: Pictures that differ by less than this on the whole, in codes, are the same.
@@ -37,7 +39,7 @@ _TRIFLE = 0.25
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--split", choices=(DEV, HELD_OUT), default=DEV)
+    parser.add_argument("--split", choices=(DEV, HELD_OUT, STYLES), default=DEV)
     parser.add_argument("--clips", type=Path, help="a folder with real clips in `dev` and `held-out`")
     parser.add_argument("--per-kind", type=int, default=2, help="scenes drawn of each kind")
     parser.add_argument("--only", default="", help="defects whose name has one of these words in it, separated by commas")
@@ -46,7 +48,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--scenes", default="", help="only these, separated by commas")
     args = parser.parse_args()
-    every = scenes(args.split, args.per_kind) + (from_folder(args.clips, args.split) if args.clips else [])
+    every = _scenes(args.split, args.per_kind, args.clips)
     wanted = [scene for scene in every if not args.scenes or scene.name in args.scenes.split(",")]
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(args.processes) as pool:
@@ -58,10 +60,15 @@ def main() -> None:
     print(table(rows))
 
 
+def _scenes(split: str, per_kind: int, clips: Path | None) -> list[Scene]:
+    drawn = styles(per_kind) if split == STYLES else scenes(split, per_kind)
+    return drawn + (from_folder(clips, split) if clips else [])
+
+
 def score(name: str, split: str, per_kind: int, clips: Path | None, only: str, files: Path | None) -> list[dict[str, Any]]:
     """Make, measure and judge every file of one scene."""
     cv2.setNumThreads(1)
-    every = scenes(split, per_kind) + (from_folder(clips, split) if clips else [])
+    every = _scenes(split, per_kind, clips)
     scene = next(scene for scene in every if scene.name == name)
     with tempfile.TemporaryDirectory() as folder:
         return list(_rows(scene, files or Path(folder), only, keep=files is not None))

@@ -5,7 +5,7 @@
 1. `plan` reads the source and says, in its log, which row is wrong, in which line and column; what the others would cost; and how
    far today's money goes. It writes nothing and buys nothing.
 2. `approve` asks one person what the whole campaign may cost (*Required Actions*); it passes when that was approved before.
-3. `enlist` enters the rows. The same rows again buy nothing, a changed row replaces what it was, a new row is added.
+3. `enlist` enters the rows. The same rows again buy nothing, a changed row is a new version of its job, a new row is added.
 4. `carry` starts runs of *Render video*, up to fifty jobs each, as backends have room, and waits without a worker: over midnight
    where the day's budget is used up, behind more urgent jobs, and while the campaign is paused.
 5. `report` names the delivered videos and writes the report (HTML, CSV, JSON). Red means that a row was left out or failed.

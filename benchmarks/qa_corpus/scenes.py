@@ -15,7 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEV", "HELD_OUT", "KINDS", "Clip", "Scene", "from_folder", "music", "scenes"]
+__all__ = [
+    "DEV", "HELD_OUT", "KINDS", "Clip", "Kind", "Scene",
+    "camera", "drawn_by", "from_folder", "grain", "leaves", "music", "scenes",
+]  # fmt: skip
 
 DEV, HELD_OUT = "dev", "held-out"
 RATE = 48_000
@@ -52,7 +55,7 @@ class Scene:
 # --- what scenes are made of ---------------------------------------------------------------------------
 
 
-def _leaves(rng: np.random.Generator, width: int, height: int, *, least: float = 3.0, flat: bool = False) -> NDArray[np.uint8]:
+def leaves(rng: np.random.Generator, width: int, height: int, *, least: float = 3.0, flat: bool = False) -> NDArray[np.uint8]:
     """Leaves that fell on each other: sizes by a power law, which is what gives photographs their statistics."""
     canvas = np.full((height, width, 3), rng.integers(40, 200, 3), np.uint8)
     biggest = min(width, height) / 3
@@ -69,7 +72,7 @@ def _leaves(rng: np.random.Generator, width: int, height: int, *, least: float =
     return np.clip(canvas + (14 * shade + 9 * fine)[..., None], 0, 255).astype(np.uint8)
 
 
-def _camera(
+def camera(
     canvas: NDArray[np.uint8], frames: int, size: tuple[int, int], path: Callable[[float], tuple[float, float, float, float]]
 ) -> Iterator[NDArray[np.uint8]]:
     """Look at a canvas along a path: part of the way 0..1 to centre x, centre y (parts of the canvas), zoom and roll."""
@@ -81,7 +84,7 @@ def _camera(
         yield cv2.warpAffine(canvas, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _grain(rng: np.random.Generator, frames: list[NDArray[np.uint8]], sigma: float) -> list[NDArray[np.uint8]]:
+def grain(rng: np.random.Generator, frames: list[NDArray[np.uint8]], sigma: float) -> list[NDArray[np.uint8]]:
     return [np.clip(f + rng.normal(0, sigma, f.shape[:2])[..., None], 0, 255).astype(np.uint8) for f in frames]
 
 
@@ -106,16 +109,16 @@ Kind = Callable[[np.random.Generator, int, tuple[int, int]], list[NDArray[np.uin
 
 
 def _pan(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    canvas = _leaves(rng, size[0] * 2, size[1] * 2)
+    canvas = leaves(rng, size[0] * 2, size[1] * 2)
     dx, dy, zoom = rng.uniform(0.06, 0.2), rng.uniform(-0.08, 0.08), rng.uniform(0, 0.15)
-    return list(_camera(canvas, n, size, lambda t: (0.4 + dx * t, 0.5 + dy * t, 1 + zoom * t, 3 * t)))
+    return list(camera(canvas, n, size, lambda t: (0.4 + dx * t, 0.5 + dy * t, 1 + zoom * t, 3 * t)))
 
 
 def _handheld(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    canvas = _leaves(rng, size[0] * 2, size[1] * 2)
+    canvas = leaves(rng, size[0] * 2, size[1] * 2)
     shake = [cv2.GaussianBlur(rng.normal(0, 1, (n, 1)), (1, 0), 1, sigmaY=2.5).ravel() for _ in range(3)]
     step = max(1, n - 1)
-    look = _camera(
+    look = camera(
         canvas,
         n,
         size,
@@ -126,14 +129,14 @@ def _handheld(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[N
             shake[2][int(t * step)],
         ),
     )
-    return _grain(rng, list(look), 2.0)
+    return grain(rng, list(look), 2.0)
 
 
 def _portrait_of_someone(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
     """A tripod, an unmoving room, and one thing that moves a little in front of it."""
-    room = next(_camera(_leaves(rng, size[0] * 2, size[1] * 2), 1, size, lambda _: (0.5, 0.5, 1.0, 0.0)))
+    room = next(camera(leaves(rng, size[0] * 2, size[1] * 2), 1, size, lambda _: (0.5, 0.5, 1.0, 0.0)))
     room = cv2.GaussianBlur(room, (0, 0), 1.5)
-    figure = _leaves(rng, size[0] // 2, size[1])
+    figure = leaves(rng, size[0] // 2, size[1])
     pace, frames = rng.uniform(0.5, 1.2), []
     for number in range(n):
         frame, t = room.copy(), number / 24
@@ -145,20 +148,20 @@ def _portrait_of_someone(rng: np.random.Generator, n: int, size: tuple[int, int]
         skin = cv2.warpAffine(figure, moved, size, borderMode=cv2.BORDER_REFLECT)
         part = mask[..., None] / 255
         frames.append((frame * (1 - part) + skin * part).astype(np.uint8))
-    return _grain(rng, frames, 1.5)
+    return grain(rng, frames, 1.5)
 
 
 def _night(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    canvas = (_leaves(rng, size[0] * 2, size[1] * 2) * 0.16 + 6).astype(np.uint8)
+    canvas = (leaves(rng, size[0] * 2, size[1] * 2) * 0.16 + 6).astype(np.uint8)
     for _ in range(60):
         at = (int(rng.uniform(0, size[0] * 2)), int(rng.uniform(0, size[1] * 2)))
         cv2.circle(canvas, at, int(rng.integers(1, 5)), tuple(int(c) for c in rng.integers(150, 255, 3)), -1, cv2.LINE_AA)
-    look = _camera(canvas, n, size, lambda t: (0.5 + 0.03 * t, 0.5, 1 + 0.02 * t, 0.0))
-    return _grain(rng, list(look), 2.5)
+    look = camera(canvas, n, size, lambda t: (0.5 + 0.03 * t, 0.5, 1 + 0.02 * t, 0.0))
+    return grain(rng, list(look), 2.5)
 
 
 def _snow(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    back = list(_camera(_leaves(rng, size[0] * 2, size[1] * 2), n, size, lambda t: (0.5, 0.5 + 0.01 * t, 1.0, 0.0)))
+    back = list(camera(leaves(rng, size[0] * 2, size[1] * 2), n, size, lambda t: (0.5, 0.5 + 0.01 * t, 1.0, 0.0)))
     flakes = rng.uniform(0, 1, (220, 2)) * size
     speed, radius = rng.uniform(1, 5, 220) * size[1] / 288, rng.integers(1, 4, 220)
     for number, frame in enumerate(back):
@@ -171,8 +174,8 @@ def _snow(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArr
 def _concert(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
     """Coloured beams that swing and swell over a dark crowd."""
     crowd = list(
-        _camera(
-            (_leaves(rng, size[0] * 2, size[1] * 2) * 0.3).astype(np.uint8), n, size, lambda t: (0.48 + 0.03 * t, 0.5, 1.05, 0.0)
+        camera(
+            (leaves(rng, size[0] * 2, size[1] * 2) * 0.3).astype(np.uint8), n, size, lambda t: (0.48 + 0.03 * t, 0.5, 1.05, 0.0)
         )
     )
     colours, phase, pace = rng.integers(60, 255, (5, 3)), rng.uniform(0, 6, 5), rng.uniform(0.6, 2.2, 5)
@@ -187,7 +190,7 @@ def _concert(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[ND
             cv2.fillPoly(beam, [shape], tuple(float(c) for c in colour), cv2.LINE_AA)
             beams += beam * (0.35 + 0.25 * np.sin(2.3 * w * t + 2 * p))
         frames.append(np.clip(frame + cv2.GaussianBlur(beams, (0, 0), 4), 0, 255).astype(np.uint8))
-    return _grain(rng, frames, 2.0)
+    return grain(rng, frames, 2.0)
 
 
 def _water(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
@@ -201,13 +204,13 @@ def _water(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDAr
         frames.append(
             np.clip(np.stack([shade * 0.5 + glint, shade * 0.8 + glint, shade * 1.1 + glint], -1), 0, 255).astype(np.uint8)
         )
-    return _grain(rng, frames, 1.0)
+    return grain(rng, frames, 1.0)
 
 
 def _drawn(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
     """Flat colours and hard outlines, every frame drawn anew."""
-    back = _leaves(rng, size[0] * 2, size[1] * 2, least=14, flat=True)
-    frames = list(_camera(back, n, size, lambda t: (0.45 + 0.08 * t, 0.5, 1.0, 0.0)))
+    back = leaves(rng, size[0] * 2, size[1] * 2, least=14, flat=True)
+    frames = list(camera(back, n, size, lambda t: (0.45 + 0.08 * t, 0.5, 1.0, 0.0)))
     for number, frame in enumerate(frames):
         at = (round(size[0] * (0.2 + 0.6 * number / n)), round(size[1] * (0.5 + 0.2 * np.sin(number / 6))))
         cv2.circle(frame, at, size[1] // 7, (236, 90, 60), -1, cv2.LINE_AA)
@@ -220,7 +223,7 @@ def _fireworks(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[
         (int(rng.uniform(0, n)), rng.uniform(0.2, 0.8, 2) * size, rng.integers(90, 255, 3), rng.uniform(0, 6.3, 70))
         for _ in range(5)
     ]
-    ground = next(_camera((_leaves(rng, size[0], size[1]) * 0.22).astype(np.uint8), 1, size, lambda _: (0.5, 0.5, 1.0, 0.0)))
+    ground = next(camera((leaves(rng, size[0], size[1]) * 0.22).astype(np.uint8), 1, size, lambda _: (0.5, 0.5, 1.0, 0.0)))
     frames = []
     for number in range(n):
         frame = ground.copy()
@@ -232,17 +235,17 @@ def _fireworks(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[
                     tip = (round(at[0] + reach * np.cos(angle)), round(at[1] + reach * np.sin(angle) + 30 * age * age))
                     cv2.circle(frame, tip, 2, tuple(int(c * glow) for c in colour), -1, cv2.LINE_AA)
         frames.append(frame)
-    return _grain(rng, frames, 2.0)
+    return grain(rng, frames, 2.0)
 
 
 def _fog(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    canvas = np.clip(_leaves(rng, size[0] * 2, size[1] * 2) * 0.35 + 115, 0, 255).astype(np.uint8)
-    return _grain(rng, list(_camera(canvas, n, size, lambda t: (0.5 + 0.05 * t, 0.5, 1 + 0.05 * t, 0.0))), 1.5)
+    canvas = np.clip(leaves(rng, size[0] * 2, size[1] * 2) * 0.35 + 115, 0, 255).astype(np.uint8)
+    return grain(rng, list(camera(canvas, n, size, lambda t: (0.5 + 0.05 * t, 0.5, 1 + 0.05 * t, 0.0))), 1.5)
 
 
 def _street(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
     """A fixed view that things drive through, at speeds of their own."""
-    room = next(_camera(_leaves(rng, size[0] * 2, size[1] * 2), 1, size, lambda _: (0.5, 0.5, 1.0, 0.0)))
+    room = next(camera(leaves(rng, size[0] * 2, size[1] * 2), 1, size, lambda _: (0.5, 0.5, 1.0, 0.0)))
     cars = [
         (rng.uniform(-1, 1), rng.uniform(0.3, 0.9), rng.uniform(0.1, 0.5) * rng.choice((-1, 1)), rng.integers(30, 230, 3))
         for _ in range(9)
@@ -256,7 +259,7 @@ def _street(rng: np.random.Generator, n: int, size: tuple[int, int]) -> list[NDA
             cv2.rectangle(frame, *box, tuple(int(c) for c in colour), -1)
             cv2.rectangle(frame, *box, (15, 15, 15), 2)
         frames.append(frame)
-    return _grain(rng, frames, 1.5)
+    return grain(rng, frames, 1.5)
 
 
 #: kind -> which half it is drawn for; kinds of both halves are drawn with different seeds.
@@ -295,11 +298,13 @@ def scenes(split: str, per_kind: int = 2, seconds: float = 3.0) -> list[Scene]:
         for number in range(per_kind):
             seed = int.from_bytes(hashlib.sha256(f"{split}/{kind}/{number}".encode()).digest()[:4], "big")
             width, height, fps = SHAPES[(seed + number) % len(SHAPES)]
-            found.append(Scene(f"{kind}{number}", split, _maker(draw, seed, (width, height), fps, seconds)))
+            found.append(Scene(f"{kind}{number}", split, drawn_by(draw, seed, (width, height), fps, seconds)))
     return found
 
 
-def _maker(draw: Kind, seed: int, size: tuple[int, int], fps: int, seconds: float) -> Callable[[], Clip]:
+def drawn_by(draw: Kind, seed: int, size: tuple[int, int], fps: int, seconds: float) -> Callable[[], Clip]:
+    """Return what draws a kind once, with a seed, size in pixels, rate and length."""
+
     def make() -> Clip:
         rng = np.random.default_rng(seed)
         # Kinds think in 24 frames a second: other rates see the same motion at their own times.

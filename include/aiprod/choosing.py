@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pydantic import Field
+
 from aiprod.backends import backend, why_not_configured
 from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.errors import BackendError, FailureKind
-from aiprod.ledger import Connection, caps, health, jobs, limits, purchases
+from aiprod.ledger import Connection, caps, health, jobs, limits, purchases, results
 from aiprod.ledger.purchases import NewHold, Purchase
-from aiprod.models import Decision, Envelope, JobSpec, Manifest, Micros, Noun
+from aiprod.models import Decision, Envelope, JobSpec, Manifest, Micros, Noun, Verdict
 from aiprod.planning import floor_of
 from aiprod.pricing import NotCapable, legal_request, quote
 from aiprod.purchasing import envelope_of
@@ -39,10 +41,17 @@ class JobOrder(Noun):
     manifest: Manifest
     envelope: Envelope
     purchases: tuple[Purchase, ...]
+    #: By shot, where a take was rejected: the quality of the best without a veto, 0 where none has a score.
+    rejected: Mapping[int, float] = Field(default_factory=dict)
 
     def made(self, shot: int) -> list[Purchase]:
-        """The purchases made for a shot, oldest first."""
-        return [p for p in self.purchases if p.shot == shot]
+        """The purchases made for a shot, oldest first. Those of its twins were for the very same clip."""
+        twins = self.manifest.twins(shot)
+        return [p for p in self.purchases if p.shot in twins]
+
+    def best(self, shot: int) -> float | None:
+        """The quality of the best take there is for a shot, once one was rejected; None before."""
+        return max((self.rejected[twin] for twin in self.manifest.twins(shot) if twin in self.rejected), default=None)
 
     def floor(self, catalog: Catalog) -> float:
         """The quality below which no backend is used: the job's word, else the preset's."""
@@ -103,7 +112,18 @@ def ordered(conn: Connection, job_id: str, version: int) -> JobOrder:
         manifest=jobs.priced(conn, job_id, version).manifest,
         envelope=envelope_of(conn, job_id, version),
         purchases=tuple(purchases.of_job(conn, job_id, version)),
+        rejected=_rejected(conn, job_id, version),
     )
+
+
+def _rejected(conn: Connection, job_id: str, version: int) -> dict[int, float]:
+    """The quality of the best rejected take of each shot that has one. What is vetoed, or nobody scored, counts as 0."""
+    best: dict[int, float] = {}
+    for judged in results.judged(conn, job_id, version):
+        if judged.verdict is Verdict.REJECTED:
+            quality = 0.0 if judged.report.vetoed else judged.report.quality or 0.0
+            best[judged.take.shot] = max(quality, best.get(judged.take.shot, 0.0))
+    return best
 
 
 def situation(conn: Connection, catalog: Catalog, order: JobOrder, *, now: datetime) -> Situation:
@@ -168,8 +188,8 @@ def decided(
     if used >= envelope.attempts_per_shot:
         known = [f.model_copy(update={"barred": f"all {used} attempts of the approval are used"}) for f in known]
     may_degrade = catalog.presets[spec.preset].may_degrade
-    floor = order.floor(catalog)
-    decision = route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=may_degrade, at_cap=spec.at_cap)
+    floor, best = order.floor(catalog), order.best(shot)
+    decision = route(shot, known, floor=floor, prefer=spec.prefer, may_degrade=may_degrade, at_cap=spec.at_cap, best=best)
     return decision, known
 
 
@@ -200,6 +220,7 @@ def _facts_now(
         now=found.now,
         sequence=len(made) + 1,
         tried=len(here),
+        same_clip=any(p.state == "succeeded" for p in here) and order.manifest.shot(shot).seed is not None,
         barred=barred,
         healthy=found.healthy(name, chosen),
     )
@@ -215,6 +236,7 @@ def _facts(
     now: datetime,
     sequence: int = 1,
     tried: int = 0,
+    same_clip: bool = False,
     barred: str = "",
     healthy: bool = True,
 ) -> Facts:
@@ -237,6 +259,7 @@ def _facts(
         headroom=headroom[0],
         tightest=headroom[1],
         tried=tried,
+        same_clip=same_clip,
         barred=barred,
         healthy=healthy,
     )

@@ -121,8 +121,8 @@ def _final_manifest(
     stored = results.takes_by_id(conn, [p.purchase_id for p in bought])
     choices = {purchase_id: str(decision) for _, purchase_id, decision in jobs.decisions_of(conn, job_id, version) if purchase_id}
     chosen = jobs.choices(conn, made.takes)
-    degraded = {judged[take_id].take.shot for take_id, choice in chosen.items() if choice.degraded}
-    used = [judged[take_id] for take_id in made.takes]
+    used = [_as_shot(judged[take_id], shot.index) for take_id, shot in zip(made.takes, priced.manifest.shots, strict=True)]
+    degraded = {j.take.shot for j in used if j.take.take_id in chosen and chosen[j.take.take_id].degraded}
     statuses = sorted({j.report.semantic_status for j in used})
     labels = [f"shot {j.take.shot} is a labelled preview" for j in used if catalog.backends[j.take.backend].embedded]
     labels += [f"shot {shot} was made below the quality floor" for shot in sorted(degraded)]
@@ -173,6 +173,11 @@ def _final_manifest(
         **{**summary, "labels": list(labels)},
     }  # fmt: skip
     return document, summary
+
+
+def _as_shot(judged: Judged, shot: int) -> Judged:
+    """A take as the shot it stands for: one take may stand for several."""
+    return judged.model_copy(update={"take": judged.take.model_copy(update={"shot": shot})})
 
 
 def _scores(judged: Judged | None) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from aiprod.models import (
 )
 from aiprod.ordering import budget_left
 from aiprod.planning import changes, plan, preset_of
+from aiprod.reusing import LOOK, takes_again
 from aiprod.views import Edited
 
 __all__ = [
@@ -157,8 +158,7 @@ def _editable(conn: Connection, catalog: Catalog, job_id: str, base_version: int
 
 def _still_right(base: Base, new: Manifest) -> list[Reuse]:
     """An edited redo goes on using the takes of shots that stay as they were."""
-    look = ("aspect_ratio", "audio", "audio_style")
-    if any(getattr(base.manifest, name) != getattr(new, name) for name in look):
+    if any(getattr(base.manifest, name) != getattr(new, name) for name in LOOK):
         return []
     return [base.takes[shot.index] for shot in new.shots if shot in base.manifest.shots and shot.index in base.takes]
 
@@ -205,17 +205,14 @@ def _over(conn: Connection, catalog: Catalog, job_id: str, base_version: int, sh
     if status not in REDOABLE:
         raise JobMoved(f"job {job_id} is {status}; its shots cannot be made again")
     made = [p for version in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, version)]
-    holds = {p.purchase_id: p.hold for p in made}
-    takes = {
-        index: Reuse(shot=index, take_id=judged.take.take_id, saved=holds[judged.take.take_id])
-        for index, judged in results.reusable(conn, job_id, base_version).items()
-    }
+    takes = results.reusable(conn, job_id, base_version)
     for p, why in unsettled(conn, job_id, made):
         # A live render may still become a take; a parked one may be the very shot, paid for twice.
         if p.live or ((p.state in OPEN or p.version == base_version) and (p.shot in shots or p.shot not in takes)):
             then = "make it again when that is over" if p.state in OPEN else "clear its run first"
             raise JobMoved(f"job {job_id} shot {p.shot} {why}; {then}")
-    return Base(entry, base.manifest, base.estimate, takes, budget_left(conn, catalog, job_id), database_now(conn))
+    left = budget_left(conn, catalog, job_id)
+    return Base(entry, base.manifest, base.estimate, takes_again(conn, base.manifest), left, database_now(conn))
 
 
 def unsettled(conn: Connection, job_id: str, made: Sequence[Purchase]) -> Iterator[tuple[Purchase, str]]:
@@ -262,7 +259,7 @@ def _spec_of(shot: Shot) -> ShotSpec:
 
 def _planned(base: Base, shots: Sequence[ShotSpec], catalog: Catalog, words: Mapping[str, object]) -> Manifest:
     """The next version: the shots as they are listed, all else as the version before has it unless `words` say so."""
-    stays = {name: getattr(base.manifest, name) for name in ("aspect_ratio", "audio", "audio_style")}
+    stays = {name: getattr(base.manifest, name) for name in LOOK}
     listed = {"prompt": None, "seconds": None, "shots": tuple(shots)}
     asked = base.entry.spec.model_copy(update={**listed, **stays, **words})
     return plan(base.manifest.job_id, asked, catalog, makers(asked, catalog), version=base.manifest.version + 1)

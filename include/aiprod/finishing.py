@@ -109,7 +109,10 @@ def _best(conn: Connection, manifest: Manifest) -> list[Judged]:
     judged = results.judged(conn, manifest.job_id, manifest.version)
     best, missing = [], []
     for shot in manifest.shots:
-        usable = [j for j in judged if j.take.shot == shot.index and not j.report.vetoed]
+        own = [j for j in judged if j.take.shot == shot.index and not j.report.vetoed]
+        # Of what was bought once for several shots the best stands for each, rejected or not.
+        same = [j for j in judged if j.take.shot in manifest.twins(shot.index) and not j.report.vetoed]
+        usable = [j.model_copy(update={"take": j.take.model_copy(update={"shot": shot.index})}) for j in own or same]
         usable.sort(key=results.best_first)
         if usable:
             best.append(usable[0])

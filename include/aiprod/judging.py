@@ -89,7 +89,7 @@ def look_at(
     said = [read(p.judge_request, answered) if answered else (p.message or "the answer was lost") for p, answered in heard]
     kin = take.backend in entry.kin
     rubrics = [p.judge_request.rubric for p, _ in heard][-1:] or [""]
-    found = opinion(said, catalog.quality.semantic, judge=name, model=entry.model, rubric=rubrics[0], asked=len(heard), kin=kin)
+    found = opinion(said, catalog.quality.semantic, judge=name, model=entry.model, rubric=rubrics[0], kin=kin)
     return found if found.semantic is not None or not why else Opinion(why=f"{found.why}; {why}", judgement=found.judgement)
 
 

@@ -279,6 +279,15 @@ class Manifest(Noun):
     def shot(self, index: int) -> Shot:
         return next(shot for shot in self.shots if shot.index == index)
 
+    def twins(self, index: int) -> tuple[int, ...]:
+        """The shots that are to be the very same clip as one, itself included, in order. Without an ordered seed each is
+        a picture of its own.
+        """
+        mine = self.shot(index)
+        if mine.seed is None:
+            return (index,)
+        return tuple(shot.index for shot in self.shots if shot == mine.model_copy(update={"index": shot.index}))
+
 
 class RenderRequest(Noun):
     """What one backend is asked to make: legal for its model, priced as it stands.
@@ -302,6 +311,11 @@ class RenderRequest(Noun):
     shot: int = 1
     #: The order chose the seed, so that another shot may be asked for in the very same words.
     seed_ordered: bool = False
+
+    @property
+    def address(self) -> str:
+        """What makes two renders the same render: all that is asked of the vendor, whichever shot it is for."""
+        return fingerprint(self.model_dump(mode="json", exclude={"shot"}))
 
 
 class JudgeRequest(Noun):
@@ -378,6 +392,10 @@ class Candidate(Noun):
     expected_seconds: float | None = None
     rank: int | None = None
     lost: str = ""
+    #: Expected gain in quality per dollar, once a take of the shot was rejected.
+    gain: float | None = None
+    #: Attempts that it had for the shot before.
+    tried: int = 0
 
 
 class Decision(Noun):
@@ -398,10 +416,17 @@ class Decision(Noun):
         others = "; ".join(f"{c.backend}: {c.lost}" for c in self.candidates if c.lost)
         if self.chosen is None:
             return f"Shot {self.shot}: no backend can take it ({others or 'none known'})."
-        why = {"quality": "best expected quality", "speed": "fastest", "cost": "cheapest"}[self.prefer]
+        why = self._gained() or {"quality": "best expected quality", "speed": "fastest", "cost": "cheapest"}[self.prefer]
         below = f", below the floor of {self.floor:g}, which the preset allows" if self.degraded else ""
         rest = f" Not {others}." if others else ""
         return f"Shot {self.shot} goes to {self.chosen} ({self.model}) for {dollars(self.quote or 0)}: {why}{below}.{rest}"
+
+    def _gained(self) -> str:
+        """Why the next attempt after a rejected take goes where it goes; empty before."""
+        for won in (c for c in self.candidates if c.backend == self.chosen and c.gain):
+            again = ", there again with a new seed" if won.tried else ""
+            return f"a take was rejected, and expected gain per dollar is best, {won.gain:.3g}{again}"
+        return ""
 
 
 # --- what a vendor says -------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from aiprod import batching, cancelling, delivering, finishing, metrics, orderin
 from aiprod.batching import Batch
 from aiprod.errors import AiprodError, JobFailed
 from aiprod.finishing import Review, ReviewQuestion
+from aiprod.judging import at_once
 from aiprod.ledger import jobs, queue
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.queue import Waiting
@@ -25,7 +26,8 @@ from aiprod.notifying import PLAIN, Sender, Told, relay
 from aiprod.ordering import Asked, SpendQuestion
 from aiprod.purchasing import Progress
 from aiprod.reconciling import Reconciled
-from aiprod.scoring import at_once, score_job
+from aiprod.reusing import adopt
+from aiprod.scoring import score_job
 from aiprod.taking_turns import turns
 from aiprod.verbs import Verbs
 from aiprod.watching import Minute, minute
@@ -37,8 +39,7 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 Answer = Literal["approved", "rejected", "expired"]
 
-#: Jobs that are cut, or delivered, side by side: one's disk is waited for, or its pictures are drawn, while another's ledger
-#: is written. More would need the memory of more films.
+#: Jobs cut, or delivered, side by side: one waits for its disk while another is drawn. More need the memory of more films.
 _AT_ONCE = 2
 
 
@@ -118,8 +119,7 @@ class Pipeline(Verbs):
                 raise JobFailed(" ".join(routed.refused))
             return True
 
-        done = self._each(served, one, stage="route")
-        if not work and not any(self._complete(job_id) for job_id in done):
+        if not any(map(self._complete, self._each(served, one, stage="route"))) and not work:
             raise JobFailed(self._why(job_ids, "nothing could be routed"))
         return [name for name in self.catalog.backend_order if name in work]
 
@@ -135,18 +135,20 @@ class Pipeline(Verbs):
     # 5. attempt_n.score
     def score(self, job_ids: Sequence[str], round: int) -> Scored:
         """Judge new takes, and say where the run goes: on to `assemble`, to another attempt, or nowhere."""
-        rooms = (self.ledger, self.catalog, self.storage)
-        side_by_side = at_once(self.catalog)
+        rooms, side_by_side = (self.ledger, self.catalog, self.storage), at_once(self.catalog)
         takes = side_by_side if len(job_ids) == 1 else 1
 
         def one(job_id: str, version: int) -> list[str]:
-            return score_job(*rooms, job_id, version, side_by_side=takes)
+            said = score_job(*rooms, job_id, version, side_by_side=takes)
+            # What is to be the very same clip was bought once, and stands for each.
+            adopt(self.ledger, self.catalog, job_id, version)
+            return said
 
         scored = self._each(job_ids, one, stage="score", at_once=side_by_side)
         lines = [line for said in scored.values() for line in said]
         if not (going := self._going(job_ids)):
             return Scored("waits", tuple(lines))
-        complete = [self._complete(job_id) for job_id in going]
+        complete = list(map(self._complete, going))
         worked = [sourcing.worked_on(self.ledger, j, v, round) for j, v in self._versions(going).items()]
         if all(complete) or (any(complete) and not any(worked) and not lines):
             return Scored("assemble", tuple(lines))
@@ -190,11 +192,11 @@ class Pipeline(Verbs):
         """Publish every job that is ready. Raises `JobFailed` at the end when any that does not wait was not delivered."""
 
         def one(job_id: str, version: int) -> Delivery | None:
-            if finishing.has_video(self.ledger, job_id, version):
-                made = delivering.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
-                log.info("delivered for %s", dollars(made.cost))
-                return made
-            return None  # `assemble` has said why
+            if not finishing.has_video(self.ledger, job_id, version):
+                return None  # `assemble` has said why
+            made = delivering.deliver_job(self.ledger, self.catalog, self.storage, job_id, version)
+            log.info("delivered for %s", dollars(made.cost))
+            return made
 
         going = self._going(job_ids)
         every = self._each(going, one, stage="deliver", at_once=_AT_ONCE)
@@ -214,10 +216,10 @@ class Pipeline(Verbs):
         for job_id, version in carried.items():
             # What a younger run of the job has set aside is not ours to give back.
             released = [] if job_id in busy else cancelling.release_holds(self.ledger, self.catalog, job_id, version)
-            ended = batching.ended(self.ledger, run_id, job_id, version)
-            lines.append(f"{job_id}: {ended}, {len(released)} unused holds given back")
+            told = f"{batching.ended(self.ledger, run_id, job_id, version)}, {len(released)} unused holds given back"
             with about(job_id=job_id):
-                log.info("%s", lines[-1])
+                log.info("%s", told)
+            lines.append(f"{job_id}: {told}")
         return lines
 
     # 10. push_metrics

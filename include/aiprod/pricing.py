@@ -210,8 +210,8 @@ def estimate(
 ) -> Estimate:
     """Return the itemised price of a manifest at the given backends, in their order.
 
-    `expected` is each shot at the backend `chosen` for it; `worst_case` charges every allowed attempt: routing
-    goes to untried backends first, so the dearest distinct ones, and then the dearest again. `judging` is what judging one
+    `expected` is each shot at the backend `chosen` for it; `worst_case` charges every allowed attempt at the dearest distinct
+    ones, and then the dearest again; what would come to more than an approval of it is not bought. `judging` is what judging one
     take of each shot costs at most, which both include; previews are not judged.
     """
     looking = judging or {}

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from aiprod import settings
+from aiprod import __version__, settings
 from aiprod.catalog import DeliveryRules
 from aiprod.errors import ConfigError, JobFailed
 from aiprod.models import Manifest, Noun, fingerprint
@@ -77,7 +77,7 @@ class Claim(Noun):
             "softwareAgent": {"name": ", ".join(makers)},
         }
         return {
-            "claim_generator_info": [{"name": "aiprod", "version": "0.1.0"}],
+            "claim_generator_info": [{"name": "aiprod", "version": __version__}],
             "title": self.title,
             "format": "video/mp4",
             "assertions": [
@@ -193,4 +193,6 @@ def _certificate(name: str, issuer: tuple[Any, Any] | None) -> tuple[Any, Any]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m aiprod.provenance FOLDER\nMakes a demonstration certificate and its key there.")
     print(*make_demo_identity(Path(sys.argv[1])), sep="\n")

@@ -318,8 +318,11 @@ def _send(ledger: Ledger, catalog: Catalog, adapter: Backend, purchase: Purchase
 
 
 def _served(conn: Connection, purchase: Purchase) -> bool:
-    """Whether the shot has been paid elsewhere meanwhile: a parked render of it may still end as a take."""
-    judged = {j.take.take_id: j.verdict for j in results.judged(conn, purchase.job_id, purchase.version)}
+    """Whether the shot has been paid elsewhere meanwhile, a parked render of it may still end as a take, or it uses one."""
+    seen = results.judged(conn, purchase.job_id, purchase.version)
+    judged = {j.take.take_id: j.verdict for j in seen}
+    if any(j.take.shot == purchase.shot and j.verdict is not Verdict.REJECTED for j in seen):
+        return True
     siblings = [p for p in purchases.of_job(conn, purchase.job_id, purchase.version) if p.subject == purchase.subject]
     paid = [p.purchase_id for p in siblings if p.state == "succeeded" and judged.get(p.purchase_id) is not Verdict.REJECTED]
     return any(not parked.given_up(conn, purchase_id) for purchase_id in paid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from aiprod.ledger import Connection, durations, jobs, points, purchases, reuses
+from aiprod.ledger import Connection, durations, jobs, points, purchases, results
 from aiprod.ledger.purchases import Purchase
 from aiprod.models import USD, Delivery
 
@@ -41,12 +41,12 @@ def _count_cost(conn: Connection, delivery: Delivery, *, now: datetime) -> None:
 
 def _count_savings(conn: Connection, delivery: Delivery, bought: list[Purchase], *, now: datetime) -> None:
     """Shots that had their take already, and shots that went to a cheaper backend than the dearest that could make them."""
-    used_again = reuses.of_job(conn, delivery.job_id, delivery.version)
+    used_again = results.reuses_of(conn, delivery.job_id, delivery.version)
     shots = [shot.index for shot in jobs.priced(conn, delivery.job_id, delivery.version).manifest.shots]
     for shot in shots:
         points.emit(conn, "cache_requests", 1, now=now, result="hit" if shot in used_again else "miss")
     if used_again:
-        points.emit(conn, "savings", sum(used_again.values()) / USD, now=now, reason="reuse")
+        points.emit(conn, "savings", sum(again.saved for again in used_again.values()) / USD, now=now, reason="reuse")
     choices = {key: choice for _, key, choice in jobs.decisions_of(conn, delivery.job_id, delivery.version) if key}
     saved = 0
     for purchase in (p for p in bought if p.state == "succeeded" and p.purchase_id in choices):

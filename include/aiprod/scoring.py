@@ -13,7 +13,7 @@ from typing import Literal
 from aiprod import logs
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed
-from aiprod.judging import Pause, at_once, look_at
+from aiprod.judging import Pause, look_at
 from aiprod.ledger import Ledger, jobs, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import Purchase
@@ -21,7 +21,7 @@ from aiprod.models import JobSpec, QAReport, Take, Verdict
 from aiprod.planning import floor_of
 from aiprod.storage import Storage
 
-__all__ = ["at_once", "score_job"]
+__all__ = ["score_job"]
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def _report(
     pause: Pause,
 ) -> QAReport:
     """The technical report, and with it what a judge thinks, where a take is worth the money."""
-    from aiprod.qa import Expected, measure_apart, report, with_opinion
+    from aiprod.qa import Expected, measure_apart, report, unfit, with_opinion
     from aiprod.qa.semantic import Opinion
 
     thresholds, request = catalog.quality.of(spec.preset), purchase.render_request
@@ -111,8 +111,7 @@ def _report(
     said = _with_thumbnails(said, storage, take, file)
     if embedded:
         return said
-    if said.vetoed or said.technical < thresholds.technical_floor:
-        # Whatever a judge would say of it, it does not ship.
+    if unfit(said, thresholds):
         return with_opinion(said, Opinion(why="the technical check rejected it"), thresholds.semantic)
     found = look_at(ledger, catalog, storage, take, request, file, round=purchase.round, pause=pause)
     return with_opinion(said, found, thresholds.semantic)

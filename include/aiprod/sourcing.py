@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from aiprod.budgets import Cap
+from aiprod import waiting
 from aiprod.catalog import Catalog
 from aiprod.choosing import Chosen, JobOrder, Situation, decided, objections, ordered, situation
 from aiprod.errors import AiprodError, BudgetExceeded, JobFailed, KeyReused, MoneyError, StaleState
 from aiprod.ledger import Connection, Ledger, jobs, parked, points, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import NewHold, Purchase
-from aiprod.models import Decision, Noun, Verdict
+from aiprod.models import Decision, Manifest, Noun, RenderRequest, Verdict
 from aiprod.purchasing import envelope_of, new_hold, unfinished
-from aiprod.routing import Facts, fits_but_for_money
+from aiprod.reusing import adopt
+from aiprod.waiting import Wait
 
 __all__ = ["Routed", "Wait", "route_jobs", "shots_without_take", "worked_on"]
 
@@ -26,17 +26,6 @@ __all__ = ["Routed", "Wait", "route_jobs", "shots_without_take", "worked_on"]
 _ROUNDS = 5
 #: How many shots are placed in one transaction: those of a job, or of a batch. Its commit keeps everybody else waiting.
 _TOGETHER = 50
-
-#: How soon a campaign whose own money is used up is looked at again: somebody may have given it more.
-_CAMPAIGN_PAUSE = timedelta(hours=1)
-
-
-class Wait(Noun):
-    """Why a shot is placed later rather than now, and when to try again."""
-
-    reason: Literal["slots", "money"]
-    message: str
-    due_at: datetime
 
 
 class Routed(Noun):
@@ -148,6 +137,9 @@ def _missing(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> tup
         envelope = envelope_of(conn, job_id, version)
         missing = shots_without_take(conn, job_id, version)
         manifest = jobs.priced(conn, job_id, version).manifest
+    if any(manifest.shot(shot).seed is not None for shot in missing):
+        adopted = adopt(ledger, catalog, job_id, version, envelope.backends)
+        missing = [shot for shot in missing if shot not in adopted]
     return [_Shot(job_id, version, shot) for shot in missing], objections(catalog, manifest, missing, envelope.backends)
 
 
@@ -171,6 +163,12 @@ def _underway(conn: Connection, job_id: str, version: int) -> dict[int, Purchase
     return working
 
 
+def _with_twins(underway: Mapping[int, Purchase], manifest: Manifest) -> dict[int, Purchase]:
+    """What works on a shot works on every shot that is to be the very same clip: it is bought once."""
+    twins = {other: purchase for shot, purchase in underway.items() for other in manifest.twins(shot)}
+    return {**twins, **underway}
+
+
 class _Job(NamedTuple):
     """A job as its shots are decided on, and how many purchases each shot had before anybody looked."""
 
@@ -187,25 +185,36 @@ def _route_once(
     known = _looked_at(conn, catalog, shots, found)
     chosen = Chosen()
     rooms: dict[str, int] = {}
+    addresses: set[tuple[str, str]] = set()
     news: dict[_Shot, NewHold] = {}
     short: dict[_Shot, set[str]] = {}
     for one in found.open(shots):
         job = known[one.job_id]
         now = job.found.now
+        if (elsewhere := waiting.for_another_job(conn, catalog, job.order, one.shot, now=now)) is not None:
+            found.of[one] = elsewhere
+            continue
         decision, facts = decided(catalog, job.order, one.shot, job.found, chosen=chosen, against=against[one])
         if (name := decision.chosen) is None:
-            found.of[one] = _wait_for_money(catalog, job, decision, facts, chosen) or decision
+            found.of[one] = waiting.for_money(catalog, job.order, job.found, decision, facts, chosen) or decision
             found.against[one] = decision
             if decision.short_of_money:
-                short[one] = {cap.kind for caps in _short(catalog, job, facts, chosen) for cap in caps}
+                short[one] = {
+                    cap.kind for caps in waiting.short_caps(catalog, job.order, job.found, facts, chosen) for cap in caps
+                }
             continue
         if batch and name not in rooms:
             rooms[name] = purchases.room(conn, name, slots=catalog.backends[name].slots, now=now)
         if batch and rooms[name] <= chosen.holds[name]:
             found.of[one] = Wait(reason="slots", message=f"{name} has no room for more holds", due_at=now)
             continue
-        news[one] = _new(catalog, job, one, decision, round)
-        chosen.add(news[one])
+        new = _new(catalog, job, one, decision, round)
+        if (same := _address(job, new)) in addresses:
+            # The very same clip is chosen in this breath: left open, so that the next look finds it on its way.
+            continue
+        addresses |= {same} if same else set()
+        news[one] = new
+        chosen.add(new)
     if known:
         now = next(iter(known.values())).found.now
         found.held(news, purchases.hold_all(conn, list(news.values()), catalog=catalog, now=now), shots)
@@ -227,10 +236,11 @@ def _looked_at(conn: Connection, catalog: Catalog, shots: Sequence[_Shot], found
             bought = Counter(p.shot for p in purchases.of_job(conn, job_id, version))
             # Looked at in here: another process may be routing this job, or be done with it.
             missing = shots_without_take(conn, job_id, version)
-            underway = _underway(conn, job_id, version)
+            order = ordered(conn, job_id, version)
+            underway = _with_twins(_underway(conn, job_id, version), order.manifest)
             found.of |= {one: None for one in mine if one.shot not in missing}
             found.of |= {one: underway[one.shot] for one in mine if one.shot in missing and one.shot in underway}
-            seen[job_id] = ordered(conn, job_id, version), bought
+            seen[job_id] = order, bought
         except AiprodError as error:
             found.failed[job_id] = error
     now = database_now(conn)
@@ -239,6 +249,14 @@ def _looked_at(conn: Connection, catalog: Catalog, shots: Sequence[_Shot], found
         for job_id, (order, bought) in seen.items()
         if any(one.job_id == job_id for one in found.open(shots))
     }
+
+
+def _address(job: _Job, new: NewHold) -> tuple[str, str] | None:
+    """Whose project a render is for, and which one it is; None where the seed was left open: then it is one of its own."""
+    request = new.request
+    if not isinstance(request, RenderRequest) or not request.seed_ordered:
+        return None
+    return job.order.spec.project, request.address
 
 
 def _new(catalog: Catalog, job: _Job, one: _Shot, decision: Decision, round: int) -> NewHold:
@@ -255,27 +273,3 @@ def _new(catalog: Catalog, job: _Job, one: _Shot, decision: Decision, round: int
         now=job.found.now,
         decision=decision,
     )
-
-
-def _wait_for_money(catalog: Catalog, job: _Job, decision: Decision, known: Sequence[Facts], chosen: Chosen) -> Wait | None:
-    """Until when a shot that only money keeps back waits; None when the job would rather fail, or waiting cannot help."""
-    if not decision.short_of_money or (job.order.spec.at_cap != "wait" and not job.found.under_campaign):
-        return None
-    moments = []
-    for short in _short(catalog, job, known, chosen):
-        ends = [job.found.now + _CAMPAIGN_PAUSE if cap.kind == "campaign" else cap.ends_at for cap in short]
-        moments += [max(end for end in ends if end is not None)] if ends and None not in ends else []
-    if not moments:
-        return None
-    return Wait(reason="money", message=str(decision), due_at=min(moments))
-
-
-def _short(catalog: Catalog, job: _Job, known: Sequence[Facts], chosen: Chosen) -> list[list[Cap]]:
-    """For every backend that only money keeps from the shot: the caps that are short."""
-    found = []
-    for facts in known:
-        if fits_but_for_money(facts, job.order.floor(catalog)):
-            limits = job.found.limits[facts.backend]
-            free = job.found.free(limits, chosen)
-            found.append([cap for cap in limits if free[cap.kind, cap.key] < (facts.quote or 0)])
-    return found

@@ -48,12 +48,25 @@ def test_a_backend_that_failed_the_shot_is_asked_again_only_after_the_others(mar
     }
 
 
+def test_after_a_rejected_take_the_same_backend_goes_again_with_a_new_seed_where_a_dollar_gains_more_there(
+    local_market: Market,
+) -> None:
+    for name, prior in (("veo3", 0.61), ("replicate", 0.5)):
+        local_market.with_backend(name, quality_prior=prior)
+    local_market.approved("a lighthouse [[runway=html]]")
+    local_market.run("job-1", rounds=2)
+    first, second = local_market.purchases()
+    assert (first.backend, second.backend) == ("runway", "runway")
+    assert first.render_request.seed != second.render_request.seed
+    assert "there again with a new seed" in str(local_market.decisions()[-1][2])
+
+
 # --- what stops a shot ----------------------------------------------------------------------------------
 
 
 def test_attempts_per_shot_are_counted_over_every_round(local_market: Market) -> None:
     local_market.with_preset(attempts_per_shot=2)
-    local_market.approved("a lighthouse [[runway=html]] [[veo3=fail-charged]]")
+    local_market.approved("a lighthouse [[runway=html]] [[replicate=fail-charged]]")
     local_market.run("job-1", rounds=2)
     assert "all 2 attempts of the approval are used" in local_market.refusal(3)
     assert len(local_market.accepts()) == 2

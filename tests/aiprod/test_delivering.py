@@ -158,7 +158,7 @@ def test_a_job_cut_again_after_a_killed_publish_can_still_be_delivered(local_mar
         local_market.pipeline.deliver(["job-1"])
 
     killed(work)
-    rejudge(local_market, "veo3", Verdict.REJECTED)
+    rejudge(local_market, "replicate", Verdict.REJECTED)
     rejudge(local_market, "runway", Verdict.ACCEPTED, findings=())
     local_market.pipeline.assemble(["job-1"])
     local_market.pipeline.deliver(["job-1"])

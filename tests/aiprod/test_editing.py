@@ -196,6 +196,21 @@ class TestRedo:
         finish(local_market, "job-1.v3")
         assert len(local_market.accepts()) == 4
 
+    def test_a_redo_after_one_that_was_refused_loses_no_take(self, local_market: Market) -> None:
+        """The second version has no take of shot 2; the first one has, and it is the very same shot."""
+        delivered(local_market)
+        asked = redo(local_market, 2).estimate.worst_case
+        local_market.pipeline.answer_money("job-1", "rejected", version=2, amount=asked, by="bob")
+        made = redo(local_market, 1, base=2)
+        assert {line.shot for line in made.estimate.lines} == {1}
+        assert [s.reused_from for s in local_market.pipeline.view("job-1").shots] == [None, 1]
+
+    def test_a_take_of_what_a_shot_showed_before_is_not_used_for_what_it_shows_now(self, local_market: Market) -> None:
+        delivered(local_market)
+        asked = redo(local_market, 2, change={2: ShotSpec(prompt="a ship", seconds=1)}).estimate.worst_case
+        local_market.pipeline.answer_money("job-1", "rejected", version=2, amount=asked, by="bob")
+        assert {line.shot for line in redo(local_market, 1, base=2).estimate.lines} == {1, 2}
+
     def test_an_edited_redo_keeps_the_takes_of_shots_that_stay(self, local_market: Market) -> None:
         local_market.order(shots=TWO)
         local_market.pipeline.ask("job-1", run_id=RUN)

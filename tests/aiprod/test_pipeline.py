@@ -131,7 +131,7 @@ def test_a_take_that_came_home_late_is_judged_and_followed_by_another_attempt(
     assert local_market.pipeline.route(["job-1"], 2) == ["runway"]
     assert local_market.render(round=2).done == 1
     assert local_market.pipeline.score(["job-1"], 2).then == "again"
-    assert local_market.pipeline.route(["job-1"], 3) == ["veo3"]
+    assert local_market.pipeline.route(["job-1"], 3) == ["replicate"]
     assert len(local_market.accepts()) == 1
 
 

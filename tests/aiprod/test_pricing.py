@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from decimal import Decimal
 
@@ -374,7 +375,7 @@ class TestJudging:
     def test_the_quote_is_the_most_it_can_cost_rounded_up_once(self, config):
         asked = self.asked(config)
         exact = Decimal("0.75") * asked.input_tokens + Decimal("3.75") * asked.output_tokens
-        assert judgement_quote(config.prices, asked, TODAY) == -int(-exact // 1)
+        assert judgement_quote(config.prices, asked, TODAY) == math.ceil(exact)
 
     def test_the_cost_is_what_the_tokens_cost_and_no_word_on_tokens_is_no_cost(self, config):
         asked = self.asked(config)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import aiprod
 from aiprod.catalog import DeliveryRules, catalog
 from aiprod.errors import ConfigError, JobFailed
 from aiprod.models import Manifest, Shot, fingerprint
@@ -127,3 +131,16 @@ class TestSigning:
         monkeypatch.setattr(Claim, "ours", property(lambda self: next(told)), raising=False)
         with pytest.raises(JobFailed, match="does not say what it was made of"):
             sign(video, tmp_path / "other.mp4", Claim.of(MANIFEST, [AI], title="a.mp4"))
+
+
+def test_the_claim_names_the_version_that_the_package_has() -> None:
+    packaged = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["version"]
+    (generator,) = Claim.of(MANIFEST, (AI,), title="a.mp4").document()["claim_generator_info"]
+    assert generator["version"] == packaged == aiprod.__version__
+
+
+def test_without_a_folder_the_program_says_how_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["provenance"])
+    monkeypatch.delitem(sys.modules, "aiprod.provenance")
+    with pytest.raises(SystemExit, match=r"usage: python -m aiprod\.provenance FOLDER"):
+        runpy.run_module("aiprod.provenance", run_name="__main__")

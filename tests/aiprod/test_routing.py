@@ -238,3 +238,39 @@ class TestAlways:
             winner = next(f for f in known if f.backend == decision.chosen)
             qualified = [f for f in known if {c.backend: c.rank for c in decision.candidates}[f.backend]]
             assert winner.tried == min(f.tried for f in qualified)
+
+
+class TestAfterARejectedTake:
+    """The better expected gain per dollar goes next, and the decision says so."""
+
+    def after(self, *known, best=0.0, **rules):
+        return route(1, known, floor=0.6, prefer="quality", may_degrade=False, best=best, **rules)
+
+    def test_gain_is_the_chance_of_a_better_take_times_how_much_better_it_is_per_dollar(self):
+        assert facts("veo3", usd=2.0, quality=0.9).gain(0.0) == pytest.approx(0.9 * 0.9 / 2)
+        assert facts("veo3", usd=2.0, quality=0.9, tried=1).gain(0.5) == pytest.approx(0.225 * 0.4 / 2)
+        assert facts("veo3", quality=0.5).gain(0.7) == 0.0
+        assert facts("animatic", quality=None).gain(0.0) == 0.0
+
+    def test_another_backend_goes_next_where_a_dollar_gains_more_there(self):
+        made = self.after(facts("runway", usd=1.0, tried=1), facts("veo3", usd=2.0), facts("replicate", usd=0.4, quality=0.75))
+        assert made.chosen == "replicate"
+        assert "a take was rejected, and expected gain per dollar is best, 1.41." in str(made)
+        assert lost(made) == {"runway": "expected gain 0.203 per dollar", "veo3": "expected gain 0.405 per dollar"}
+
+    def test_the_same_backend_goes_again_with_a_new_seed_where_the_others_are_dear(self):
+        made = self.after(facts("runway", usd=0.1, tried=1), facts("veo3", usd=2.0))
+        assert made.chosen == "runway"
+        assert "there again with a new seed" in str(made)
+
+    def test_the_very_same_clip_is_bought_again_only_when_there_is_nobody_else(self):
+        again = facts("runway", usd=0.1, tried=1, same_clip=True)
+        assert self.after(again, facts("veo3", usd=2.0)).chosen == "veo3"
+        assert self.after(again).chosen == "runway"
+
+    def test_it_never_buys_what_there_is_no_money_for(self):
+        made = self.after(facts("runway", usd=0.5, tried=1, headroom=400_000), facts("veo3", usd=2.0, headroom=400_000))
+        assert made.chosen is None and made.short_of_money
+
+    def test_before_anything_was_rejected_who_was_not_tried_goes_first(self):
+        assert choose(facts("runway", usd=0.1, tried=1), facts("veo3", usd=2.0)).chosen == "veo3"

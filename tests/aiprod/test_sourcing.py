@@ -128,8 +128,9 @@ def test_a_paid_take_that_nobody_judged_is_not_replaced(market: Market) -> None:
 def test_a_rejected_take_is_bought_again_elsewhere(local_market: Market) -> None:
     local_market.bought("a lighthouse [[runway=html]]")
     assert local_market.pipeline.score(["job-1"], 1).then == "again"
-    assert local_market.pipeline.route(["job-1"], 2) == ["veo3"]
-    assert local_market.states() == [("runway", "succeeded"), ("veo3", "held")]
+    assert local_market.pipeline.route(["job-1"], 2) == ["replicate"]
+    assert local_market.states() == [("runway", "succeeded"), ("replicate", "held")]
+    assert "expected gain per dollar is best" in str(local_market.decisions()[-1][2])
 
 
 def test_of_two_shots_only_as_many_are_held_as_there_is_money_for(market: Market) -> None:

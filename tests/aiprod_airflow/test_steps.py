@@ -129,7 +129,7 @@ class TestScore:
             assert steps.score([job_id], attempt=1, attempts=3)[0] == "attempt_2.route"
 
         assert any("job-1 shot 1 by runway: rejected" in record.getMessage() for record in caplog.records)
-        assert steps.route([job_id], attempt=2) == ["attempt_2.veo3", "attempt_2.score"]
+        assert steps.route([job_id], attempt=2) == ["attempt_2.replicate", "attempt_2.score"]
 
     def test_a_round_that_bought_nothing_ends_red(self, shop: Shop) -> None:
         job_id = shop.order()

@@ -35,6 +35,7 @@ _TOLD = "tests/aiprod/metrics/test_google.py"
 _ALERTED = "tests/vendors/test_every_alert.py::test_the_office_is_told_once_with_what_to_do_and_once_that_it_is_over"
 _REVISING = "tests/aiprod/bulk/test_revising.py"
 _EDITING = "tests/aiprod/test_editing.py"
+_REUSING = "tests/aiprod/test_reusing.py"
 _ANSWERING = "tests/aiprod/test_ordering.py::TestAnswerMoney"
 #: An independent model of the whole ledger. Where it is named it finds the bug by itself, whatever it happens to try.
 MODEL = f"{_LEDGER}/test_model.py::test_the_ledger_does_what_the_model_does"
@@ -653,6 +654,72 @@ PLANTED = (
         "for shot in manifest.shots if shot.index not in again)})",
         "for shot in manifest.shots)})",
         (f"{_EDITING}::TestRedo::test_the_money_asked_for_is_that_of_the_redo",),
+    ),
+    Mutant(
+        "a rejected take stands for a shot of another job",
+        "ledger/reuses.py",
+        'purchases.c.state == "succeeded", qa_reports.c.verdict == Verdict.ACCEPTED.value, ~refused',
+        'purchases.c.state == "succeeded", ~refused',
+        (f"{_REUSING}::test_a_rejected_take_stands_for_no_other_job",),
+    ),
+    Mutant(
+        "a take stands for a shot of another project",
+        "ledger/reuses.py",
+        '.where(jobs.c.project == project, purchases.c.kind == "render"',
+        '.where(purchases.c.kind == "render"',
+        (f"{_REUSING}::test_another_project_seed_shot_or_stricter_floor_gets_a_clip_of_its_own",),
+    ),
+    Mutant(
+        "what another order has on purpose passes here",
+        "reusing.py",
+        "    return same_floor and set(other.allows) <= set(spec.allows)\n",
+        "    return same_floor\n",
+        (f"{_REUSING}::test_what_the_other_order_has_on_purpose_is_no_excuse_here",),
+    ),
+    Mutant(
+        "identical shots of one manifest are bought one by one",
+        "sourcing.py",
+        "        if (same := _address(job, new)) in addresses:\n",
+        "        if (same := _address(job, new)) in ():\n",
+        (
+            f"{_REUSING}::test_identical_shots_of_one_manifest_are_bought_once",
+            f"{_REUSING}::test_the_same_row_twice_in_one_batch_is_bought_once",
+        ),
+    ),
+    Mutant(
+        "a redo uses the very clip that it was to make again",
+        "reusing.py",
+        "for take in good if (take.job_id, take.version) == (job_id, version)}",
+        "for take in good}",
+        (f"{_REUSING}::test_a_redo_makes_a_shot_again_though_the_very_same_clip_is_there",),
+    ),
+    Mutant(
+        "a redo after one that was refused pays for takes that are there",
+        "reusing.py",
+        "    for version in reversed(jobs.versions(conn, newest.job_id)):\n",
+        "    for version in [newest.version]:\n",
+        (f"{_EDITING}::TestRedo::test_a_redo_after_one_that_was_refused_loses_no_take",),
+    ),
+    Mutant(
+        "a take in use is erased",
+        "ledger/erasures.py",
+        '        (lent, "another job of its project uses a take of it and is not over"),\n',
+        "",
+        (f"{_REUSING}::test_an_erased_take_stands_for_nobody_and_one_in_use_is_not_erased",),
+    ),
+    Mutant(
+        "the very same clip is bought again after it was rejected, though another is worth more",
+        "routing.py",
+        "        if self.quality is None or self.quote is None or self.same_clip:\n",
+        "        if self.quality is None or self.quote is None:\n",
+        ("tests/aiprod/test_routing.py::TestAfterARejectedTake",),
+    ),
+    Mutant(
+        "an estimate is less than what is held for a judgement",
+        "qa/rubric.py",
+        "longer=max(len(one) for one in free) - len(lines[place])",
+        "longer=0",
+        ("tests/aiprod/qa/test_rubric.py::test_the_most_a_judgement_can_cost_is_the_same_for_every_sample",),
     ),
     Mutant(
         "a vetoed take is used again",

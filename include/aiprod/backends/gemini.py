@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -124,7 +125,7 @@ class GeminiJudge(Judge):
     def _made(self, keys: dict[str, str], options: types.HttpOptions, ends: float) -> genai.Client:
         if keys.get(_API_KEY):
             return genai.Client(vertexai=False, api_key=keys[_API_KEY], http_options=options)
-        token = GoogleAccess(keys.get(KEY, ""), network=self._network).token(self._left(ends) / 2)
+        token = self._access.token(self._left(ends) / 2)
         # Without an expiry, so that the SDK never fetches a token by itself.
         credentials = Credentials(token=token.value, quota_project_id=token.quota_project)
         return genai.Client(
@@ -134,6 +135,11 @@ class GeminiJudge(Judge):
             credentials=credentials,
             http_options=options,
         )
+
+    @cached_property
+    def _access(self) -> GoogleAccess:
+        """Our identity while this adapter lives: one token for every sample of a take."""
+        return GoogleAccess(self.keys.get(KEY, ""), network=self._network)
 
     def _config(self, request: JudgeRequest, key: str) -> types.GenerateContentConfig:
         # Only Vertex keeps labels; the other API refuses them.

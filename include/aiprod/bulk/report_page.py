@@ -31,7 +31,8 @@ h1 { font-size: 1.9rem; line-height: 1.2; letter-spacing: -.01em; margin: 0; ove
 h2 { font-size: 1.1rem; margin: 2.5rem 0 .9rem }
 .over { color: var(--soft); font-size: .8rem; letter-spacing: .08em; margin: 0 0 .3rem; text-transform: uppercase }
 .under { color: var(--soft); margin: .4rem 0 0; overflow-wrap: anywhere }
-.chip { border-radius: 99px; color: #fff; display: inline-block; font-size: .78rem; padding: .1rem .6rem; white-space: nowrap }
+.chip { border-radius: 99px; color: #fff; display: inline-block; font-size: .78rem; font-weight: 500; letter-spacing: 0 }
+.chip { line-height: 1.5; padding: .1rem .6rem; vertical-align: middle; white-space: nowrap }
 .bar { border-radius: 99px; display: flex; gap: 2px; height: .8rem; margin: 1.6rem 0 .6rem; overflow: hidden }
 .legend { color: var(--soft); display: flex; flex-wrap: wrap; font-size: .85rem; gap: .2rem 1.2rem; margin: 0; padding: 0 }
 .legend i { border-radius: 50%; display: inline-block; height: .6rem; margin-right: .4rem; width: .6rem }

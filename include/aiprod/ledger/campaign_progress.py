@@ -8,7 +8,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, select
 
-from aiprod.ledger.schema import campaign_rows, campaigns, caps, deliveries, manifests, queue, runs
+from aiprod.ledger.campaigns import stands
+from aiprod.ledger.engine import now as database_now
+from aiprod.ledger.queue import ABANDONED
+from aiprod.ledger.schema import campaign_rows, campaigns, caps
 from aiprod.ledger.schema import jobs as job_rows
 from aiprod.models import Micros, Noun
 
@@ -87,16 +90,8 @@ def _progress(name: str, began_at: datetime, counts: dict[str, int], said: Any, 
 
 
 def _counts(conn: Connection, names: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Jobs by where they stand, for each campaign; the same order of questions as `campaign_results` asks."""
-    mine = job_rows.c.job_id
-    newest = select(func.max(manifests.c.version)).where(manifests.c.job_id == mine).scalar_subquery()
-    state = case(
-        (exists().where(deliveries.c.job_id == mine, deliveries.c.version == newest), "delivered"),
-        (job_rows.c.cancelled_at.is_not(None), "cancelled"),
-        (exists().where(queue.c.job_id == mine), "waiting"),
-        (exists().where(runs.c.job_id == mine, runs.c.settled_at.is_(None)), "running"),
-        else_="failed",
-    ).label("state")
+    """Jobs by where they stand, for each campaign."""
+    state = stands(since=database_now(conn) - ABANDONED).label("state")
     counted = (
         select(job_rows.c.campaign, state, func.count().label("jobs"))
         .where(job_rows.c.campaign.in_(names), ~_replaced())

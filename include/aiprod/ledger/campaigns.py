@@ -123,16 +123,15 @@ def say(conn: Connection, campaign: str, word: Word, *, by: str, now: datetime) 
     While it is paused or cancelled no job of it is started; those that a run carries go on.
     """
     going = campaigns.c.cancelled_at.is_(None)
-    changes: dict[Word, tuple[ColumnElement[bool], dict[str, Any]]] = {
-        "paused": (going & campaigns.c.paused_at.is_(None), {"paused_at": now, "paused_by": by}),
-        "resumed": (going & campaigns.c.paused_at.is_not(None), {"paused_at": None, "paused_by": None}),
-        "cancelled": (going, {"cancelled_at": now, "cancelled_by": by}),
+    changes: dict[Word, tuple[str, ColumnElement[bool], dict[str, Any]]] = {
+        "paused": ("campaign_paused", going & campaigns.c.paused_at.is_(None), {"paused_at": now, "paused_by": by}),
+        "resumed": ("campaign_resumed", going & campaigns.c.paused_at.is_not(None), {"paused_at": None, "paused_by": None}),
+        "cancelled": ("campaign_cancelled", going, {"cancelled_at": now, "cancelled_by": by}),
     }
-    condition, values = changes[word]
+    topic, condition, values = changes[word]
     changed = update(campaigns).where(campaigns.c.campaign == campaign, condition).values(**values)
     if conn.execute(changed).rowcount != 1:
         return False
-    topic = f"campaign_{word}"
     outbox.emit(conn, f"{topic}.{campaign}.{now.isoformat()}", topic, now=now, campaign=campaign, by=by)
     return True
 

@@ -2,7 +2,7 @@
 
 from aiprod.qa.apart import measure_apart, thumbnails_apart
 from aiprod.qa.examination import examine_file
-from aiprod.qa.judge import Expected, judge, report, verdict, with_opinion
+from aiprod.qa.judge import Expected, judge, report, unfit, verdict, with_opinion
 from aiprod.qa.measure import Measurements, measure
 from aiprod.qa.spans import Span
 
@@ -16,6 +16,7 @@ __all__ = [
     "measure_apart",
     "report",
     "thumbnails_apart",
+    "unfit",
     "verdict",
     "with_opinion",
 ]

@@ -14,7 +14,7 @@ from aiprod.qa.semantic import Opinion, quality
 from aiprod.qa.sound_checks import silent_part, sound
 from aiprod.qa.spans import longest, together
 
-__all__ = ["Expected", "judge", "report", "verdict", "with_opinion"]
+__all__ = ["Expected", "judge", "report", "unfit", "verdict", "with_opinion"]
 
 #: A report names this many stretches of a finding, the first ones.
 _MOST_STRETCHES = 20
@@ -92,13 +92,18 @@ def with_opinion(report: QAReport, opinion: Opinion, rules: Semantic) -> QARepor
     )
 
 
+def unfit(report: QAReport, thresholds: Quality) -> bool:
+    """Whether the technical check alone rejects a take: whatever a judge would say of it, it does not ship."""
+    return report.vetoed or report.technical < thresholds.technical_floor
+
+
 def verdict(report: QAReport, *, embedded: bool, preset: Preset, thresholds: Quality, floor: float) -> Verdict:
     """Return what may happen with a take. `floor` is the job's quality floor, 0 to 1.
 
     A labelled preview needs no score of its content. A take that nobody scored ships only where the preset says so; one that
     a judge has doubts about never ships without a person.
     """
-    if report.vetoed or report.technical < thresholds.technical_floor:
+    if unfit(report, thresholds):
         return Verdict.REJECTED
     if embedded:
         return Verdict.ACCEPTED

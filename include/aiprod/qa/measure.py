@@ -13,7 +13,6 @@ import cv2
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -21,18 +20,17 @@ from aiprod.models import Noun
 from aiprod.qa.container import truncation
 from aiprod.qa.ear import Ear
 from aiprod.qa.eye import Eye
+from aiprod.qa.opening import MAX_FRAMES, bounded, opened
 from aiprod.qa.picture import picture_facts
 from aiprod.qa.spans import Span
 
-__all__ = ["FORMATS", "MAX_FRAMES", "MAX_PIXELS", "Measurements", "measure"]
+__all__ = ["Measurements", "measure"]
 
-#: Bounds against hostile files: one picture, all pictures, packets; frames of three minutes at 60 a second; half an hour.
-MAX_PIXELS, _MAX_TOTAL_PIXELS, _MAX_PACKETS, MAX_FRAMES, _MAX_SECONDS = 36_000_000, 20_000_000_000, 500_000, 11_000, 1_800
+#: Bounds against hostile files, beside those of `opening`: all pictures, packets, half an hour.
+_MAX_TOTAL_PIXELS, _MAX_PACKETS, _MAX_SECONDS = 20_000_000_000, 500_000, 1_800
 #: Codecs of which every packet shows one frame.
 _FRAME_PER_PACKET = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9"))
 _MAX_DECODE_ERRORS = 200
-#: FFmpeg opens playlists and scripts too, and those name other files; a take is one of these or unreadable.
-FORMATS = "mov,matroska,webm,avi,mpegts,ogg,flv,ivf"
 
 
 class Measurements(Noun):
@@ -40,6 +38,7 @@ class Measurements(Noun):
 
     Container: `width` and `height` are as displayed (rotation applied, pixel shape not), `aspect` applies both. `fps` is by
     the usual step between two frames, `mean_fps` by all of them. `lost` are packets that no frame came out of.
+    `black` leaves out where a clip fades in from black or out to it.
     Stillness (see `stills`): `still` is the part of neighbouring frames that do not differ; `departure` is how far any frame
     gets from the first one, as mean and 99.9th percentile of the luma difference in codes, `drift` the same for the cells of
     a coarse grid. Changes, light, bars and detail: see the modules of that name; `bars` are top, bottom, left and right.
@@ -136,27 +135,20 @@ def measure(path: Path) -> Measurements:
 
 
 def _decoded(path: Path, log: Sequence[tuple[int, str, str]]) -> dict[str, Any]:
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_streams": "32"}
-    with av.open(str(path.resolve()), metadata_errors="replace", options=options) as container:
+    with opened(path) as (container, video):
         facts: dict[str, Any] = {"readable": True, "container": container.format.name}
-        # A stream in a codec that FFmpeg does not know has no codec context; a cover picture is no video.
-        known = [stream for stream in container.streams.video if stream.codec_context is not None]
-        video = next((stream for stream in known if not stream.disposition & Disposition.attached_pic), None)
         if video is None:
             return {**facts, "problem": "there is no video stream that can be decoded"}
         refused = _too_much(video, (container.duration or 0) / av.time_base)
         if refused:
             return {**facts, "readable": False, "problem": refused}
         # Opening reads frames to learn the format, and complains of things that hurt nobody (edit lists).
-        opened = len(log)
+        quiet = len(log)
         codec = video.codec_context
-        codec.options = {"max_pixels": str(MAX_PIXELS)}
-        # One thread: the same findings on every machine, and the pool belongs to whoever runs us.
-        codec.thread_count = 1
         audio = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
         pass_ = _Pass(video)
         pass_.run(container, [video] if audio is None else [video, audio])
-        facts.update(codec=codec.name, **pass_.facts(log[opened:]))
+        facts.update(codec=codec.name, **pass_.facts(log[quiet:]))
         if not pass_.complete and container.duration:
             facts["seconds"] = max(facts.get("seconds", 0.0), container.duration / av.time_base)
         if audio is not None:
@@ -168,9 +160,9 @@ def _decoded(path: Path, log: Sequence[tuple[int, str, str]]) -> dict[str, Any]:
 
 
 def _too_much(video: VideoStream, seconds: float) -> str:
-    """Why this is more than we decode, or an empty string."""
-    width, height = video.codec_context.width, video.codec_context.height
-    if width * height > MAX_PIXELS:
+    """Bound the decoder; return why this is more than we decode, or an empty string."""
+    if not bounded(video):
+        width, height = video.codec_context.width, video.codec_context.height
         return f"{width}x{height} pixels are more than we decode"
     return f"{seconds:,.0f} seconds are more than we decode" if seconds > _MAX_SECONDS else ""
 

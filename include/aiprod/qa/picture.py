@@ -27,6 +27,12 @@ _BLANK_CODES = 6
 _LONGEST_TIME = 1e7
 
 
+#: A fade: black at an end for no longer than this many seconds, and light that comes or goes over as many.
+_FADE_SECONDS = 0.5
+#: By how many codes it grows at least, and the part of that which one frame may do: a cut does all of it.
+_FADE_CODES, _FADE_STEP = 10.0, 0.5
+
+
 def picture_facts(seen: Seen, rate: float, pixel_aspect: Fraction | None) -> dict[str, Any]:
     """Return the measurements of a picture stream. `rate` is what the container says, in frames per second, 0 if nothing."""
     times, step = _timed(seen.times, rate)
@@ -39,7 +45,7 @@ def picture_facts(seen: Seen, rate: float, pixel_aspect: Fraction | None) -> dic
         "seconds": end,
         "fps": 1 / step if len(times) > 1 and step > 0 else None,
         "mean_fps": len(times) / end if len(times) > 1 and end > 0 else None,
-        "black": spans(black, times, end),
+        "black": spans(black & ~_faded(black, seen.grid, step), times, end),
         "blank": spans(blank, times, end),
         **_look(seen),
         **_close(seen.details),
@@ -60,6 +66,25 @@ def picture_facts(seen: Seen, rate: float, pixel_aspect: Fraction | None) -> dic
         **steady.__dict__,
         "bars": _as_shown(bars(seen.brightest, seen.darkest), turned),
     }
+
+
+def _faded(black: NDArray[np.bool_], grid: NDArray[np.float32], step: float) -> NDArray[np.bool_]:
+    """Which black frames are the dark end of a fade, at the start or at the end of a clip: nothing is missing there."""
+    light_ = grid.reshape(len(grid), -1).mean(axis=1)
+    return _fades_in(black, light_, step) | _fades_in(black[::-1], light_[::-1], step)[::-1]
+
+
+def _fades_in(black: NDArray[np.bool_], light_: NDArray[np.floating[Any]], step: float) -> NDArray[np.bool_]:
+    """The black frames in front that light grows out of, slowly."""
+    faded = np.zeros(len(black), bool)
+    within = round(_FADE_SECONDS / step) if step else 0
+    first = int(black.argmin())
+    if black.all() or not 0 < first <= within:
+        return faded
+    grown = np.diff(light_[first - 1 : first + within])
+    if len(grown) > 2 and grown.sum() >= _FADE_CODES and grown.max() <= _FADE_STEP * grown.sum():
+        faded[:first] = True
+    return faded
 
 
 def _shape(seen: Seen, pixel_aspect: Fraction | None) -> dict[str, Any]:

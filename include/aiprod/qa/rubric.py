@@ -93,6 +93,8 @@ class Asked:
     elements: dict[str, str]
     decoy: str
     question: str
+    #: By how many characters the question of another sample can be longer: its decoy is another one.
+    longer: int = 0
 
 
 def checklist(prompt: str) -> tuple[str, ...]:
@@ -123,6 +125,7 @@ def asked(prompt: str, *, sample: str) -> Asked:
         elements={of: line for of, line in named.items() if of != decoy},
         decoy=decoy,
         question=json.dumps(data, ensure_ascii=True),
+        longer=max(len(one) for one in free) - len(lines[place]),
     )
 
 
@@ -135,10 +138,12 @@ def judge_request(
     name: str, judge: JudgeEntry, *, prompt: str, seconds: float, take_id: str, sha256: str, sequence: int
 ) -> JudgeRequest:
     """Return what is sent to a judge about one take, and the most that it can be billed for."""
-    question = asked(prompt, sample=sample_name(take_id, sequence)).question
+    put = asked(prompt, sample=sample_name(take_id, sequence))
     frames = math.ceil(seconds * judge.fps) + 1
-    # A token is never less than a byte of text, and mostly four. In whole steps: one sample's decoy is longer than another's.
-    text = math.ceil((len((_INSTRUCTIONS + question).encode()) + len(json.dumps(_ANSWER))) / 512) * 256
+    # A token is mostly four bytes of text, and here counted as two. With the longest decoy: an estimate is made before anybody
+    # knows which one a take gets, and no hold may be more than it.
+    longest = len((_INSTRUCTIONS + put.question).encode()) + put.longer + len(json.dumps(_ANSWER))
+    text = math.ceil(longest / 2)
     return JudgeRequest(
         backend=name,
         model=judge.model,
@@ -149,7 +154,7 @@ def judge_request(
         seed=sequence,
         rubric=RUBRIC,
         instructions=_INSTRUCTIONS,
-        question=question,
+        question=put.question,
         answer_schema=_ANSWER,
         input_tokens=frames * judge.tokens_per_frame + math.ceil(seconds) * judge.tokens_per_second + text,
         output_tokens=judge.output_tokens,

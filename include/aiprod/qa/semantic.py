@@ -102,9 +102,7 @@ def _sample(lines: Asked, known: Mapping[str, _Line], said: _Answer) -> Sample:
     return Sample(words, evidence, {name: getattr(said, name).score or None for name in RATINGS})
 
 
-def opinion(
-    read_or_not: Sequence[Sample | str], rules: Semantic, *, judge: str, model: str, rubric: str, asked: int, kin: bool
-) -> Opinion:
+def opinion(read_or_not: Sequence[Sample | str], rules: Semantic, *, judge: str, model: str, rubric: str, kin: bool) -> Opinion:
     """Return what some samples come to: medians, how far they lie apart, and what a person has to look at.
 
     Fewer than half of the samples that were wanted are no score. One that was talked into something is no score
@@ -112,7 +110,7 @@ def opinion(
     """
     samples = [one for one in read_or_not if isinstance(one, Sample)]
     troubles = list(dict.fromkeys(one for one in read_or_not if isinstance(one, str)))
-    said = Judgement(judge=judge, model=model, rubric=rubric, asked=asked, answered=len(samples), kin=kin)
+    said = Judgement(judge=judge, model=model, rubric=rubric, asked=len(read_or_not), answered=len(samples), kin=kin)
     if _TALKED_INTO in troubles:
         return Opinion(why=_TALKED_INTO, judgement=said.model_copy(update={"doubts": (_TALKED_INTO,)}))
     if len(samples) * 2 < rules.samples:

@@ -24,6 +24,9 @@ _FREEZE_SECONDS = 0.3
 _STUCK_PART, _STUCK_SECONDS = 0.15, 0.4
 #: A cell whose colour changes by more than this has moved.
 _TINT_CODES = 4.0
+#: Where the steps that move change less than this on the mean, in codes, a slow push or somebody who pauses looks to an encoder
+#: like a still for some frames: only repeats that stand alone between two that move are counted there.
+_FAINT_CODES = 0.25
 #: Steps on either side that a repeated frame is compared with.
 _NEAR = 4
 
@@ -61,12 +64,16 @@ def stillness(seen: Seen, times: NDArray[np.float64], step: float, black: NDArra
         long[first:last] = times[last] - times[first] >= _FREEZE_SECONDS - 1e-6
     repeat = still & ~long
     moving = np.count_nonzero(~long & ~dark)
+    lone = _alone(repeat, seen.change)
+    moves = seen.change[~still & ~dark]
+    faint = bool(len(moves)) and float(np.median(moves)) < _FAINT_CODES
+    repeats = lone if faint else int(repeat.sum())
     stuck, stuck_at = _stuck(seen, rest | dark, times, step)
     return Stillness(
         still=float(still.mean()),
         frozen=frozen,
-        repeats=float(repeat.sum() / moving) if moving else 0.0,
-        lone_repeats=_alone(repeat, seen.change),
+        repeats=float(repeats / moving) if moving else 0.0,
+        lone_repeats=lone,
         repeated=spans(repeat, times[:-1], end),
         stuck=stuck,
         stuck_at=stuck_at,

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 from av.error import FFmpegError
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 
-from aiprod.qa.measure import FORMATS, MAX_FRAMES, MAX_PIXELS
+from aiprod.qa.opening import MAX_FRAMES, bounded, opened
 
 __all__ = ["thumbnails"]
 
@@ -46,14 +44,9 @@ def thumbnails(path: Path, moments: Sequence[float]) -> list[bytes | None]:
 
 def _frames(path: Path) -> Iterator[tuple[float, VideoFrame]]:
     """Every frame with its time from the first one on; frames that cannot be decoded are left out."""
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_streams": "32"}
-    with av.open(str(path.resolve()), metadata_errors="replace", options=options) as container:
-        known = [stream for stream in container.streams.video if stream.codec_context is not None]
-        video = next((stream for stream in known if not stream.disposition & Disposition.attached_pic), None)
-        if video is None or video.codec_context.width * video.codec_context.height > MAX_PIXELS:
+    with opened(path) as (container, video):
+        if video is None or not bounded(video):
             return
-        video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        video.codec_context.thread_count = 1
         begin: float | None = None
         count = 0
         for packet in container.demux(video):

@@ -23,7 +23,7 @@ from aiprod_airflow.api.access import WRITE, Caller, Job, Orders, Who
 from aiprod_airflow.api.limits import not_too_many
 from aiprod_airflow.api.rest import Airflow, AirflowClient
 
-__all__ = ["Known", "Version", "router", "told", "version_at"]
+__all__ = ["Known", "Version", "place", "router", "told", "version_at"]
 
 router = APIRouter(tags=["Jobs"])
 
@@ -68,12 +68,20 @@ async def create(
 
     Another order under a used `job_id` is a conflict. A job whose run could not be started is started by the same order again.
     """
-    job_id = spec.job_id or _named(caller, idempotency_key)
+    new, view = await place(spec, caller, orders, airflow, key=idempotency_key)
+    where = {"Location": f"{request.scope.get('root_path', '')}/job/{view.job_id}"}
+    return told(view, status=201 if new else 200, headers=where)
+
+
+async def place(
+    spec: JobSpec, caller: Caller, orders: Pipeline, airflow: AirflowClient, *, key: str | None
+) -> tuple[bool, JobView]:
+    """Enter an order and start its run; return whether it is new, and the job. With the same `key` it is the same job."""
+    job_id = spec.job_id or _named(caller, key)
     entered = await run_in_threadpool(_enter, orders, caller, spec, job_id)
     view = await run_in_threadpool(orders.view, job_id)
     await _started(airflow, view)
-    where = {"Location": f"{request.scope.get('root_path', '')}/job/{job_id}"}
-    return told(view, status=201 if entered.new else 200, headers=where)
+    return entered.new, view
 
 
 def _named(caller: Caller, key: str | None) -> str:

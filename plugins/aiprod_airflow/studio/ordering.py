@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from typing import Any, cast
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -41,11 +40,10 @@ async def order(form: Form, request: Request, caller: Who, orders: Orders, airfl
     try:
         spec = JobSpec.parse(order_of(form))
         key = form.one("key")[:200] or None
-        made = await ordering.create(spec, request, caller, orders, airflow, idempotency_key=key)
+        _, made = await ordering.place(spec, caller, orders, airflow, key=key)
     except REFUSED as error:
         return await _order_page(request, orders, may, form, await problem_of(request, error))
-    job_id = json.loads(cast("bytes", made.body))["job_id"]
-    return RedirectResponse(f"{request.scope.get('root_path', '')}{PATH}/job/{job_id}", 303)
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{PATH}/job/{made.job_id}", 303)
 
 
 @router.post(PATH + "/estimate")

@@ -36,9 +36,9 @@ def test_jobs_are_counted_where_they_stand_and_the_money_is_the_caps(campaign: C
 
 def test_who_paused_and_who_cancelled_is_told(campaign: Campaign) -> None:
     campaign.enter(*keys("a"))
-    holding.pause(campaign.market.ledger, "spring", by="bob")
+    holding.say(campaign.market.ledger, campaign.market.catalog, "spring", "paused", by="bob")
     assert progress(campaign)[0].paused_by == "bob"
-    holding.cancel(campaign.market.ledger, campaign.market.catalog, "spring", by="eve")
+    holding.say(campaign.market.ledger, campaign.market.catalog, "spring", "cancelled", by="eve")
     (found,) = progress(campaign)
     assert (found.cancelled_by, found.cancelled, found.going) == ("eve", 1, False)
 

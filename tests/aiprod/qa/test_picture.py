@@ -69,3 +69,24 @@ def test_grain_over_one_picture_does_not_drift_and_a_pan_does():
 
 def test_absurd_stamps_stay_finite():
     assert np.isfinite(facts(moving(4), times=(0.0, 1e15, -1e15, 5.0))["seconds"])
+
+
+def lifted(lift, frames=48):
+    """A pan whose light is multiplied, from black on."""
+    return [np.clip(16 + (p.astype(float) - 16) * lift(n), 0, 255).astype(np.uint8) for n, p in enumerate(moving(frames))]
+
+
+def test_the_dark_ends_of_a_fade_are_not_black_and_a_start_or_end_without_a_picture_is():
+    fades = lifted(lambda n: min(1.0, n / 24, (47 - n) / 24))
+    assert facts(fades)["black"] == ()
+    late = facts(lifted(lambda n: 0.0 if n < 8 else 1.0))["black"]
+    early = facts(lifted(lambda n: 0.0 if n >= 40 else 1.0))["black"]
+    assert [(s.start, s.seconds) for s in (*late, *early)] == [
+        (0, pytest.approx(1 / 3)),
+        (pytest.approx(40 / 24), pytest.approx(1 / 3)),
+    ]
+
+
+def test_a_fade_from_more_black_than_a_fade_has_is_told():
+    assert facts(lifted(lambda n: max(0.0, (n - 20) / 28)))["black"][0].seconds > 0.8
+    assert facts(lifted(lambda n: 0.0))["black"][0].seconds == pytest.approx(2)

@@ -63,3 +63,15 @@ def test_the_most_a_judgement_can_be_billed_for_grows_with_the_clip_and_bounds_i
     )
     assert long.input_tokens - short.input_tokens == 20 * entry.tokens_per_frame + 5 * entry.tokens_per_second
     assert short.input_tokens > 21 * 258 + 5 * 39 + len(short.instructions + short.question) / 4
+
+
+def test_the_most_a_judgement_can_cost_is_the_same_for_every_sample() -> None:
+    """An estimate is made before anybody knows which line a sample hides: a longer one must not make its hold any larger."""
+    entry = catalog().judges["gemini"]
+
+    def most(prompt: str, sequence: int) -> int:
+        asked_ = judge_request("gemini", entry, prompt=prompt, seconds=5, take_id="t", sha256="", sequence=sequence)
+        return asked_.input_tokens
+
+    for length in range(0, 512, 16):
+        assert len({most("a fox" + "x" * length, sequence) for sequence in range(1, 9)}) == 1

@@ -34,7 +34,7 @@ def said(
 
 
 def come_to(*samples: Sample | str, rules: Semantic = RULES) -> Opinion:
-    return opinion(samples, rules, judge="gemini", model="m", rubric="r", asked=len(samples), kin=False)
+    return opinion(samples, rules, judge="gemini", model="m", rubric="r", kin=False)
 
 
 def doubts(found: Opinion) -> str:

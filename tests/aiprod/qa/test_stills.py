@@ -82,3 +82,24 @@ def test_a_fade_that_ends_is_nothing_stuck():
 
 def test_one_frame_cannot_stand_still():
     assert found(moving(1)) is None
+
+
+def speaking(moments, *, wide):
+    """Before a wall that does not move a mouth of so many rows opens and closes, as far as each moment says."""
+    wall = moving(1)[0]
+    pictures = []
+    for at in moments:
+        picture = wall.copy()
+        picture[60 : 60 + wide, 150 : 150 + 2 + round(8 * (1 + np.sin(1.9 * at)))] = 20
+        pictures.append(picture)
+    return pictures
+
+
+def test_somebody_who_pauses_repeats_no_frames():
+    pausing = [at - min(at % 8, 3) for at in range(60)]
+    assert found(speaking(pausing, wide=6)).repeats == 0
+
+
+def test_somebody_whose_every_frame_is_there_twice_repeats_them():
+    twice = [at // 2 * 3 for at in range(60)]
+    assert found(speaking(twice, wide=80)).repeats > 0.3
