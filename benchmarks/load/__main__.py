@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import signal
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cpu
+from benchmarks.kept import measured
 from benchmarks.load.campaign import campaign
 from benchmarks.load.cancelling import cancelling
 from benchmarks.load.library import library
@@ -108,8 +108,8 @@ def _say(outcome: Outcome) -> None:
 
 
 def _facts(sizes: Sizes, load: Sequence[float], seconds: float) -> dict[str, Any]:
-    machine = {"cores": os.cpu_count(), "load_before": [round(one, 1) for one in load], "python": platform.python_version()}
-    return {**machine, "seconds": round(seconds), **asdict(sizes)}
+    busy = {"cores": os.cpu_count(), "load_before": [round(one, 1) for one in load], "seconds": round(seconds)}
+    return {**busy, **asdict(sizes), "measured": measured()}
 
 
 def _parser() -> argparse.ArgumentParser:

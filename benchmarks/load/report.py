@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from benchmarks.kept import measured
 
 __all__ = ["Figure", "Outcome", "broken", "write"]
 
@@ -89,7 +91,13 @@ def write(outcomes: Sequence[Outcome], facts: dict[str, Any], folder: Path) -> N
     """Write both files. `facts` are the sizes, the seed and the machine: with them somebody can do it again."""
     folder.mkdir(parents=True, exist_ok=True)
     wrong = broken(outcomes)
-    said = {"kept": not wrong, "broken": wrong, **facts, "scenarios": {one.name: _data(one) for one in outcomes}}
+    said = {
+        "measured": measured(),
+        "kept": not wrong,
+        "broken": wrong,
+        **facts,
+        "scenarios": {one.name: _data(one) for one in outcomes},
+    }
     _replace(folder / "report.json", json.dumps(said, indent=2) + "\n")
     _replace(folder / "report.md", _page(outcomes, facts, wrong))
 
@@ -117,7 +125,7 @@ def _data(outcome: Outcome) -> dict[str, Any]:
 
 def _page(outcomes: Sequence[Outcome], facts: dict[str, Any], wrong: Sequence[str]) -> str:
     page = ["# Load: what this machine carried", "", f"**{'A promise was broken.' if wrong else 'Every promise held.'}**", ""]
-    page += [", ".join(f"{name.replace('_', ' ')} {_fact(value)}" for name, value in facts.items()) + ".", ""]
+    page += [", ".join(_facts(facts)) + ".", ""]
     if wrong:
         page += ["## Broken", "", *(f"- {line}" for line in wrong), ""]
     for outcome in outcomes:
@@ -149,5 +157,12 @@ def _shown(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
 
 
-def _fact(value: Any) -> str:
-    return " ".join(_shown(one) for one in value) if isinstance(value, (list, tuple)) else str(value)
+def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Every fact in words; those inside others as well."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _facts(value)
+        elif isinstance(value, (list, tuple)):
+            yield f"{name.replace('_', ' ')} {' '.join(str(one) for one in value)}"
+        else:
+            yield f"{name.replace('_', ' ')} {value}"

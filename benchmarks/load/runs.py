@@ -12,8 +12,6 @@ from benchmarks.load.world import Run, World
 
 __all__ = ["concurrent", "faults", "isolation"]
 
-#: How many are really made one after the other; the rest would take as long again.
-_SEQUENTIAL = 2
 #: How long a run may take on a machine that has others beside it, and what all of them wait for, in seconds.
 _A_RUN, _AROUND = 30.0, 240.0
 
@@ -21,12 +19,8 @@ _A_RUN, _AROUND = 30.0, 240.0
 def concurrent(world: World) -> list[Figure]:
     """Ten jobs at once whose renders dominate, and what the same ten would have taken one after the other."""
     world.renders_take(world.sizes.long_render)
-    alone = []
-    for n in range(_SEQUENTIAL):
-        name = f"alone-{n}"
-        world.start({name: {"prompt": f"a lake, {name}"}})
-        alone.append(world.ended([name], timeout=world.sizes.long_render + 240)[name].seconds)
-    one = statistics.fmean(alone)
+    world.start({"alone": {"prompt": "a lake, alone"}})
+    alone = world.ended(["alone"], timeout=world.sizes.long_render + 240)["alone"].seconds
     many = world.sizes.together
     names = [f"together-{n}" for n in range(many)]
     began = time.time()
@@ -38,10 +32,8 @@ def concurrent(world: World) -> list[Figure]:
         Figure(f"delivered of {many} at once", made, least=many),
         Figure("renders in flight at once", world.in_flight(began), least=many, said="in the vendor's books"),
         Figure(f"seconds for {many} at once", wall, "s", said=f"a render takes {world.lasts:g} s"),
-        Figure(
-            f"seconds for {many} one by one", one * many, "s", said=f"{_SEQUENTIAL} were made, {one:.0f} s each; times {many}"
-        ),
-        Figure("times as fast at once", one * many / wall, "x", least=2, goal="≥ 8"),
+        Figure(f"seconds for {many} one by one", alone * many, "s", said=f"one was made alone, in {alone:.0f} s; times {many}"),
+        Figure("times as fast at once", alone * many / wall, "x", least=2, goal="≥ 8"),
     ]
 
 
@@ -67,27 +59,19 @@ def isolation(world: World) -> list[Figure]:
     names = [f"beside-{n}" for n in range(world.sizes.crowd)]
     poisoned = names[world.sizes.seed % len(names)]
     world.start({name: {"prompt": f"a wood, {name} {POISON if name == poisoned else ''}"} for name in names})
-    ended = world.ended(names, timeout=_AROUND + _A_RUN * len(names))
+    rows = [{"prompt": f"a field, {name} {POISON if name == poisoned else ''}"} for name in names]
+    ids = dict(zip(names, world.batch("poisoned-batch", rows), strict=True))
+    ended = world.ended([*names, "poisoned-batch"], timeout=_AROUND + _A_RUN * len(names))
     good = [name for name in names if name != poisoned]
-    batch = _batch(world)
+    among = [ids[name] for name in good]
+    red = "red says that somebody should look"
     return [
         Figure("neighbours delivered, runs of their own", len(world.delivered(good)), least=len(good), most=len(good)),
         Figure("poisoned job delivered", len(world.delivered([poisoned])), most=0, said=world.status(poisoned)),
-        Figure("run of the poisoned job is green", float(ended[poisoned].state == "success"), most=0),
+        Figure("run of the poisoned job is green", float(ended[poisoned].state == "success"), most=0, said=red),
         Figure("middle seconds of its neighbours", _middle(ended[name] for name in good), "s"),
-        *batch,
-    ]
-
-
-def _batch(world: World) -> list[Figure]:
-    """The same twenty in one run."""
-    many, bad = world.sizes.crowd, world.sizes.seed % world.sizes.crowd
-    ids = world.batch("poisoned-batch", [{"prompt": f"a field {n} {POISON if n == bad else ''}"} for n in range(many)])
-    ended = world.ended(["poisoned-batch"], timeout=480)["poisoned-batch"]
-    good = [job_id for n, job_id in enumerate(ids) if n != bad]
-    return [
-        Figure("neighbours delivered, one run for all", len(world.delivered(good)), least=len(good), most=len(good)),
-        Figure("that run is green", float(ended.state == "success"), most=0, said="red says that somebody should look"),
+        Figure("neighbours delivered, one run for all", len(world.delivered(among)), least=len(good), most=len(good)),
+        Figure("that run is green", float(ended["poisoned-batch"].state == "success"), most=0, said=red),
     ]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiprod.ledger import purchases
 from benchmarks.load.report import Figure
-from benchmarks.load.world import DEADLINE_SECONDS, SUBMIT_SECONDS, World
+from benchmarks.load.world import DEADLINE_SECONDS, ONE_TRY, SUBMIT_SECONDS, World
 
 __all__ = ["timeouts"]
 
@@ -19,25 +20,23 @@ _FIRST_EVENT = 20.0
 
 @dataclass(frozen=True)
 class _Silent:
-    """One way of not answering. `limit` in seconds, for waiting at vendors; `ends` is how the job may stand then."""
+    """One way of not answering. `limit` in seconds, for waiting at vendors; `ends` is how the job has to stand then."""
 
-    order: str
-    backend: str | None
+    order: Mapping[str, str]
     limit: float
-    ends: tuple[str, ...]
+    ends: str
 
 
-#: Each of the three attempts that a shot has may wait this long at Replicate, which is given a short deadline here.
-_ATTEMPTS = 3
 _SILENT = {
+    # Replicate is given a short deadline here.
     "a render that never ends": _Silent(
-        "[[replicate=hang]]", "replicate", _ATTEMPTS * (DEADLINE_SECONDS + 2 * _FIRST_EVENT), ("failed",)
+        {"prompt": "[[replicate=hang]]", "backend": "replicate", "preset": ONE_TRY}, DEADLINE_SECONDS + 2 * _FIRST_EVENT, "failed"
     ),
     "a request that nobody answers": _Silent(
-        "[[runway=stall:600]]", "runway", _ATTEMPTS * (SUBMIT_SECONDS + 2 * _FIRST_EVENT), ("failed",)
+        {"prompt": "[[runway=stall:600]]", "backend": "runway", "preset": ONE_TRY}, SUBMIT_SECONDS + _FIRST_EVENT, "failed"
     ),
     "the same, and the next vendor delivers": _Silent(
-        "[[runway=stall:600]]", None, SUBMIT_SECONDS + 4 * _FIRST_EVENT, ("delivered",)
+        {"prompt": "[[runway=stall:600]]"}, SUBMIT_SECONDS + 3 * _FIRST_EVENT, "delivered"
     ),
 }
 
@@ -46,21 +45,18 @@ def timeouts(world: World) -> list[Figure]:
     """Every way of not answering, side by side."""
     world.renders_take(0)
     names = {f"silent-{n}": what for n, what in enumerate(_SILENT)}
-    orders = {}
-    for name, what in names.items():
-        backend = _SILENT[what].backend
-        orders[name] = {"prompt": f"fog, {name} {_SILENT[what].order}"} | ({"backend": backend} if backend else {})
-    world.start(orders)
+    world.start(
+        {name: {**_SILENT[what].order, "prompt": f"fog, {name} {_SILENT[what].order['prompt']}"} for name, what in names.items()}
+    )
     longest = max(silent.limit for silent in _SILENT.values()) + _AROUND
-    ended = world.ended(list(names), timeout=longest + 60)
+    ended = world.ended(list(names), timeout=longest + 120)
     figures = []
     for name, what in names.items():
-        limit, status = _SILENT[what].limit + _AROUND, world.status(name)
-        as_it_should = status in _SILENT[what].ends
-        figures.append(
-            Figure(f"seconds until over: {what}", ended[name].seconds, "s", most=limit, said=f"{status}, {_money(world, name)}")
-        )
-        figures.append(Figure(f"ended as it should: {what}", float(as_it_should), least=1, said=" or ".join(_SILENT[what].ends)))
+        silent, status = _SILENT[what], world.status(name)
+        as_it_should = float(status == silent.ends)
+        told = f"{status}, {_money(world, name)}"
+        figures.append(Figure(f"seconds until over: {what}", ended[name].seconds, "s", most=silent.limit + _AROUND, said=told))
+        figures.append(Figure(f"ended as it should: {what}", as_it_should, least=1, said=silent.ends))
     return figures
 
 

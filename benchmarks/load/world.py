@@ -30,8 +30,10 @@ __all__ = ["DAG", "Run", "World", "world"]
 DAG = "render_video"
 #: The shortest clip that is sold, in silence.
 CLIP = {"preset": "quick_social", "seconds": 2, "audio": False}
+#: A preset whose shots are tried once, so that a vendor that never answers is waited for once.
+ONE_TRY = "one_try"
 #: What Replicate is given in every scenario, so that a render that never ends ends here.
-DEADLINE_SECONDS, MAX_RUN_SECONDS = 45.0, 60.0
+DEADLINE_SECONDS, MAX_RUN_SECONDS = 30.0, 45.0
 SUBMIT_SECONDS = 15.0
 #: How often runs are looked at: looking costs the api-server, which has work to do.
 _LOOK_SECONDS = 2.0
@@ -174,6 +176,23 @@ def _catalogue(folder: Path, sizes: Sizes) -> Path:
                 "quick_social": {"auto_approve_usd": 100},
                 "brand_campaign": {"resolution": "720p"},
                 "premium_spot": {"resolution": "720p"},
+                ONE_TRY: _one_try(),
             }
         },
     )
+
+
+def _one_try() -> dict[str, Any]:
+    return {
+        "title": "Tried once",
+        "quality_floor": 0.6,
+        "max_seconds": 30,
+        "resolution": "720p",
+        "attempts_per_shot": 1,
+        "budget_usd": 10,
+        "auto_approve_usd": 100,
+        "approval_hours": 24,
+        "second_review": False,
+        "unscored": "deliver",
+        "may_degrade": True,
+    }
