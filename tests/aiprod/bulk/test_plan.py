@@ -99,7 +99,7 @@ class TestAgain:
         assert made.amount == MOST and not made.asks
 
     def test_what_was_sent_for_a_job_that_is_given_up_may_still_be_billed(self, everywhere: Campaign) -> None:
-        prompt = "a lake [[runway=hang]]"
+        prompt = "a lake [[runway=slow:600]]"
         everywhere.enter(*keys("a", prompt=prompt))
         everywhere.market.pipeline.carry(["spring-a"], run_id="run-b")
         everywhere.market.pipeline.route(["spring-a"], 1)
