@@ -9,7 +9,6 @@ median of any misses its own.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import sys
@@ -29,6 +28,7 @@ from aiprod.metrics import flush, push, scrape
 from aiprod.metrics.configured import sinks_of
 from aiprod.metrics.google import CloudMonitoring
 from aiprod.metrics.sinks import LedgerSink
+from benchmarks.kept import keep
 
 CHECKOUT = Path(__file__).parents[1]
 #: Seconds: wall for what somebody waits for, CPU for what a job pays.
@@ -41,17 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="one round")
     args = parser.parse_args(argv)
-    folder = CHECKOUT / "var" / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
+    (CHECKOUT / "var").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CHECKOUT / "var") as scratch:
         seconds = measure(f"sqlite:///{scratch}/ledger.db", 1 if args.quick else args.rounds)
-    (folder / "metrics.json").write_text(json.dumps(seconds, indent=2) + "\n")
+    kept = keep("metrics", {"seconds": seconds, "goals": GOALS})
     for name, values in seconds.items():
         goal = f"   (goal: {GOALS[name] * 1000:g} ms)" if name in GOALS else ""
         shown = (1000 * n for n in (statistics.median(values), min(values), max(values)))
         print("{:32} {:8.1f} ms  ({:.1f}-{:.1f}, {} rounds)".format(name, *shown, len(values)) + goal)
     late = missed(seconds)
-    print("\n".join(["", *(f"MISSED: {name}" for name in late), f"written to {folder / 'metrics.json'}"]))
+    print("\n".join(["", *(f"MISSED: {name}" for name in late), f"written to {kept}"]))
     return 1 if late else 0
 
 

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -26,6 +27,7 @@ import numpy as np
 
 from aiprod.catalog import catalog
 from aiprod.qa import Expected, judge, measure, measure_apart
+from benchmarks.kept import keep
 from benchmarks.qa_corpus.files import write
 from benchmarks.qa_corpus.scenes import KINDS, Clip, music
 
@@ -55,6 +57,7 @@ def main() -> int:
     args = parser.parse_args()
     cv2.setNumThreads(1)
     missed = 0
+    films: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, shape in FILMS.items():
             film = _film(Path(folder) / f"{name}.mp4", *shape)
@@ -62,10 +65,12 @@ def main() -> int:
             designs |= _others(args.ffmpeg, args.scenedetect)
             seen = run(film, designs, args.rounds)
             print(table(name, seen))
-            for goal, value, most in goals(seen, _memory(film)):
+            films[name] = {"designs": seen, "goals": goals(seen, _memory(film))}
+            for goal, value, most in films[name]["goals"]:
                 missed += value > most
                 print(f"  {'missed' if value > most else 'met':6}  {goal}: {value:.2f}, at most {most:g}", flush=True)
             print()
+    print(f"written to {keep('qa', {'seconds': SECONDS, 'ours': OURS, 'films': films})}")
     return 1 if missed else 0
 
 

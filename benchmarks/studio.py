@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import re
 import shutil
@@ -32,6 +31,7 @@ from benchmarks.api import _airflow, _token
 # isort: split
 import httpx
 
+from benchmarks.kept import keep
 from tests import vendor
 from tests.browser.browsing import Studio
 from tests.postgres import PrivatePostgres, binaries
@@ -73,10 +73,7 @@ def main(argv: list[str]) -> int:
         print("{name:28} p50 {p50:7.1f} ms   p95 {p95:7.1f} ms ({low:.1f}-{high:.1f})   {line}".format(**row))
     print(f"{'Jobs, first view':28} {received['bytes'] / 1000:.0f} kB in {received['files']} files   (line: {BYTES // 1000} kB)")
     report = {"jobs": args.jobs, "rounds": args.rounds, "requests": args.requests, "postgres": args.postgres}
-    report |= {"rows": rows, "first_view": received, "cores": os.cpu_count(), "load": os.getloadavg()}
-    kept = CHECKOUT / "var" / "bench" / f"studio{'-postgres' if args.postgres else ''}.json"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(report, indent=2) + "\n")
+    kept = keep(f"studio{'-postgres' if args.postgres else ''}", {**report, "rows": rows, "first_view": received})
     missed = [row["name"] for row in rows if row["held"] is False] + (["first view"] if received["bytes"] > BYTES else [])
     print(f"\nload {os.getloadavg()[0]:.1f}; written to {kept}" + (f"\nMISSED: {', '.join(missed)}" if missed else ""))
     return 1 if missed else 0

@@ -10,10 +10,6 @@ from tools.benchmark_figures import Figures, Report, Row, Verdict, beside, even,
 
 __all__ = ["SOURCES", "Source"]
 
-#: What the order allows, in seconds, for a report that does not say.
-METRICS_ALLOWED = {"fold 10,000 points": 0.5, "end of a job, CPU": 0.02, "end of a job, a mute sink": 2.0, "scrape": 0.05}
-#: CPU-seconds of orchestration per clip of a full batch.
-CLIP_ALLOWED = 0.10
 #: Bytes of the studio's first view.
 VIEW_ALLOWED = 200_000
 
@@ -42,7 +38,7 @@ def overhead(report: Report) -> Iterator[Row]:
 def bulk(report: Report) -> Iterator[Row]:
     ours = Figures.of(report["designs"]["batch"]["orchestration"])
     what = f"orchestration CPU per clip, one run for {report['batch']}"
-    yield within(what, ours, report.get("goal", CLIP_ALLOWED), "s")
+    yield within(what, ours, report["goal"], "s")
     others = {"a run of ours per clip": "single", "naive DAG, a run per clip": "naive"}
     for name, design in others.items():
         yield beside(what, ours, Figures.of(report["designs"][design]["orchestration"]), name, "s")
@@ -83,10 +79,8 @@ def routing(report: Report) -> Iterator[Row]:
 
 
 def metrics(report: Report) -> Iterator[Row]:
-    goals = report.get("goals", METRICS_ALLOWED)
-    for name, values in report.get("seconds", report).items():
-        if name == "measured":
-            continue
+    goals = report["goals"]
+    for name, values in report["seconds"].items():
         figures = Figures.of([1_000 * value for value in values])
         if name in goals:
             yield within(name, figures, 1_000 * goals[name], "ms")
@@ -197,11 +191,14 @@ def peers(report: Report) -> Iterator[Row]:
     for row in report["lost_answer"]:
         yield _against(
             f"one answer lost ({row['setting']})",
-            {"requests sent": row["ours"]["sent"], "paid and lost": row["ours"]["lost"]},
-            {"requests sent": row["sent"], "paid and lost": row["lost"]},
+            _bought(row["ours"]),
+            _bought(row),
             row["who"],
             row["ours"]["lost"] - row["lost"] or max(0, row["ours"]["sent"] - 1) - max(0, row["sent"] - 1),
         )
+    blind = report["ours_where_nobody_can_look"]
+    told = f"requests sent {blind['sent']}, parked for a person {blind['parked']}, paid and lost {blind['lost']}"
+    yield Row("one answer lost by a vendor that cannot be asked", told, "not measured on peers: to them it is the same")
     for row in report["overspend"]:
         ours, theirs = row["ours"]["overspent_usd"], row["overspent_usd"]
         yield _against(
@@ -213,6 +210,10 @@ def peers(report: Report) -> Iterator[Row]:
         )
 
 
+def _bought(said: Mapping[str, int]) -> dict[str, int]:
+    return {"requests sent": said["sent"], "delivered": said["delivered"], "paid and lost": said["lost"]}
+
+
 def _against(what: str, ours: Mapping[str, Any], theirs: Mapping[str, Any], name: str, difference: float) -> Row:
     cells = [", ".join(f"{key} {value}" for key, value in one.items()) for one in (ours, theirs)]
     verdict: Verdict = "even" if difference == 0 else "better" if difference < 0 else "worse"
@@ -222,15 +223,15 @@ def _against(what: str, ours: Mapping[str, Any], theirs: Mapping[str, Any], name
 SOURCES = (
     Source(
         "Airflow per job",
-        ("bench/overhead.json", "benchmarks/overhead.json"),
+        ("bench/overhead.json",),
         "make bench",
         "The same job through our DAG and through the one most people would write, in one Airflow, one after the other.",
         overhead,
     ),
     Source(
         "Airflow per clip of a campaign",
-        ("bench/bulk.json", "benchmarks/bulk.json"),
-        "python -m benchmarks.bulk",
+        ("bench/bulk.json",),
+        "make bench-bulk",
         "The same two-second clip in one run of many, in a run of its own, in the naive DAG, and in a script without books.",
         bulk,
     ),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.kept import measured
+
 __all__ = ["Figure", "Outcome", "broken", "write"]
 
 
@@ -89,7 +91,13 @@ def write(outcomes: Sequence[Outcome], facts: dict[str, Any], folder: Path) -> N
     """Write both files. `facts` are the sizes, the seed and the machine: with them somebody can do it again."""
     folder.mkdir(parents=True, exist_ok=True)
     wrong = broken(outcomes)
-    said = {"kept": not wrong, "broken": wrong, **facts, "scenarios": {one.name: _data(one) for one in outcomes}}
+    said = {
+        "measured": measured(),
+        "kept": not wrong,
+        "broken": wrong,
+        **facts,
+        "scenarios": {one.name: _data(one) for one in outcomes},
+    }
     _replace(folder / "report.json", json.dumps(said, indent=2) + "\n")
     _replace(folder / "report.md", _page(outcomes, facts, wrong))
 

@@ -661,6 +661,19 @@ REDOABLE = frozenset({JobStatus.DELIVERED, JobStatus.FAILED, JobStatus.REJECTED,
 OVER = REDOABLE | {JobStatus.CANCELLED}
 
 
+class JobFilter(Noun):
+    """Which jobs a list is about. What is not said keeps nothing out; `text` is looked for in ids and prompts."""
+
+    statuses: tuple[JobStatus, ...] = ()
+    project: str | None = None
+    preset: str | None = None
+    campaign: str | None = None
+    created_by: str | None = None
+    text: str = ""
+    #: Projects whose jobs the reader may not see.
+    hidden_projects: tuple[str, ...] = ()
+
+
 #: The life of a purchase in one word; `ledger.states` says which follows which.
 State = Literal[
     "held", "submitting", "submitted", "unknown",

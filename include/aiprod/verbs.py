@@ -11,8 +11,7 @@ from aiprod.cancelling import Cancelled
 from aiprod.catalog import Catalog, catalog
 from aiprod.editing import Edited, ManifestEdit, Repriced
 from aiprod.ledger import Ledger, open_ledger
-from aiprod.ledger.listings import JobFilter
-from aiprod.models import Erasure, Micros, ShotSpec
+from aiprod.models import Erasure, JobFilter, Micros, ShotSpec
 from aiprod.ordering import Asked, Entered
 from aiprod.storage import Storage
 from aiprod.views import JobCosts, JobPage, JobView

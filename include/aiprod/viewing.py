@@ -27,10 +27,10 @@ from aiprod.ledger import (
 )
 from aiprod.ledger import revisions as ledger_revisions
 from aiprod.ledger.jobs import Entry, Priced
-from aiprod.ledger.listings import JobFilter, Listed
+from aiprod.ledger.listings import Listed
 from aiprod.ledger.purchases import Purchase
 from aiprod.ledger.schema import OPEN
-from aiprod.models import NEEDS_YOU, JobSpec, JobStatus
+from aiprod.models import NEEDS_YOU, JobFilter, JobSpec, JobStatus
 from aiprod.planning import changes
 from aiprod.showing import shots_of
 from aiprod.views import (

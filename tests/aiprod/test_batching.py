@@ -227,7 +227,10 @@ class TestWaitingForTheDaysMoney:
         with market.ledger.read() as conn:
             tomorrow = (database_now(conn) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         assert entry.due_at == tomorrow
-        assert f"for money, until {tomorrow.isoformat()}" in market.pipeline.result("job-1")["waits"]
+        assert (
+            f"waits for money and is picked up by itself from {tomorrow:%Y-%m-%d %H:%M} UTC"
+            in market.pipeline.result("job-1")["waits"]
+        )
         assert market.pipeline.next_batch() is None
 
         market.with_budgets(day_usd=100, day_warn_usd=90)

@@ -116,7 +116,7 @@ def test_a_jobs_whole_story_is_found_by_its_name(local_market: Market, lines: St
         ("job-7", of[bought.purchase_id]),
         ("assembled", ""),
         ("delivered", ""),
-        ("job-7:", ""),
+        ("delivered,", ""),
     ]
 
 

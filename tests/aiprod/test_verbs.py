@@ -6,8 +6,7 @@ import pytest
 
 from aiprod.editing import ManifestEdit
 from aiprod.errors import JobConflict, JobMoved, JobUnknown
-from aiprod.ledger.listings import JobFilter
-from aiprod.models import JobStatus, ShotSpec
+from aiprod.models import JobFilter, JobStatus, ShotSpec
 from aiprod.pipeline import Pipeline
 from aiprod.verbs import Verbs
 from tests.market import RUN, Market

@@ -192,7 +192,7 @@ class TestToTheEnd:
         with caplog.at_level(logging.INFO):
             steps.settle(run_id=RUN, tell=unsaid)
 
-        assert "job-1: failed, 1 unused holds given back" in [record.getMessage() for record in caplog.records]
+        assert "failed, 1 unused holds given back" in [record.getMessage() for record in caplog.records]
         assert [p.state for p in shop.purchases()] == ["voided"]
 
     def test_every_video_of_a_run_is_announced_though_another_was_lost(self, shop: Shop, call: Call, ti: TaskInstance) -> None:

@@ -99,6 +99,7 @@ def test_an_answer_after_the_session_ended_is_not_taken_and_the_page_says_so(stu
 
     expect(page.get_by_role("heading", name="Your session has ended")).to_be_visible()
     expect(page.get_by_text("Nothing you sent was taken.")).to_be_visible()
+    assert kept_out(page) == []
     assert api.look(job_id)["status"] == "waiting_approval"
     studio.forgive("401")
 

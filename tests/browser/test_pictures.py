@@ -11,6 +11,7 @@ import pytest
 from aiprod.bulk import entering
 from aiprod.bulk.plan import Wanted, plan
 from aiprod.bulk.rows import Raw, Table
+from aiprod.models import JobFilter
 from tests.aiprod_airflow.api.people import API
 from tests.browser.browsing import Studio, kept_out
 
@@ -87,7 +88,7 @@ def _campaign(api: API) -> None:
     made = plan(api.ledger, work.catalog, Wanted(campaign="autumn-shop", source="products.csv"), Table(rows=rows))
     entering.approve(api.ledger, work.catalog, made, by="alice")
     entering.enter(api.ledger, work.catalog, made)
-    for job in work.listing(campaign="autumn-shop").jobs[:3]:
+    for job in work.listing(JobFilter(campaign="autumn-shop")).jobs[:3]:
         work.carry([job.job_id], run_id=f"shop-{job.job_id}")
         assert work.ask(job.job_id, run_id=f"shop-{job.job_id}").answer == "approved"
         api.cut(job.job_id)

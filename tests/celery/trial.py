@@ -1,4 +1,7 @@
-"""Fifty jobs on two Celery workers while a worker, the triggerer and the scheduler are killed in turn; what came of it."""
+"""Fifty jobs on two Celery workers while a worker, the triggerer and the scheduler are killed in turn; what came of it.
+
+Twenty have a run of their own; thirty are a campaign, ten to a run.
+"""
 
 from __future__ import annotations
 
@@ -6,100 +9,59 @@ import json
 import os
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import text
 
 from aiprod.budgets import job_budget
 from aiprod.catalog import load
 from aiprod.emulators.running import Emulators
-from aiprod.ledger import Ledger
-from aiprod.models import JobSpec, limit_micros
+from aiprod.ledger import Ledger, queue
+from aiprod.ledger.engine import now as database_now
+from aiprod.models import USD, JobSpec, limit_micros
+from aiprod.pipeline import Pipeline
 from tests.auditor import audit
 from tests.catalogue import write_catalogue
 from tests.celery.cluster import WORKERS, Cluster, heartbeat_timeout
+from tests.celery.verdict import Killed, Verdict
 from tests.safety.judge import Caps, Finding, judge, rows_of
 from tests.safety.matching import owned
 from tests.scheduler.orders import signature, signed
 from tools.airflow_env import CHECKOUT
 
-__all__ = ["REPORT", "Killed", "Trial", "Verdict", "run"]
+__all__ = ["REPORT", "Trial", "run"]
 
 DAG = "render_video"
 REPORT = CHECKOUT / "var" / "load" / "celery.json"
-#: A supervisor needs this long to see that a component is gone, and starts it again.
+#: How long a supervisor takes to see that a component is gone, and to start it again.
 _RESTART_AFTER = 2.0
 #: Every third job is bought at Google, who has the request at once and answers after this many seconds.
 _STALL = 8
+_CAMPAIGN = "celery-rows"
+_BATCH = 10
 
 
-@dataclass(frozen=True)
-class Killed:
-    """One component that was killed. Times in seconds: since the first order, and since the kill."""
-
-    what: str
-    at: float
-    restarted_after: float
-    recovered_after: float
-    how: str
+_SHORT = {"preset": "quick_social", "seconds": 2, "audio": False}
 
 
-@dataclass
-class Verdict:
-    """What a trial showed."""
-
-    jobs: int
-    seconds: float = 0.0
-    delivered: int = 0
-    runs: Counter[str] = field(default_factory=Counter)
-    accepted: int = 0
-    billed_micros: int = 0
-    charged_micros: int = 0
-    parked: int = 0
-    tries: Counter[int] = field(default_factory=Counter)
-    kills: list[Killed] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-
-    def count(self, kind: str) -> int:
-        return sum(finding.kind == kind for finding in self.findings)
-
-    def report(self) -> dict[str, Any]:
-        """The figures, as they are kept."""
-        return {
-            "jobs": self.jobs,
-            "delivered": self.delivered,
-            "duplicates": self.count("duplicate"),
-            "lost": self.count("lost"),
-            "overspent": self.count("overspend"),
-            "findings": [f"{f.kind}: {f.text}" for f in self.findings],
-            "runs": dict(self.runs),
-            "renders_accepted": self.accepted,
-            "billed_micros": self.billed_micros,
-            "charged_micros": self.charged_micros,
-            "parked": self.parked,
-            "tries_of_tasks": {str(tries): count for tries, count in sorted(self.tries.items())},
-            "seconds": round(self.seconds, 1),
-            "task_instance_heartbeat_timeout": heartbeat_timeout(),
-            "kills": [vars(one) for one in self.kills],
-            "cores": os.cpu_count(),
-            "load": [round(load, 1) for load in os.getloadavg()],
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-
-
-def orders(jobs: int) -> dict[str, dict[str, Any]]:
-    """Job id → order: half of them renders that take a while, a third at Google, whose answers come late."""
-    short = {"preset": "quick_social", "seconds": 2, "audio": False}
+def singles(count: int) -> dict[str, dict[str, Any]]:
+    """Job id → order: renders that take a while, every third at Google, whose answers come late."""
     made = {}
-    for n in range(jobs):
+    for n in range(count):
         late = n % 3 == 0
-        words = f"[[veo3=stall:{_STALL}]]" if late else f"[[runway=slow:{15 + n % 40}]]"
-        order = {**short, "prompt": f"harbour {n} {words}", **({"backend": "veo3"} if late else {})}
+        words = f"[[veo3=stall:{_STALL}]]" if late else f"[[runway=slow:{15 + 2 * n}]]"
+        order = {**_SHORT, "prompt": f"harbour {n} {words}", **({"backend": "veo3"} if late else {})}
         made[f"celery-{n:02d}"] = signed(f"celery-{n:02d}", order)
     return made
+
+
+def rows(count: int) -> dict[str, dict[str, Any]]:
+    """Job id → order of a campaign's rows."""
+    ids = [f"{_CAMPAIGN}-{n}" for n in range(1, count + 1)]
+    return {job_id: signed(job_id, {**_SHORT, "prompt": f"poster {job_id} [[runway=slow:20]]"}) for job_id in ids}
 
 
 class Trial:
@@ -107,23 +69,37 @@ class Trial:
 
     def __init__(self, cluster: Cluster, ledger: Ledger, vendors: Emulators, catalogue: Path, jobs: int) -> None:
         self.cluster, self.ledger, self.vendors, self.catalogue = cluster, ledger, vendors, catalogue
-        self.orders = orders(jobs)
+        self.singles = singles(jobs * 2 // 5)
+        self.rows = rows(jobs - len(self.singles))
+        self.orders = {**self.singles, **self.rows}
+        self.runs = list(self.singles)
         self.out = Verdict(jobs)
         self._begun = time.monotonic()
 
     def to_the_end(self) -> Verdict:
-        for job_id, order in self.orders.items():
+        for job_id, order in self.singles.items():
             self.cluster.trigger(DAG, {**order, "job_id": job_id}, job_id)
+        self._begin_the_campaign()
         self._kill_a_worker_that_waits_for_an_answer()
         self._kill_the_triggerer()
         self._kill_the_scheduler()
-        for job_id in self.orders:
-            self.cluster.wait_run(DAG, job_id, timeout=600)
+        for run_id in self.runs:
+            self.cluster.wait_run(DAG, run_id, timeout=700)
         self.cluster.trigger("reconcile", {}, "after-the-trial")
         self.cluster.wait_run("reconcile", "after-the-trial", timeout=120)
         self.out.seconds = time.monotonic() - self._begun
         self._judge()
         return self.out
+
+    def _begin_the_campaign(self) -> None:
+        pipeline = Pipeline(ledger=self.ledger, catalogue=load(self.catalogue))
+        entered = pipeline.enlist(list(self.rows.values()), campaign=_CAMPAIGN, amount=500 * USD, by="ann")
+        with self.ledger.write() as conn:
+            # Carried by the runs below, and not by `dispatch` meanwhile.
+            queue.postpone(conn, entered, database_now(conn) + timedelta(hours=1))
+        for first in range(0, len(entered), _BATCH):
+            run_id = f"{_CAMPAIGN}-run-{first // _BATCH + 1}"
+            self.runs.append(self.cluster.trigger(DAG, {"batch": entered[first : first + _BATCH]}, run_id))
 
     def _kill_a_worker_that_waits_for_an_answer(self) -> None:
         """Google has the request, the ledger has the intent, and nobody has the answer."""
@@ -222,10 +198,11 @@ class Trial:
             delivered = set(conn.execute(text("SELECT job_id FROM deliveries")).scalars())
         accepts, out = self.vendors.accepts(), self.out
         out.delivered = len(delivered & set(self.orders))
-        out.runs = Counter(str(self.cluster.run(DAG, job_id)["state"]) for job_id in self.orders)
+        out.runs = Counter(str(self.cluster.run(DAG, run_id)["state"]) for run_id in self.runs)
         out.accepted, out.billed_micros = len(accepts), sum(accept["billable_micros"] for accept in accepts)
         out.charged_micros = sum(p["charged"] or 0 for p in rows["purchases"])
-        out.parked = sum(p["parked_at"] is not None and p["state"] in ("unknown", "submitted") for p in rows["purchases"])
+        waiting = [p for p in rows["purchases"] if p["parked_at"] is not None and p["state"] in ("unknown", "submitted")]
+        out.parked, out.parked_micros = len(waiting), sum(p["hold"] for p in waiting)
         begun = self.cluster.rows("SELECT try_number FROM task_instance WHERE start_date IS NOT NULL")
         out.tries = Counter(row[0] for row in begun)
         out.findings = judge(owned(accepts, rows["purchases"]), rows, self._caps())
@@ -249,7 +226,9 @@ def run(folder: Path, jobs: int = 50) -> Verdict:
         catalogue = _catalogue(folder / "config")
         (folder / "var").mkdir(mode=0o700)
         ours = {"AIPROD_VAR_DIR": str(folder / "var"), "AIPROD_CONFIG_DIR": str(catalogue), "AIPROD_DRY_RUN": "0"}
-        with Cluster(folder / "airflow", env={**ours, **vendors.environment}) as cluster:
+        ours |= vendors.environment
+        # What the trial itself orders is priced at the same backends.
+        with patch.dict(os.environ, ours), Cluster(folder / "airflow", env=ours) as cluster:
             verdict = Trial(cluster, Ledger(cluster.ledger_url()), vendors, catalogue, jobs).to_the_end()
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(verdict.report(), indent=2) + "\n", encoding="utf-8")

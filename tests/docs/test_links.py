@@ -21,8 +21,6 @@ LANDING = ROOT / "docs" / "landing.html"
 ROOMS = ("tests", "tools", "include", "plugins", "dags", "docs", "benchmarks", "deploy", "examples")
 #: What is made by whoever follows the page.
 MADE = {"include/aiprod/backends/lumen.py"}
-#: What lands together with these pages; to be empty when it has.
-SOON = {"load", "benchmarks.bulk", "benchmarks.studio", "tests.celery"}
 
 _FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.S | re.M)
 _SPAN = re.compile(r"`([^`\n]+)`")
@@ -92,7 +90,7 @@ def spoken(page: Path, program: str) -> Iterator[list[str]]:
 
 @cache
 def targets() -> set[str]:
-    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M)) | SOON
+    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
 
 
 @cache
@@ -148,7 +146,7 @@ class TestPage:
     def test_the_programs_it_runs_are_there(self, page: Path) -> None:
         modules = {name for part in code(page) for name in _MODULE.findall(part)}
 
-        assert [name for name in sorted(modules) if name not in SOON and importlib.util.find_spec(name) is None] == []
+        assert [name for name in sorted(modules) if importlib.util.find_spec(name) is None] == []
 
 
 class TestEveryPageIsFound:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.kept import measured
 from tests.safety.campaign import Campaign, Tally
 from tests.safety.points import POINTS
 
@@ -79,7 +80,7 @@ def broken(said: Mapping[str, Any]) -> list[str]:
 def write(said: Mapping[str, Any], folder: Path) -> None:
     """Write both files."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(said, indent=2) + "\n")
+    (folder / "report.json").write_text(json.dumps({"measured": measured(), **said}, indent=2) + "\n")
     (folder / "report.md").write_text(_page(said))
 
 

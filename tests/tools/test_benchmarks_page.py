@@ -20,7 +20,7 @@ LITTLE = {"median": 0.07, "least": 0.06, "most": 0.08}
 SLOWER = {name: {"median": 1.5, "least": 1.0, "most": 2.0} for name in DAG}
 LINE = {"together": 1, "clients": 8, "rate": 500.0, "best": 5000.0, "ratio": 0.1, "ratio_lowest": 0.09, "ratio_highest": 0.12}
 DESIGN = {"overspend": 0, "duplicates": 0, "lost": 0, "parked": 21, "delivered": 141}
-OURS = {"sent": 1, "lost": 0}
+OURS = {"sent": 1, "delivered": 1, "lost": 0}
 #: One report of each kind, as its benchmark writes it.
 REPORTS: dict[str, dict[str, Any]] = {
     "bench/overhead.json": {"dags": {"render_video": DAG, "naive_video": SLOWER}},
@@ -75,7 +75,8 @@ REPORTS: dict[str, dict[str, Any]] = {
     "safety/designs.json": {"designs": {"check, then act": {**DESIGN, "lost": 66, "delivered": 160}, "AIPROD": DESIGN}},
     "bench/peers.json": {
         "cpu": [{"who": "Prefect", "setting": "served", "ours": SPREAD, "theirs": [1.0, 1.1]}],
-        "lost_answer": [{"who": "LiteLLM", "setting": "defaults", "sent": 3, "lost": 2, "ours": OURS}],
+        "lost_answer": [{"who": "LiteLLM", "setting": "defaults", "sent": 3, "delivered": 1, "lost": 2, "ours": OURS}],
+        "ours_where_nobody_can_look": {"sent": 1, "delivered": 0, "parked": 1, "lost": 0},
         "overspend": [
             {
                 **{"who": "LiteLLM", "setting": "budget", "callers": 8, "cap_usd": 1.0, "clip_usd": 0.4},
@@ -119,7 +120,10 @@ def test_losses_stand_first_and_in_their_place(results: Path) -> None:
 def test_wins_are_said_as_plainly(results: Path) -> None:
     assert "| 3 KB | task that sleeps and polls: 90,000 KB |" in shown(results, "Renders in flight")
     peers = shown(results, "Peers")
-    assert "requests sent 1, paid and lost 0 | LiteLLM: requests sent 3, paid and lost 2 |  |  | better |" in peers
+    assert (
+        "requests sent 1, delivered 1, paid and lost 0 | LiteLLM: requests sent 3, delivered 1, paid and lost 2 |  |  | better |"
+        in peers
+    )
     assert "bought 2, overspent $0.00 | LiteLLM: bought 24, overspent $8.60 |  |  | better |" in peers
 
 

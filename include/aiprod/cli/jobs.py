@@ -11,8 +11,7 @@ from aiprod.cli.commands import subject
 from aiprod.cli.screen import Json, line, show_json, table
 from aiprod.cli.server import Job, Local, asked, client, here
 from aiprod.cli.telling import tell
-from aiprod.ledger.listings import JobFilter
-from aiprod.models import JobStatus, dollars
+from aiprod.models import JobFilter, JobStatus, dollars
 from aiprod.views import JobPage, JobRow, JobView
 
 __all__ = ["app"]

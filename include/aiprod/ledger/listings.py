@@ -13,22 +13,9 @@ from sqlalchemy.sql.expression import FunctionElement
 
 from aiprod.ledger.job_status import VERSION, may_be, status_sql
 from aiprod.ledger.schema import cuts, deliveries, erasures, jobs, manifests, purchases
-from aiprod.models import Delivery, JobSpec, JobStatus, Manifest, Micros, Noun
+from aiprod.models import Delivery, JobFilter, JobSpec, JobStatus, Manifest, Micros, Noun
 
-__all__ = ["JobFilter", "Listed", "page"]
-
-
-class JobFilter(Noun):
-    """Which jobs a list is about. What is not said keeps nothing out; `text` is looked for in ids and prompts."""
-
-    statuses: tuple[JobStatus, ...] = ()
-    project: str | None = None
-    preset: str | None = None
-    campaign: str | None = None
-    created_by: str | None = None
-    text: str = ""
-    #: Projects whose jobs the reader may not see.
-    hidden_projects: tuple[str, ...] = ()
+__all__ = ["Listed", "page"]
 
 
 class Listed(Noun):

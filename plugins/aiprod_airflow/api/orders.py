@@ -14,8 +14,7 @@ from aiprod.editing import Edited, ManifestEdit
 from aiprod.errors import JobUnknown
 from aiprod.ledger import jobs
 from aiprod.ledger.jobs import Priced
-from aiprod.ledger.listings import JobFilter
-from aiprod.models import BEFORE_MONEY, MAX_SHOTS, JobSpec, JobStatus, Noun, ShotSpec, fingerprint
+from aiprod.models import BEFORE_MONEY, MAX_SHOTS, JobFilter, JobSpec, JobStatus, Noun, ShotSpec, fingerprint
 from aiprod.ordering import Entered
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobCosts, JobPage, JobView

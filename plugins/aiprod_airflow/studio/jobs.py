@@ -13,8 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from aiprod.errors import JobUnknown
 from aiprod.ledger import jobs as job_rows
 from aiprod.ledger.campaign_progress import Progress
-from aiprod.ledger.listings import JobFilter
-from aiprod.models import BEFORE_MONEY, OVER, REDOABLE, JobStatus, Micros
+from aiprod.models import BEFORE_MONEY, OVER, REDOABLE, JobFilter, JobStatus, Micros
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobView, ShotView
 from aiprod_airflow.api.access import Caller, Job, Orders, Who, visible

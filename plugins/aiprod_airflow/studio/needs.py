@@ -8,8 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
 from aiprod import parking
-from aiprod.ledger.listings import JobFilter
-from aiprod.models import JobStatus, refused
+from aiprod.models import JobFilter, JobStatus, refused
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobView
 from aiprod_airflow.api import parked as parked_api

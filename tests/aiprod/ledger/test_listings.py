@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from aiprod.ledger import jobs
 from aiprod.ledger.listings import page
-from aiprod.models import Estimate, JobSpec, JobStatus, ShotSpec
+from aiprod.models import Estimate, JobFilter, JobSpec, JobStatus, ShotSpec
 from tests.desk import NOW, Desk, manifest
 
 PRICE = Estimate(tariff="list", lines=(), expected=0, worst_case=1)
@@ -31,9 +31,9 @@ def entered(desk: Desk) -> Desk:
     return desk
 
 
-def found(desk: Desk, *, limit: int = 50, **wanted: Any) -> list[str]:
+def found(desk: Desk, *, limit: int = 50, before: tuple[datetime, str] | None = None, **wanted: Any) -> list[str]:
     with desk.ledger.read() as conn:
-        return [row.job_id for row in page(conn, limit=limit, **wanted)]
+        return [row.job_id for row in page(conn, JobFilter(**wanted), before=before, limit=limit)]
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,19 @@ def found(desk: Desk, *, limit: int = 50, **wanted: Any) -> list[str]:
         ({}, ["acme-1", "listed", "plain"]),
         ({"limit": 2}, ["acme-1", "listed"]),
         ({"before": (NOW + timedelta(seconds=2), "acme-1")}, ["listed", "plain"]),
-        ({"statuses": [JobStatus.ESTIMATED]}, ["plain"]),
-        ({"statuses": [JobStatus.CREATED, JobStatus.ESTIMATED]}, ["acme-1", "listed", "plain"]),
-        ({"statuses": [JobStatus.DELIVERED]}, []),
+        ({"statuses": (JobStatus.ESTIMATED,)}, ["plain"]),
+        (
+            {
+                "statuses": (
+                    JobStatus.CREATED,
+                    JobStatus.ESTIMATED,
+                )
+            },
+            ["acme-1", "listed", "plain"],
+        ),
+        ({"statuses": (JobStatus.DELIVERED,)}, []),
         ({"project": "acme"}, ["acme-1"]),
-        ({"hidden_projects": ["acme"]}, ["listed", "plain"]),
+        ({"hidden_projects": ("acme",)}, ["listed", "plain"]),
         ({"preset": "premium_spot"}, ["acme-1"]),
         ({"preset": "premium%"}, []),
         ({"campaign": "spring"}, ["acme-1", "listed"]),
@@ -68,6 +76,6 @@ def test_a_filter_finds_what_it_says_newest_first(entered: Desk, wanted: dict[st
 
 def test_a_row_says_what_a_list_needs(entered: Desk) -> None:
     with entered.ledger.read() as conn:
-        (row,) = page(conn, limit=1, project="acme")
+        (row,) = page(conn, JobFilter(project="acme"), limit=1)
     assert (row.status, row.version, row.spec.preset, row.seconds, row.charged) == ("created", 1, "premium_spot", 5, 0)
     assert (row.quality, row.has_poster) == (None, False)

@@ -69,7 +69,7 @@ class TestUnwatched:
 
 def test_events_are_late_only_where_somebody_takes_them(desk: Desk) -> None:
     with desk.ledger.write() as conn:
-        outbox.emit(conn, "a", "t", now=NOW)
+        outbox.emit(conn, "a", "job_failed", now=NOW)
         assert readings.outbox_lag(conn, now=NOW + HOUR) == 0
         outbox.claim(conn, now=NOW)
         assert readings.outbox_lag(conn, now=NOW + HOUR) == 3600
@@ -80,7 +80,7 @@ def test_events_are_late_only_where_somebody_takes_them(desk: Desk) -> None:
 def test_an_event_that_one_channel_refuses_is_late_until_it_is_taken_or_given_up(desk: Desk) -> None:
     """It has left the outbox, and others have it: the one who waits for it misses it all the same."""
     with desk.ledger.write() as conn:
-        outbox.emit(conn, "a", "t", now=NOW)
+        outbox.emit(conn, "a", "job_failed", now=NOW)
         notices.spread(conn, lambda *_: ("shop", "office"), now=NOW)
         for channel in ("shop", "office"):
             claimed = notices.claim(conn, channel, now=NOW)

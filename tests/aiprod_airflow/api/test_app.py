@@ -46,6 +46,7 @@ NEEDS = {
     # The studio's pages, for the same people.
     "GET /studio": "read",
     "GET /studio/job/{job_id}": "read",
+    "GET /studio/job/{job_id}/thumbnail": "read",
     "GET /studio/run": "read",
     "GET /studio/new": "read",
     "GET /studio/needs-you": "read",

@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.kept import measured
 from tests.postgres import INSTALL, PrivatePostgres, binaries
 from tests.safety.designs.run import OURS, one, today
 from tests.safety.designs.score import Score
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     scores = storms(range(given.seed, given.seed + given.schedules), given.database, given.seconds)
     said: dict[str, Any] = {
-        "date": today(), "seed": given.seed, "schedules": len(scores[OURS]), "database": given.database,
+        "measured": measured(), "date": today(), "seed": given.seed, "schedules": len(scores[OURS]), "database": given.database,
         "seconds": round(time.monotonic() - began, 1), "designs": {name: total(found) for name, found in scores.items()},
     }  # fmt: skip
     given.out.mkdir(parents=True, exist_ok=True)
