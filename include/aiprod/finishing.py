@@ -110,8 +110,10 @@ def _best(conn: Connection, manifest: Manifest) -> list[Judged]:
     best, missing = [], []
     for shot in manifest.shots:
         own = [j for j in judged if j.take.shot == shot.index and not j.report.vetoed]
-        # Of what was bought once for several shots the best stands for each, rejected or not.
-        same = [j for j in judged if j.take.shot in manifest.twins(shot.index) and not j.report.vetoed]
+        # Of what was bought once for several shots the best stands for each, rejected or not. Nothing of an earlier version:
+        # it may be the very clip that is made again.
+        bought = [j for j in judged if (j.take.job_id, j.take.version) == (manifest.job_id, manifest.version)]
+        same = [j for j in bought if j.take.shot in manifest.twins(shot.index) and not j.report.vetoed]
         usable = [j.model_copy(update={"take": j.take.model_copy(update={"shot": shot.index})}) for j in own or same]
         usable.sort(key=results.best_first)
         if usable:

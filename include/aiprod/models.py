@@ -312,11 +312,6 @@ class RenderRequest(Noun):
     #: The order chose the seed, so that another shot may be asked for in the very same words.
     seed_ordered: bool = False
 
-    @property
-    def address(self) -> str:
-        """What makes two renders the same render: all that is asked of the vendor, whichever shot it is for."""
-        return fingerprint(self.model_dump(mode="json", exclude={"shot"}))
-
 
 class JudgeRequest(Noun):
     """What a judge is asked about one take: everything that is sent, but for the clip itself.

@@ -141,7 +141,7 @@ class Pipeline(Verbs):
         def one(job_id: str, version: int) -> list[str]:
             said = score_job(*rooms, job_id, version, side_by_side=takes)
             # What is to be the very same clip was bought once, and stands for each.
-            adopt(self.ledger, self.catalog, job_id, version)
+            adopt(self.ledger, job_id, version)
             return said
 
         scored = self._each(job_ids, one, stage="score", at_once=side_by_side)

@@ -15,7 +15,7 @@ from aiprod.errors import AiprodError, BudgetExceeded, JobFailed, KeyReused, Mon
 from aiprod.ledger import Connection, Ledger, jobs, parked, points, purchases, results
 from aiprod.ledger.engine import now as database_now
 from aiprod.ledger.purchases import NewHold, Purchase
-from aiprod.models import Decision, Manifest, Noun, RenderRequest, Verdict
+from aiprod.models import Decision, Manifest, Noun, Verdict
 from aiprod.purchasing import envelope_of, new_hold, unfinished
 from aiprod.reusing import adopt
 from aiprod.waiting import Wait
@@ -138,7 +138,7 @@ def _missing(ledger: Ledger, catalog: Catalog, job_id: str, version: int) -> tup
         missing = shots_without_take(conn, job_id, version)
         manifest = jobs.priced(conn, job_id, version).manifest
     if any(manifest.shot(shot).seed is not None for shot in missing):
-        adopted = adopt(ledger, catalog, job_id, version, envelope.backends)
+        adopted = adopt(ledger, job_id, version)
         missing = [shot for shot in missing if shot not in adopted]
     return [_Shot(job_id, version, shot) for shot in missing], objections(catalog, manifest, missing, envelope.backends)
 
@@ -185,14 +185,13 @@ def _route_once(
     known = _looked_at(conn, catalog, shots, found)
     chosen = Chosen()
     rooms: dict[str, int] = {}
-    addresses: set[tuple[str, str]] = set()
     news: dict[_Shot, NewHold] = {}
     short: dict[_Shot, set[str]] = {}
     for one in found.open(shots):
         job = known[one.job_id]
         now = job.found.now
-        if (elsewhere := waiting.for_another_job(conn, catalog, job.order, one.shot, now=now)) is not None:
-            found.of[one] = elsewhere
+        if any(one._replace(shot=twin) in news for twin in job.order.manifest.twins(one.shot)):
+            # The very same clip is chosen in this breath: left open, so that the next look finds it on its way.
             continue
         decision, facts = decided(catalog, job.order, one.shot, job.found, chosen=chosen, against=against[one])
         if (name := decision.chosen) is None:
@@ -208,13 +207,8 @@ def _route_once(
         if batch and rooms[name] <= chosen.holds[name]:
             found.of[one] = Wait(reason="slots", message=f"{name} has no room for more holds", due_at=now)
             continue
-        new = _new(catalog, job, one, decision, round)
-        if (same := _address(job, new)) in addresses:
-            # The very same clip is chosen in this breath: left open, so that the next look finds it on its way.
-            continue
-        addresses |= {same} if same else set()
-        news[one] = new
-        chosen.add(new)
+        news[one] = _new(catalog, job, one, decision, round)
+        chosen.add(news[one])
     if known:
         now = next(iter(known.values())).found.now
         found.held(news, purchases.hold_all(conn, list(news.values()), catalog=catalog, now=now), shots)
@@ -249,14 +243,6 @@ def _looked_at(conn: Connection, catalog: Catalog, shots: Sequence[_Shot], found
         for job_id, (order, bought) in seen.items()
         if any(one.job_id == job_id for one in found.open(shots))
     }
-
-
-def _address(job: _Job, new: NewHold) -> tuple[str, str] | None:
-    """Whose project a render is for, and which one it is; None where the seed was left open: then it is one of its own."""
-    request = new.request
-    if not isinstance(request, RenderRequest) or not request.seed_ordered:
-        return None
-    return job.order.spec.project, request.address
 
 
 def _new(catalog: Catalog, job: _Job, one: _Shot, decision: Decision, round: int) -> NewHold:

@@ -1,4 +1,4 @@
-"""Why a shot is placed later rather than now: nobody has room, money comes later, or another job is having it made."""
+"""Why a shot is placed later rather than now: nobody has room, or money comes later."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from typing import Literal
 from aiprod.budgets import Cap
 from aiprod.catalog import Catalog
 from aiprod.choosing import Chosen, JobOrder, Situation
-from aiprod.ledger import Connection
 from aiprod.models import Decision, Noun
-from aiprod.reusing import made_elsewhere
 from aiprod.routing import Facts, fits_but_for_money
 
-__all__ = ["Wait", "for_another_job", "for_money", "short_caps"]
+__all__ = ["Wait", "for_money", "short_caps"]
 
 #: How soon a campaign whose own money is used up is looked at again: somebody may have given it more.
 _CAMPAIGN_PAUSE = timedelta(hours=1)
-#: How soon a shot that another job is having made is looked at again.
-_TWIN_PAUSE = timedelta(minutes=1)
 
 
 class Wait(Noun):
@@ -28,15 +24,6 @@ class Wait(Noun):
     reason: Literal["slots", "money"]
     message: str
     due_at: datetime
-
-
-def for_another_job(conn: Connection, catalog: Catalog, order: JobOrder, shot: int, *, now: datetime) -> Wait | None:
-    """Return the wait for another job of the project that is having the very same clip made; None where none is."""
-    if order.manifest.shot(shot).seed is None:
-        return None
-    other = made_elsewhere(conn, catalog, order.manifest, shot, order.envelope.backends, now=now)
-    told = f"shot {shot} is being made for job {other} and is not bought twice"
-    return None if other is None else Wait(reason="slots", message=told, due_at=now + _TWIN_PAUSE)
 
 
 def for_money(

@@ -39,14 +39,3 @@ def test_nobody_waits_for_an_approval_to_grow(local_market: Market) -> None:
     local_market.approved(at_cap="wait")
     local_market.sql("UPDATE approvals SET amount = 1000")
     assert waits(local_market) is None
-
-
-def test_only_a_shot_with_an_ordered_seed_waits_for_another_job(local_market: Market) -> None:
-    for of, seed in (("open", None), ("ordered", 7)):
-        local_market.routed(seed=seed, job_id=f"first-{of}")
-        local_market.approved(seed=seed, job_id=f"second-{of}")
-        with local_market.ledger.read() as conn:
-            order, now = ordered(conn, f"second-{of}", 1), database_now(conn)
-            wait = waiting.for_another_job(conn, local_market.catalog, order, 1, now=now)
-        assert (wait is None) == (seed is None)
-    assert wait is not None and "made for job first-ordered" in wait.message

@@ -52,8 +52,8 @@ def test_what_finds_no_slot_waits_and_the_next_run_delivers_it(stack: Stack) -> 
     stack.airflow.trigger(DAG, {"batch": rows}, first)
     stack.airflow.wait_run(DAG, first, timeout=120)
     assert stack.run_state(first) == "success"
-    assert stack.log(first, "settle").count(": delivered") == 8
-    assert stack.log(first, "settle").count(": waits for slots") == 2
+    assert stack.log(first, "settle").count("delivered, 0 unused holds given back") == 8
+    assert stack.log(first, "settle").count("waits for slots") == 2
     second = carried(stack, rows[9], besides=first)
 
     assert stack.run_state(second) == "success"

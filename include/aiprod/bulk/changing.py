@@ -15,7 +15,7 @@ from aiprod.ledger.campaigns import Row
 from aiprod.models import JobSpec
 from aiprod.planning import changes, plan
 
-__all__ = ["Change", "change_of", "delivered"]
+__all__ = ["Change", "change_of"]
 
 #: What a manifest says of an order, and its next version may say otherwise.
 _IN_A_VERSION = frozenset({"prompt", "shots", "seconds", "aspect_ratio", "audio", "audio_style", "reference_image_url", "seed"})
@@ -46,7 +46,7 @@ def change_of(ledger: Ledger, catalog: Catalog, before: Sequence[Row], order: Jo
     last = before[-1].job_id
     with ledger.read() as conn:
         specs = {job_id: jobs.spec(conn, job_id) for job_id in {row.job_id for row in before} if _usable(conn, job_id)}
-        is_delivered = {job_id: delivered(conn, job_id) for job_id in {*specs, last}}
+        is_delivered = {job_id: _delivered(conn, job_id) for job_id in {*specs, last}}
     # A version cannot change a job's terms: whose money it is, what it may cost, who may make it, what is good enough.
     host = next((r.job_id for r in reversed(before) if r.job_id in specs and not _differ(specs[r.job_id], order, _TERMS)), None)
     if host is None:
@@ -67,9 +67,13 @@ def _same_video(ledger: Ledger, catalog: Catalog, job_id: str, order: JobSpec) -
     return not changes(newest, plan(job_id, order, catalog, makers(order, catalog)))
 
 
-def delivered(conn: Connection, job_id: str) -> bool:
-    """Whether a job has a video, in any version: a redo that came to nothing takes back no video."""
-    return any(results.delivery(conn, job_id, version) is not None for version in jobs.versions(conn, job_id))
+def _delivered(conn: Connection, job_id: str) -> bool:
+    """Whether there is a video of what the newest version of a job says, by whichever version: a redo that came to nothing
+    takes back no video.
+    """
+    newest = jobs.priced(conn, job_id, jobs.latest(conn, job_id)).manifest
+    made = (n for n in jobs.versions(conn, job_id) if results.delivery(conn, job_id, n) is not None)
+    return any(not changes(jobs.priced(conn, job_id, n).manifest, newest) for n in made)
 
 
 def _usable(conn: Connection, job_id: str) -> bool:

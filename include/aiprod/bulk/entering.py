@@ -11,12 +11,12 @@ from typing import Literal
 from aiprod import cancelling
 from aiprod.batching import VALID, enter_approved
 from aiprod.budgets import Scope
-from aiprod.bulk.changing import Change, change_of, delivered
+from aiprod.bulk.changing import Change, change_of
 from aiprod.bulk.plan import Plan, PlannedRow, Wanted
 from aiprod.bulk.revising import enter_version
 from aiprod.catalog import Catalog
 from aiprod.errors import JobFailed, JobMoved, SpecError
-from aiprod.ledger import Connection, Ledger, answerers, approvals, campaigns, caps, gates, jobs, limits, queue
+from aiprod.ledger import Connection, Ledger, answerers, approvals, campaigns, caps, gates, jobs, limits, queue, results
 from aiprod.ledger.campaigns import Row
 from aiprod.ledger.engine import now as database_now
 from aiprod.models import Micros, Noun, dollars, fingerprint
@@ -210,7 +210,8 @@ def _change(
     elif change.kind == "job":
         job_id = _enter_job(conn, catalog, wanted, planned, revision, by=by, now=now)
     campaigns.enter_row(conn, wanted.campaign, _row(planned, revision, job_id), now=now)
-    if job_id == last.job_id or delivered(conn, last.job_id):
+    # Its newest version: that an earlier one is delivered is no reason to buy what nobody wants any more.
+    if job_id == last.job_id or results.delivery(conn, last.job_id, jobs.latest(conn, last.job_id)) is not None:
         return False
     gates.cancel_job(conn, last.job_id, by=f"{by}: the row changed", now=now)
     queue.take(conn, last.job_id, now=now)

@@ -16,9 +16,10 @@ from aiprod.bulk.rows import Problem, Row, Table, read
 from aiprod.catalog import Catalog
 from aiprod.errors import SpecError
 from aiprod.estimating import price
-from aiprod.ledger import Connection, Ledger, approvals, campaigns, caps, jobs, limits, queue
+from aiprod.ledger import Connection, Ledger, approvals, campaigns, caps, jobs, limits, purchases, queue
 from aiprod.ledger.campaigns import Row as Entered
 from aiprod.ledger.engine import now as database_now
+from aiprod.ledger.schema import OPEN
 from aiprod.models import JobSpec, Micros, Noun, Slug, fingerprint
 from aiprod.planning import preset_of
 
@@ -131,7 +132,8 @@ def plan(ledger: Ledger, catalog: Catalog, wanted: Wanted, table: Table) -> Plan
     planned, clashes = _named_apart(wanted.campaign, naming, planned, {k: r[-1].revision for k, r in before.items()})
     to_enter = [row for row in planned if row.change in ("new", "changed")]
     replaced = {before[row.key][-1].job_id for row in to_enter if row.key in before}
-    spent = 0 if cap is None else cap.settled + sum(cost for job_id, cost in may_cost.items() if job_id not in replaced)
+    still = sum(sent if job_id in replaced else left for job_id, (left, sent) in may_cost.items())
+    spent = 0 if cap is None else cap.settled + still
     worst_case = sum(row.most for row in to_enter)
     approved = None if cap is None else cap.cap
     amount = min(spent + worst_case, 10**15 if wanted.budget is None else wanted.budget) if to_enter else approved or 0
@@ -219,14 +221,18 @@ def _duplicates(planned: Iterable[PlannedRow]) -> list[str]:
     return lines
 
 
-def _may_still_cost(conn: Connection, campaign: str, now: datetime) -> dict[str, Micros]:
-    """What is left of the envelopes of a campaign's jobs that wait or go through a run."""
-    left = {}
+def _may_still_cost(conn: Connection, campaign: str, now: datetime) -> dict[str, tuple[Micros, Micros]]:
+    """What jobs of a campaign that wait or go through a run may still cost: what is left of their envelopes, and where a
+    job is given up, what vendors were sent and may still bill.
+    """
+    found = {}
     for job_id in campaigns.active(conn, campaign, since=now - queue.ABANDONED):
         envelope = approvals.envelope(conn, job_id, jobs.latest(conn, job_id))
         spent = caps.balance(conn, "job", job_id)
-        left[job_id] = max(0, (envelope.amount if envelope else 0) - (spent.settled if spent else 0))
-    return left
+        left = max(0, (envelope.amount if envelope else 0) - (spent.settled if spent else 0))
+        made = [p for n in jobs.versions(conn, job_id) for p in purchases.of_job(conn, job_id, n, kind=None)]
+        found[job_id] = left, sum(p.hold for p in made if p.state in OPEN and p.state != "held")
+    return found
 
 
 def _left_today(conn: Connection, catalog: Catalog, now: datetime) -> Micros:

@@ -96,7 +96,6 @@ def report(ledger: Ledger, campaign: str) -> Report:
 
 def _row(result: JobResult) -> ReportRow:
     made, order = result.delivery, result.order
-    prompt = order.words
     times = (result.started_at, result.delivered_at)
     return ReportRow(
         row=result.row_key or result.job_id,
@@ -104,7 +103,7 @@ def _row(result: JobResult) -> ReportRow:
         revision=result.revision,
         job_id=result.job_id,
         version=result.version,
-        title=" ".join(prompt.split())[:80],
+        title=order.title(80),
         status=result.status,
         why=result.why,
         video=result.published or (made.video.path if made else None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,8 +25,13 @@ _Look = tuple[str, str, bool, str | None, Shot]
 
 @dataclass(frozen=True)
 class _Made:
-    """A take that any later version of its job may use; `hold` in micro-dollars is what it was bought for."""
+    """A take that any later version of its job may use; `hold` in micro-dollars is what it was bought for.
 
+    `version` and `shot` are where it was used last.
+    """
+
+    version: int
+    shot: int
     look: _Look
     take_id: str
     hold: Micros
@@ -113,12 +118,13 @@ def _at_rest(conn: Connection, catalog: Catalog, job_id: str) -> _Rest:
     bought = [p for n in manifests for p in purchases.of_job(conn, job_id, n)]
     if any(p.live for p in bought):
         raise JobMoved(f"job {job_id} is being made")
-    holds = {p.purchase_id: p.hold for p in bought}
     made: dict[str, _Made] = {}
     for n in sorted(manifests, reverse=True):
         for index, one in sorted(results.reusable(conn, job_id, n).items()):
-            take = one.take.take_id
-            made.setdefault(take, _Made(_look(manifests[n], manifests[n].shot(index)), take, holds[take]))
+            source = purchases.get(conn, one.take.take_id)
+            if source is not None:
+                look = _look(manifests[n], manifests[n].shot(index))
+                made.setdefault(source.purchase_id, _Made(n, index, look, source.purchase_id, source.hold))
     loose = tuple(
         (_look(manifests[p.version], manifests[p.version].shot(p.shot)), f"shot {p.shot} {why}")
         for p, why in unsettled(conn, job_id, bought)
@@ -132,13 +138,19 @@ def _look(manifest: Manifest, shot: Shot) -> _Look:
     return manifest.aspect_ratio, manifest.resolution, manifest.audio, manifest.audio_style, anywhere
 
 
-def _again(manifest: Manifest, made: Iterable[_Made]) -> list[Reuse]:
-    """Which take each shot uses again: one that shows the same, and none for two shots."""
+def _again(manifest: Manifest, made: Sequence[_Made]) -> list[Reuse]:
+    """Which take each shot uses again: one that shows the same, its own first. None for two shots, but where the order chose
+    the seed: those are one clip, as the newest version that shows it has it.
+    """
     left = list(made)
     found = []
     for shot in manifest.shots:
-        take = next((one for one in left if one.look == _look(manifest, shot)), None)
-        if take is not None:
-            left.remove(take)
+        fitting = [one for one in made if one.look == _look(manifest, shot)]
+        if shot.seed is not None:
+            fitting = [one for one in fitting if one.version == fitting[0].version]
+        free = [one for one in fitting if one in left] or (fitting if shot.seed is not None else [])
+        if free:
+            take = ([one for one in free if one.shot == shot.index] or free)[0]
+            left = [one for one in left if one != take]
             found.append(Reuse(shot=shot.index, take_id=take.take_id, saved=take.hold))
     return found

@@ -25,7 +25,6 @@ from aiprod.ledger.schema import (
     qa_reports,
     queue,
     resolutions,
-    reuses,
     runs,
     takes,
 )
@@ -75,17 +74,12 @@ def _blocks(now: datetime) -> list[tuple[ColumnElement[bool], str]]:
     not_home = purchases.c.purchase_id.not_in(select(takes.c.take_id)) & purchases.c.purchase_id.not_in(given_up)
     paid = exists().where(mine, purchases.c.state == "succeeded", purchases.c.kind == "render", not_home)
     running = exists().where(runs.c.job_id == jobs.c.job_id, runs.c.settled_at.is_(None), runs.c.started_at > now - ABANDONED)
-    lent = exists().where(
-        and_(takes.c.job_id == jobs.c.job_id, reuses.c.take_id == takes.c.take_id, reuses.c.job_id != jobs.c.job_id),
-        and_(runs.c.job_id == reuses.c.job_id, runs.c.settled_at.is_(None), runs.c.started_at > now - ABANDONED),
-    )
     queued = exists().where(queue.c.job_id == jobs.c.job_id)
     return [
         (parked, "a purchase of it waits for a person (`aiprod parked`)"),
         (alive, "money is held for it, or a render of it may still run"),
         (paid, "a clip of it is paid and has not come home yet"),
         (running, "a run of it is not over"),
-        (lent, "another job of its project uses a take of it and is not over"),
         (and_(queued, jobs.c.cancelled_at.is_(None)), "it waits for a run; cancel it first"),
     ]
 

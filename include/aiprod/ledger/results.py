@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, func, select, union_all, update
 
 from aiprod.ledger import points
 from aiprod.ledger.insertion import insert_once
-from aiprod.ledger.schema import cuts, deliveries, erasures, qa_reports, reuses, runs, takes
+from aiprod.ledger.schema import cuts, deliveries, qa_reports, reuses, runs, takes
 from aiprod.models import Delivery, Micros, Noun, QAReport, StoredFile, Take, Verdict
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "reuses_of",
     "saved",
     "unjudged",
-    "uses",
 ]
 
 _BEST = {Verdict.ACCEPTED: 0, Verdict.NEEDS_PERSON: 1, Verdict.REJECTED: 2}
@@ -46,7 +45,7 @@ class Judged(Noun):
 
 
 class Reuse(Noun):
-    """A take that stands for a shot nobody bought: an earlier version's, an identical shot's, or another job's.
+    """A take that stands for a shot of its job that nobody bought: an earlier version's, or an identical shot's.
 
     `saved` is what the shot would have cost, in micro-dollars.
     """
@@ -106,16 +105,11 @@ def judge(conn: Connection, report: QAReport, verdict: Verdict, *, now: datetime
 
 
 def judged(conn: Connection, job_id: str, version: int) -> list[Judged]:
-    """Return every judged take of a job version, by shot, oldest first; also those it uses again.
-
-    Never one whose file was erased with its job since: its shot has no take any more.
-    """
+    """Return every judged take of a job version, by shot, oldest first; also those it uses again."""
     columns = (takes, qa_reports.c.report, qa_reports.c.verdict)
     seen = takes.join(qa_reports, qa_reports.c.take_id == takes.c.take_id)
     own = select(takes.c.shot.label("for_shot"), *columns).select_from(seen)
     again = select(reuses.c.shot.label("for_shot"), *columns).select_from(seen.join(reuses, reuses.c.take_id == takes.c.take_id))
-    erased = select(erasures.c.job_id).where(erasures.c.job_id != job_id)
-    again = again.where(takes.c.job_id.not_in(erased))
     both = union_all(
         own.where(takes.c.job_id == job_id, takes.c.version == version),
         again.where(reuses.c.job_id == job_id, reuses.c.version == version),
@@ -153,15 +147,9 @@ def reuse(conn: Connection, job_id: str, version: int, again: Reuse) -> bool:
 
 
 def reuses_of(conn: Connection, job_id: str, version: int) -> dict[int, Reuse]:
-    """Return which shots of a job version use a take that was bought for another shot, version or job."""
+    """Return which shots of a job version use a take that was bought for another shot or version."""
     rows = conn.execute(select(reuses).where(reuses.c.job_id == job_id, reuses.c.version == version).order_by(reuses.c.shot))
     return {row.shot: Reuse(shot=row.shot, take_id=row.take_id, saved=row.saved) for row in rows}
-
-
-def uses(conn: Connection, job_id: str, take_id: str) -> bool:
-    """Whether a take stands for a shot of a job that did not buy it."""
-    mine = select(reuses.c.shot).where(reuses.c.job_id == job_id, reuses.c.take_id == take_id)
-    return conn.execute(mine.limit(1)).first() is not None
 
 
 def saved(conn: Connection, job_id: str) -> Micros:

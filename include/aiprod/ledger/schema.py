@@ -339,7 +339,7 @@ takes = Table(
     Index("takes_by_job", "job_id", "version", "shot"),
 )
 
-#: A take that stands for a shot nobody bought: of another version, shot or job. `saved` is what the shot would have cost.
+#: A take that stands for a shot nobody bought: of another version or shot of its job. `saved` is what the shot would have cost.
 reuses = Table(
     "reuses",
     metadata,

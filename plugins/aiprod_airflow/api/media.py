@@ -66,8 +66,7 @@ def take(
     with orders.ledger.read() as conn:
         _require_kept(conn, job_id)
         found = results.take_of(conn, take_id)
-        mine = found is not None and (found.job_id == job_id or results.uses(conn, job_id, take_id))
-    if found is None or not mine:
+    if found is None or found.job_id != job_id:
         raise JobUnknown(f"job {job_id} has no take {take_id}")
     return _sent(request, orders, found)
 

@@ -64,6 +64,30 @@ def test_a_row_whose_terms_changed_is_another_job_and_what_the_old_one_holds_is_
     assert campaign.run("run-c") == ["spring-a-r2"]
 
 
+def test_a_version_that_waits_is_not_bought_when_another_job_takes_over_though_an_earlier_one_is_delivered(
+    everywhere: Campaign,
+) -> None:
+    everywhere.enter(*keys("a"))
+    everywhere.run()
+    everywhere.enter(*keys("a", prompt="another"))
+    assert everywhere.enter(*keys("a", prompt="another", quality_floor=0.7)) == Entered(changed=1)
+    assert everywhere.market.count("queue WHERE job_id = 'spring-a'") == 0
+    assert everywhere.run("run-c") == ["spring-a-r3"]
+    assert everywhere.market.pipeline.next_batch() is None
+    assert len(everywhere.market.accepts()) == 2
+    assert everywhere.market.count("deliveries WHERE job_id = 'spring-a' AND version = 1") == 1, "its first video stays"
+
+
+def test_a_version_that_waits_is_replaced_when_only_how_it_is_bought_changes(campaign: Campaign) -> None:
+    """What is delivered is another video: it is no reason to buy this one by the terms of before."""
+    campaign.enter(*keys("a"))
+    campaign.run()
+    campaign.enter(*keys("a", prompt="another"))
+    campaign.enter(*keys("a", prompt="another", budget_usd=4))
+    assert campaign.run("run-c") == ["spring-a-r3"]
+    assert len(campaign.market.accepts()) == 2
+
+
 def test_a_row_that_changed_while_it_is_made_waits_and_is_picked_up_by_the_next_run(everywhere: Campaign) -> None:
     everywhere.enter(*keys("a"))
     everywhere.market.pipeline.carry(["spring-a"], run_id="run-b")

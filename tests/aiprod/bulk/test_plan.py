@@ -98,6 +98,26 @@ class TestAgain:
         assert [row.change for row in made.rows] == ["changed"]
         assert made.amount == MOST and not made.asks
 
+    def test_what_was_sent_for_a_job_that_is_given_up_may_still_be_billed(self, everywhere: Campaign) -> None:
+        prompt = "a lake [[runway=hang]]"
+        everywhere.enter(*keys("a", prompt=prompt))
+        everywhere.market.pipeline.carry(["spring-a"], run_id="run-b")
+        everywhere.market.pipeline.route(["spring-a"], 1)
+        held = everywhere.plan(*keys("a", prompt=prompt, quality_floor=0.7))
+        everywhere.market.render(job_id="spring-a")
+        sent = everywhere.plan(*keys("a", prompt=prompt, quality_floor=0.7))
+        assert (held.amount, sent.amount) == (held.worst_case, ONE + sent.worst_case)
+
+    def test_a_version_that_another_job_replaces_is_paid_for_by_nobody(self, campaign: Campaign) -> None:
+        campaign.enter(*keys("a"))
+        campaign.run()
+        campaign.enter(*keys("a", prompt="another"))
+        made = campaign.plan(*keys("a", prompt="another", quality_floor=0.7))
+        campaign.enter(*keys("a", prompt="another", quality_floor=0.7))
+        campaign.run("run-c")
+        assert made.amount == ONE + made.worst_case
+        assert campaign.market.balance("campaign", "spring").settled == 2 * ONE
+
 
 def test_plans_that_ask_for_the_same_are_the_same_and_others_are_not(campaign: Campaign) -> None:
     first = campaign.plan(*keys("a"))

@@ -54,6 +54,12 @@ def test_csv_has_every_row_and_no_formula(campaign: Campaign) -> None:
     ]
 
 
+def test_a_long_prompt_is_cut_between_words_and_shows_it(campaign: Campaign) -> None:
+    campaign.enter(*keys("a", prompt="a lighthouse in a storm " * 9))
+    (row,) = report(campaign.market.ledger, "spring").rows
+    assert row.title.endswith(("storm…", "lighthouse…", "a…", "in…")) and len(row.title) <= 80
+
+
 def test_a_campaign_nobody_knows_is_refused(campaign: Campaign) -> None:
     with pytest.raises(JobUnknown, match="campaign nobody is not in the ledger"):
         report(campaign.market.ledger, "nobody")

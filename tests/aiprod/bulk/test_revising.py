@@ -8,6 +8,7 @@ import pytest
 
 from aiprod.bulk.revising import draft
 from aiprod.errors import JobMoved
+from aiprod.ledger import results
 from aiprod.models import JobSpec
 from tests.aiprod.bulk.campaign import Campaign
 
@@ -44,6 +45,48 @@ def test_one_take_is_not_used_for_two_shots(campaign: Campaign) -> None:
     campaign.enter(story("a lake"))
     campaign.run()
     assert campaign.plan(story("a lake", "a lake")).to_enter[0].again == 1
+
+
+def seeded(*prompts: str) -> dict[str, Any]:
+    """The same with a seed that the order chose."""
+    return story(shots=[{"prompt": p, "seconds": 1, "seed": 7} for p in prompts])
+
+
+def test_identical_shots_with_an_ordered_seed_go_on_using_their_one_take(everywhere: Campaign) -> None:
+    everywhere.enter(seeded("a lake", "a hut", "a lake"))
+    everywhere.run()
+    assert len(everywhere.market.accepts()) == 2
+    assert everywhere.plan(seeded("a lake", "a storm", "a lake")).to_enter[0].again == 2
+    everywhere.enter(seeded("a lake", "a storm", "a lake"))
+    assert everywhere.run("run-c") == ["spring-a"]
+    assert len(everywhere.market.accepts()) == 3
+
+
+def test_a_shot_that_was_made_again_keeps_its_new_take_though_an_identical_one_has_the_old(campaign: Campaign) -> None:
+    campaign.enter(seeded("a lake", "a hut", "a lake"))
+    campaign.run()
+    pipeline = campaign.market.pipeline
+    pipeline.redo("spring-a", shots=[3], change=None, base_version=1, by="ann")
+    pipeline.carry(["spring-a"], run_id="run-again")
+    assert pipeline.ask("spring-a", run_id="run-again").answer == "approved"
+    campaign.market.run("spring-a")
+    pipeline.settle("run-again")
+    (again,) = campaign.market.purchases("spring-a", version=2)
+    campaign.enter(seeded("a storm", "a hut", "a lake"))
+    with campaign.market.ledger.read() as conn:
+        assert results.reuses_of(conn, "spring-a", 3)[3].take_id == again.purchase_id
+
+
+def test_a_take_that_another_job_bought_is_looked_up_like_any_other(campaign: Campaign) -> None:
+    """A ledger may have such takes from before they were no longer used."""
+    campaign.enter(story("a lake"), {**story("a lake"), "key": "b"})
+    campaign.run()
+    campaign.market.sql("UPDATE takes SET job_id = 'spring-b' WHERE job_id = 'spring-a'")
+    campaign.market.sql(
+        "INSERT INTO reuses (job_id, version, shot, take_id, saved) "
+        "SELECT 'spring-a', 1, 1, purchase_id, hold FROM purchases WHERE job_id = 'spring-b'"
+    )
+    assert campaign.plan(story("a lake", "a hut")).to_enter[0].again == 1
 
 
 def test_another_shape_uses_nothing_again(campaign: Campaign) -> None:
