@@ -13,14 +13,14 @@ __all__ = ["memory"]
 
 #: Kilobytes per job of which it must not be shown that memory grows faster: a gigabyte in 20,000 jobs.
 _MOST_KB = 50.0
-#: The first jobs fill caches and pools, which are no leak: this part of them is made before anything is measured.
-_WARM = 0.15
+#: The first jobs fill caches and pools, which are no leak: so many are made before anything is measured, or half of few.
+_WARM = 30
 
 
 def memory(world: World) -> list[Figure]:
     """Many jobs with a run each, a few at a time; resident memory of what lives long, against the number of jobs made."""
     world.renders_take(world.sizes.short_render)
-    total, warm = world.sizes.jobs, int(world.sizes.jobs * _WARM)
+    total, warm = world.sizes.jobs, min(_WARM, world.sizes.jobs // 2)
     names = [f"many-{n}" for n in range(total)]
     waiting, running = list(names), set[str]()
     samples: dict[str, list[tuple[float, float]]] = {component: [] for component in COMPONENTS}
