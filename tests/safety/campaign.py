@@ -109,10 +109,12 @@ def rage(campaign: Campaign, tell: Callable[[Outcome, Tally], Any] = lambda outc
     gc.collect()
     gc.freeze()
     context = multiprocessing.get_context("fork")
-    lanes, ears = [], []
+    # The counters stay here as long as the lanes: the memory of one that is let go is the next one's.
+    lanes, ears, turns = [], [], []
     try:
         for database, vendors, share in campaign.shares():
             turn = context.Value("i", 0)
+            turns.append(turn)
             for _ in range(min(1 if campaign.vendors == "mixed" and vendors == "real" else campaign.lanes, share)):
                 ear, mouth = context.Pipe(duplex=False)
                 name = server.database() if server is not None and database == "postgres" else ""
