@@ -22,7 +22,7 @@ from tests.safety.judge import Finding
 from tests.safety.plan import Vendors, draw
 from tests.safety.storm import Outcome, run
 
-__all__ = ["Campaign", "Tally", "rage"]
+__all__ = ["Campaign", "Tally", "rage", "require_all"]
 
 Database = Literal["sqlite", "postgres"]
 #: Storms sleep a part of their time, waiting for locks and for who is stopped: this many at a time fill two cores.
@@ -125,7 +125,7 @@ def rage(campaign: Campaign, tell: Callable[[Outcome, Tally], Any] = lambda outc
                 lanes.append(lane)
                 ears.append(ear)
         _listen(ears, tally, tell)
-        _require_all(campaign, lanes, tally)
+        require_all(campaign, lanes, tally)
     finally:
         for lane in lanes:
             if sys.exc_info()[0] is not None:
@@ -138,7 +138,7 @@ def rage(campaign: Campaign, tell: Callable[[Outcome, Tally], Any] = lambda outc
     return tally
 
 
-def _require_all(campaign: Campaign, lanes: Sequence[BaseProcess], tally: Tally) -> None:
+def require_all(campaign: Campaign, lanes: Sequence[BaseProcess], tally: Tally) -> None:
     """A lane that ended without a word left storms out: what did not rage proves nothing. Raises `RuntimeError`."""
     for lane in lanes:
         lane.join(10)

@@ -17,7 +17,7 @@ from aiprod.catalog import catalog
 from tests.mutants.planted import PLANTED, Mutant
 from tests.mutants.planting import plant
 from tests.safety.backend import ADDRESS
-from tests.safety.campaign import Campaign, Database, Tally, rage
+from tests.safety.campaign import Campaign, Database, Tally, rage, require_all
 from tests.safety.ground import Ground
 from tests.safety.judge import Finding
 from tests.safety.plan import BACKENDS, PROCESSES, Fate, Vendors, draw
@@ -69,6 +69,17 @@ class TestStorms:
         assert tally.by_vendors.keys() == {"real"}
         assert tally.billable
         assert tally.kills
+
+    @pytest.mark.slow
+    def test_every_storm_of_every_kind_rages(self, door_open: None) -> None:
+        """Each kind counts its own: lanes that shared a counter left one storm in eight out."""
+        tally = rage(Campaign(seed=1, schedules=20, databases=("sqlite",), vendors="mixed"))
+
+        assert {kind: sum(part.schedules.values()) for kind, part in tally.by_vendors.items()} == {"generic": 18, "real": 2}
+
+    def test_storms_that_did_not_rage_are_no_proof(self) -> None:
+        with pytest.raises(RuntimeError, match="5 storms are missing"):
+            require_all(Campaign(seed=1, schedules=5, databases=("sqlite",)), [], Tally())
 
     def test_a_real_storm_buys_from_what_is_shipped_at_the_prices_that_are_shipped(self) -> None:
         plan, shipped = draw(7, "sqlite", "real"), catalog()
