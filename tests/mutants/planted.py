@@ -750,7 +750,7 @@ PLANTED = (
         "bulk/revising.py",
         "    if (rest.base.manifest, rest.made, rest.unsettled) != (seen.base.manifest, seen.made, seen.unsettled):\n",
         "    if False:\n",
-        (f"{_REVISING}::test_a_version_that_was_drafted_before_a_run_is_not_written_after_it",),
+        (f"{_REVISING}::test_a_draft_that_a_run_overtook_is_not_written",),
     ),
     Mutant(
         "a changed row's job gets a new version while a run makes the old one",

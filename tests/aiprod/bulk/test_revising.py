@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from aiprod.bulk.revising import draft
+from aiprod.bulk.revising import draft, enter_version
 from aiprod.errors import JobMoved
 from aiprod.ledger import results
-from aiprod.models import JobSpec
+from aiprod.ledger.engine import now as database_now
+from aiprod.models import JobSpec, ShotSpec
 from tests.aiprod.bulk.campaign import Campaign
 
 
@@ -116,6 +118,20 @@ def test_a_version_that_was_drafted_before_a_run_is_not_written_after_it(campaig
     entering.enter(campaign.market.ledger, campaign.market.catalog, made)
     campaign.run("run-c")
     assert len(campaign.market.accepts()) == 2, "the lake that was made in between is not bought twice"
+
+
+def test_a_draft_that_a_run_overtook_is_not_written(campaign: Campaign) -> None:
+    """Between the draft and the transaction that writes it: what was made meanwhile would be bought again."""
+    ledger, catalog = campaign.market.ledger, campaign.market.catalog
+    campaign.enter(story("a lake"))
+    shots = tuple(ShotSpec(prompt=words, seconds=1) for words in ("a lake", "a hut"))
+    drafted = draft(ledger, catalog, "spring-a", JobSpec(shots=shots))
+    campaign.run()
+    with ledger.write() as conn, pytest.raises(JobMoved, match="went on in the same moment"):
+        enter_version(
+            conn, catalog, drafted, campaign="spring", by="ann", ordered_by=None, valid=timedelta(days=1), now=database_now(conn)
+        )
+    assert versions(campaign) == 1
 
 
 def test_a_job_that_a_run_carries_has_no_new_version(campaign: Campaign) -> None:
