@@ -8,13 +8,10 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from aiprod.ledger.charges import Charge
-from aiprod.ledger.states import CHARGED, STEPS
+from aiprod.ledger.states import BOUGHT
 from aiprod.models import Micros, Noun
 
 __all__ = ["ModelCosts", "costs_of", "total"]
-
-#: Where a vendor may have charged; holds that were given back unsent are not purchases of anything.
-_BOUGHT = {STEPS[step][1] for step in CHARGED}
 
 
 class ModelCosts(Noun):
@@ -53,7 +50,7 @@ def costs_of(charges: Sequence[Charge]) -> list[ModelCosts]:
 
 
 def _model(backend: str, model: str, rows: Sequence[Charge]) -> ModelCosts:
-    bought = [row for row in rows if row.ended and row.state in _BOUGHT]
+    bought = [row for row in rows if row.ended and row.state in BOUGHT]
     late = [row.amount for row in rows if not row.ended]
     return ModelCosts(
         backend=backend,

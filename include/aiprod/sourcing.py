@@ -20,7 +20,7 @@ from aiprod.purchasing import envelope_of, new_hold, unfinished
 from aiprod.reusing import adopt
 from aiprod.waiting import Wait
 
-__all__ = ["Routed", "Wait", "route_jobs", "shots_without_take", "worked_on"]
+__all__ = ["Routed", "route_jobs", "shots_without_take", "worked_on"]
 
 #: How often a choice is made again because somebody else took the last dollar or the probe in between.
 _ROUNDS = 5

@@ -845,8 +845,8 @@ PLANTED = (
         (f"{_TOGETHER}::test_a_decision_is_recorded_with_its_purchase_or_not_at_all",),
         also=(
             "ledger/holds.py",
-            "[_decision(one) for one in placed if",
-            "[_decision(one) for one in asked.wanted if",
+            '            conn.execute(steps["decisions"], carried)\n',
+            '            conn.execute(steps["decisions"], sent)\n',
         ),
     ),
     Mutant(

@@ -157,16 +157,17 @@ def look() -> Select[Any]:
 def steps() -> dict[str, Any]:
     """SQLite's other steps, by the table they write."""
     holds = _sent("holds", _HOLDS, on_postgres=False).subquery("held")
+    under = _sent("under", {name: legs.c[name].type for name in ("purchase_id", "cap_id")}, on_postgres=False)
     # `WHERE true`: without it SQLite takes ON CONFLICT for a join's ON.
     new = select(*(holds.c[name] for name in _HELD)).where(true())
     made = sqlite.insert(purchases).from_select(list(_HELD), new).on_conflict_do_nothing().returning(purchases.c.purchase_id)
+    reasons = select(*_decision(holds)).where(holds.c.decision.is_not(None))
     return {
         "purchases": made,
-        # Row by row in the driver: half of what taking a JSON apart costs.
-        "legs": insert(legs),
+        "legs": insert(legs).from_select(["purchase_id", "cap_id"], under),
         "caps": update(caps).where(caps.c.cap_id == bindparam("of")).values(reserved=caps.c.reserved + bindparam("more")),
-        "postings": insert(postings),
-        "decisions": sqlite.insert(decisions).on_conflict_do_nothing(),
+        "postings": insert(postings).from_select(list(_POSTED), select(*_posting(holds))),
+        "decisions": sqlite.insert(decisions).from_select(list(_DECIDED), reasons).on_conflict_do_nothing(),
     }
 
 

@@ -167,26 +167,15 @@ def _placed_in_steps(conn: Connection, asked: _Asked, rows: Sequence[Any], sent:
     if made:
         ids = {row.c: row.cap_id for row in rows}
         pairs = [(one, ids[c]) for one, c in asked.pairs if one.purchase_id in made]
-        conn.execute(steps["legs"], [{"purchase_id": one.purchase_id, "cap_id": cap_id} for one, cap_id in pairs])
+        under = [{"purchase_id": one.purchase_id, "cap_id": cap_id} for one, cap_id in pairs]
+        conn.execute(steps["legs"], {"under": json.dumps(under)})
         conn.execute(steps["caps"], [{"of": cap_id, "more": more} for cap_id, more in _totals(pairs).items()])
         placed = [one for one in asked.wanted if one.purchase_id in made]
-        conn.execute(steps["postings"], [_posting(one) for one in placed])
-        if chosen := [_decision(one) for one in placed if one.decision is not None]:
-            conn.execute(steps["decisions"], chosen)
+        carried = {"holds": _rows(placed)}
+        conn.execute(steps["postings"], carried)
+        if any(one.decision is not None for one in placed):
+            conn.execute(steps["decisions"], carried)
     return made
-
-
-def _posting(one: Wanted) -> dict[str, Any]:
-    """The row that `hold_statements` writes on Postgres; so is the next one."""
-    return {
-        "purchase_id": one.purchase_id, "kind": "hold", "d_reserved": one.hold, "d_settled": 0,
-        "dedup": f"{one.purchase_id}.hold", "at": one.purchase["created_at"],
-    }  # fmt: skip
-
-
-def _decision(one: Wanted) -> dict[str, Any]:
-    row = {name: one.purchase[name] for name in ("job_id", "version", "round", "purchase_id")}
-    return {**row, "shot": int(one.purchase["subject"]), "decision": one.decision, "at": one.purchase["created_at"]}
 
 
 def _legs(rows: Iterable[Any]) -> tuple[Leg, ...]:

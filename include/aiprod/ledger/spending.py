@@ -11,13 +11,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
 from aiprod.ledger.schema import Utc, cuts, decisions, deliveries, jobs, postings, purchases, qa_reports, reuses, takes
-from aiprod.ledger.states import CHARGED, STEPS
+from aiprod.ledger.states import BOUGHT
 from aiprod.models import Micros, Noun, Verdict
 
 __all__ = ["Spent", "spent"]
-
-#: Where a vendor may have charged; holds that were given back unsent are not purchases of anything.
-_BOUGHT = tuple(sorted({STEPS[step][1] for step in CHARGED}))
 
 
 class Spent(Noun):
@@ -103,7 +100,7 @@ def _less(quote: str, paid: str) -> str:
 
 def _settled() -> Any:
     ended, amount = postings.c.kind == "close", postings.c.d_settled
-    bought = and_(ended, purchases.c.state.in_(_BOUGHT))
+    bought = and_(ended, purchases.c.state.in_(sorted(BOUGHT)))
     lost = and_(bought, purchases.c.state != "succeeded")
     refused = and_(ended, purchases.c.state == "succeeded", qa_reports.c.verdict == Verdict.REJECTED.value, ~_delivered_anyway())
     return (

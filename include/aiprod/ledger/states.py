@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from aiprod.models import State
 
-__all__ = ["CHARGED", "STEPS", "State", "Step"]
+__all__ = ["BOUGHT", "CHARGED", "STEPS", "State", "Step"]
 
 
 class Step(StrEnum):
@@ -45,3 +45,5 @@ STEPS: dict[Step, tuple[tuple[State, ...], State]] = {
 
 #: Steps after which the vendor may charge; all others close at zero.
 CHARGED = (Step.SUCCEED, Step.FAIL, Step.CANCEL, Step.WRITE_OFF)
+#: Where a vendor may have charged; holds that were given back unsent are not purchases of anything.
+BOUGHT = frozenset(STEPS[step][1] for step in CHARGED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -41,6 +42,6 @@ class Question(ApprovalOperator):
         user = event.get("responded_by_user") or {}
         return self.answered(context, word, by=str(user.get("name") or user.get("id") or "somebody"))
 
+    @abstractmethod
     def answered(self, context: Context, word: Word, *, by: str) -> Any:
         """What an answer leads to."""
-        raise NotImplementedError

@@ -82,7 +82,6 @@ def _page(
     return page(
         request,
         "campaigns.html",
-        code=trouble.status if trouble else 200,
         here="jobs",
         may=may,
         trouble=trouble,

@@ -118,7 +118,6 @@ async def job_page(
     return page(
         request,
         "job.html",
-        code=trouble.status if trouble else 200,
         here="jobs",
         may=may,
         caller=caller.name,

@@ -79,7 +79,6 @@ def _made(
     return page(
         request,
         "needs.html",
-        code=trouble.status if trouble else 200,
         here="needs",
         may=may,
         caller=caller.name,

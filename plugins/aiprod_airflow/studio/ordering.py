@@ -73,7 +73,6 @@ async def _order_page(request: Request, orders: Pipeline, may: Permits, form: Ty
     return page(
         request,
         "new.html",
-        code=trouble.status if trouble else 200,
         here="new",
         may=may,
         form=form,

@@ -56,6 +56,6 @@ class PageRoute(APIRoute):
             except REFUSED as error:
                 told = await problem_of(request, error)
                 title = _TITLES.get(told.status, told.title)
-                return page(request, "refused.html", code=told.status, title=title, told=told, here="")
+                return page(request, "refused.html", trouble=told, title=title, here="")
 
         return handler

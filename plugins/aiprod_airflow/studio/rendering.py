@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from aiprod.models import JobStatus, Micros, dollars
+from aiprod_airflow.api.problems import Problem
 
 __all__ = ["FOLDER", "PATH", "PURCHASE_WORDS", "STATUS_WORDS", "page", "span"]
 
@@ -141,8 +142,10 @@ def _environment() -> Environment:
 _PAGES = _environment()
 
 
-def page(request: Request, template: str, *, code: int = 200, **shown: Any) -> HTMLResponse:
-    """Return a page, or a part of one. Whatever is `shown` is escaped."""
+def page(request: Request, template: str, *, trouble: Problem | None = None, **shown: Any) -> HTMLResponse:
+    """Return a page, or a part of one. Whatever is `shown` is escaped; one that tells of `trouble` has its status."""
     api = request.scope.get("root_path", "")
-    text = _PAGES.get_template(template).render(api=api, root=api + PATH, airflow=api.removesuffix("/aiprod"), **shown)
-    return HTMLResponse(text, code, _HEADERS)
+    text = _PAGES.get_template(template).render(
+        api=api, root=api + PATH, airflow=api.removesuffix("/aiprod"), trouble=trouble, **shown
+    )
+    return HTMLResponse(text, trouble.status if trouble else 200, _HEADERS)
