@@ -21,7 +21,8 @@ __all__ = ["pipeline", "serving_pipeline"]
 def pipeline() -> Pipeline:
     """Return a pipeline of this process's ledger and catalogue. Vendors' keys come from the environment, else from Airflow.
 
-    What log lines are about becomes fields of Airflow's logs. `AIPROD_STORAGE_URL` may name an Airflow connection as its user: `gs://my_conn@bucket/prefix`.
+    What log lines are about becomes fields of Airflow's logs. `AIPROD_STORAGE_URL` may name an Airflow connection as its
+    user: `gs://my_conn@bucket/prefix`.
     """
     offer_connections()
     logs.offer(bound_contextvars)

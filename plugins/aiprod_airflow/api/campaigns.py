@@ -16,18 +16,18 @@ from aiprod.ledger.campaigns import Word
 from aiprod_airflow.api.access import WRITE, Orders, Who
 from aiprod_airflow.api.orders import told
 
-__all__ = ["router"]
+__all__ = ["WORDS", "require_visible", "router"]
 
 router = APIRouter(tags=["Campaigns"])
 
 #: What an address calls each word.
-_WORDS: dict[str, Word] = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
+WORDS: dict[str, Word] = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
 
 
-def _visible(
+def require_visible(
     campaign: Annotated[str, Path(description="The campaign's name.", max_length=200)], caller: Who, orders: Orders
 ) -> str:
-    """The campaign's name. Raises `JobUnknown` for one that is not there, or has a job in somebody else's project."""
+    """Return the campaign's name. Raises `JobUnknown` for one that is not there, or has a job in somebody else's project."""
     with orders.ledger.read() as conn:
         paying = campaigns.projects(conn, campaign)
     if not paying or paying & set(orders.catalog.access.hidden_from(caller.name)):
@@ -35,7 +35,7 @@ def _visible(
     return campaign
 
 
-Campaign = Annotated[str, Depends(_visible)]
+Campaign = Annotated[str, Depends(require_visible)]
 
 
 @router.get("/campaigns/{campaign}", response_model=Report)
@@ -51,4 +51,4 @@ def say(campaign: Campaign, verb: Literal["pause", "resume", "cancel"], caller: 
     What a run carries goes on when it is paused; when it is cancelled its vendors are asked to stop, and what was delivered
     stays. A cancelled campaign takes no other word (409).
     """
-    return told(holding.say(orders.ledger, orders.catalog, campaign, _WORDS[verb], by=caller.name))
+    return told(holding.say(orders.ledger, orders.catalog, campaign, WORDS[verb], by=caller.name))

@@ -11,9 +11,9 @@ from fastapi.responses import RedirectResponse, Response
 from aiprod.bulk import holding
 from aiprod.ledger import campaign_progress
 from aiprod.ledger.campaign_progress import Progress
-from aiprod.ledger.campaigns import Word
 from aiprod.pipeline import Pipeline
 from aiprod_airflow.api.access import WRITE, Caller, Orders, Who
+from aiprod_airflow.api.campaigns import WORDS, require_visible
 from aiprod_airflow.api.problems import Problem
 from aiprod_airflow.studio.forms import Form
 from aiprod_airflow.studio.people import May, Permits
@@ -26,7 +26,6 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 #: More than anybody looks through; older ones are found by their name in the list of jobs.
 _MOST = 50
-_WORDS: dict[str, Word] = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
 
 
 def shown(orders: Pipeline, caller: Caller, *, limit: int = _MOST) -> list[Progress]:
@@ -67,12 +66,11 @@ async def say(form: Form, request: Request, caller: Who, orders: Orders, may: Ma
 
 
 def _say(orders: Pipeline, caller: Caller, name: str, word: str) -> None:
-    if of_name(orders, caller, name) is None:
-        raise HTTPException(404, f"there is no campaign {name[:100]!r}")
-    if word not in _WORDS:
+    require_visible(name, caller, orders)
+    if word not in WORDS:
         raise HTTPException(422, "word: pause, resume or cancel")
     # Cancelling asks vendors to stop.
-    holding.say(orders.ledger, orders.catalog, name, _WORDS[word], by=caller.name)
+    holding.say(orders.ledger, orders.catalog, name, WORDS[word], by=caller.name)
 
 
 def _page(

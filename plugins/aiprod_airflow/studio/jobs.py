@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from aiprod.errors import JobUnknown
 from aiprod.ledger import jobs as job_rows
 from aiprod.ledger.campaign_progress import Progress
-from aiprod.models import BEFORE_MONEY, OVER, REDOABLE, JobFilter, JobStatus, Micros
+from aiprod.models import BEFORE_MONEY, NEEDS_YOU, OVER, REDOABLE, JobFilter, JobStatus, Micros
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobView, ShotView
 from aiprod_airflow.api.access import Caller, Job, Orders, Who, visible
@@ -35,7 +35,7 @@ _text = {"max_length": 200, "pattern": r"^[^\x00]*$"}
 #: The states that a person filters by, several of ours under one word.
 _GROUPS: dict[str, tuple[str, tuple[JobStatus, ...]]] = {
     "": ("All", ()),
-    "asks": ("Needs you", (JobStatus.WAITING_APPROVAL, JobStatus.FINAL_APPROVAL)),
+    "asks": ("Needs you", tuple(NEEDS_YOU)),
     "works": (
         "In progress",
         (JobStatus.CREATED, JobStatus.ESTIMATED, JobStatus.WAITING_BUDGET, JobStatus.RENDERING, JobStatus.SCORING),

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
 from aiprod import parking
-from aiprod.models import JobFilter, JobStatus, refused
+from aiprod.models import NEEDS_YOU, JobFilter, JobStatus, refused
 from aiprod.pipeline import Pipeline
 from aiprod.views import JobView
 from aiprod_airflow.api import parked as parked_api
@@ -73,8 +73,7 @@ def _made(
     request: Request, caller: Caller, orders: Pipeline, may: Permits, asked_there: list[Question] | None, trouble: Problem | None
 ) -> Response:
     hidden = orders.catalog.access.hidden_from(caller.name)
-    asked = (JobStatus.WAITING_APPROVAL, JobStatus.FINAL_APPROVAL)
-    found = orders.listing(JobFilter(statuses=asked, hidden_projects=hidden), limit=_MOST)
+    found = orders.listing(JobFilter(statuses=tuple(NEEDS_YOU), hidden_projects=hidden), limit=_MOST)
     views = [orders.view(row.job_id) for row in found.jobs]
     return page(
         request,
